@@ -1,0 +1,51 @@
+"""What an agent is told about the call it joins: the metadata of its LiveKit dispatch."""
+
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
+
+JOB_VERSION = 1
+DEFAULT_AGENT_NAME = "xstreamer"
+
+
+class JobModel(BaseModel):
+    """Frozen; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AvatarJob(JobModel):
+    """Whom the agent plays. `voice` is `hibari` or `kokoro:<name>`; `language` a BCP 47 tag."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)]
+    persona: Annotated[str, StringConstraints(max_length=2000)] = ""
+    voice: str
+    language: str = "en"
+
+
+class CallJob(JobModel):
+    """One call. The portrait is at a path of a shared disk or behind a URL, never in here."""
+
+    version: int = JOB_VERSION
+    call_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
+    avatar: AvatarJob
+    portrait_path: str | None = None
+    portrait_url: str | None = None
+
+    @model_validator(mode="after")
+    def _one_portrait(self) -> Self:
+        if self.version != JOB_VERSION:
+            raise ValueError(f"job version {self.version}, this agent reads {JOB_VERSION}")
+        if (self.portrait_path is None) == (self.portrait_url is None):
+            raise ValueError("give either portrait_path or portrait_url")
+        return self
+
+    def to_metadata(self) -> str:
+        """The text that travels as dispatch metadata."""
+        return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def from_metadata(cls, metadata: str) -> Self:
+        """Raises pydantic.ValidationError when the text is not a job."""
+        return cls.model_validate_json(metadata)
