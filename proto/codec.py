@@ -49,5 +49,7 @@ def decode(frames: Sequence[Frame]) -> Message:
         where = ".".join(str(step) for step in first["loc"])
         raise MessageError(f"{kind} {where}: {first['msg']}") from None
     if tensors.used != len(tensors.frames):
-        raise MessageError(f"{kind}: {len(tensors.frames) - tensors.used} frames belong to no field")
+        raise MessageError(
+            f"{kind}: {len(tensors.frames) - tensors.used} frames belong to no field"
+        )
     return message

@@ -23,7 +23,11 @@ class WireModel(BaseModel):
     """Frozen and strict: unknown fields are refused, nothing is coerced."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=True, allow_inf_nan=False
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        arbitrary_types_allowed=True,
+        allow_inf_nan=False,
     )
 
 

@@ -84,7 +84,7 @@ class SessionReady(Message):
     """Engine -> agent: the session is open. `labels` tell people what runs (brain, voice, ...)."""
 
     engine: Literal["thinker", "actor"]
-    labels: dict[Name, Text] = {}
+    labels: dict[Name, Text] = Field(default_factory=dict)
 
 
 class EngineStatus(Message):
@@ -95,7 +95,7 @@ class EngineStatus(Message):
     queue_depth: Count
     sessions: Count
     degradation_step: Count = 0
-    labels: dict[Name, Text] = {}
+    labels: dict[Name, Text] = Field(default_factory=dict)
 
 
 # --- gateway <-> Actor: portraits ----------------------------------------------------------------
@@ -125,7 +125,7 @@ class PortraitChecked(Message):
 
     code: PortraitCode
     hint: Text = ""
-    checks: dict[Name, float] = {}
+    checks: dict[Name, float] = Field(default_factory=dict)
     crop: ImageFile | None = None
 
 
@@ -237,8 +237,8 @@ class HiddenChunk(Message):
     Shapes: features (T, 8, mel bins) log-mel of the speech; pcm (T * 1920,) s16 at 24 kHz;
     text_ids (S,) and text_states (S, D) for the text slots that this part adds. Absent states mean
     masked slots. `audio_ids` (T,) replaces pcm where the Actor decodes speech itself.
-    Units: `first_token` counts audio tokens from the start of reply `turn`. `first_text_slot` counts
-    text slots, 13 to a segment. `phones` begin inside this part and may run past its end.
+    Units: `first_token` counts audio tokens from the start of reply `turn`; `first_text_slot`
+    counts text slots, 13 to a segment. `phones` begin inside this part and may run past its end.
     """
 
     turn: Count

@@ -27,7 +27,11 @@ def _hz_to_mel(hz: np.ndarray | float) -> np.ndarray:
 
 
 def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
-    return np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27.0))
+    return np.where(
+        mel < 15.0,
+        mel * 200.0 / 3.0,
+        1000.0 * np.exp((mel - 15.0) * np.log(6.4) / 27.0),
+    )
 
 
 @cache
@@ -39,8 +43,9 @@ def mel_filters() -> np.ndarray:
     slopes = edges[None, :] - bins[:, None]
     widths = np.diff(edges)
     rising, falling = -slopes[:, :-2] / widths[:-1], slopes[:, 2:] / widths[1:]
-    filters = np.maximum(0.0, np.minimum(rising, falling)) * (2.0 / (edges[2:] - edges[:-2]))
-    return filters.astype(np.float32)
+    triangles: np.ndarray = np.maximum(0.0, np.minimum(rising, falling))
+    unit_area: np.ndarray = triangles * (2.0 / (edges[2:] - edges[:-2]))
+    return unit_area.astype(np.float32)
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
@@ -49,7 +54,9 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     windows = np.lib.stride_tricks.sliding_window_view(samples, WINDOW_SAMPLES)[::HOP_SAMPLES]
     spectrum = np.fft.rfft(windows[:frames] * _hann(), FFT_SAMPLES)
     power = (spectrum.real**2 + spectrum.imag**2).astype(np.float32)
-    return (np.log10(np.maximum(power @ mel_filters(), FLOOR)) + 4.0) / 4.0
+    mel: np.ndarray = np.maximum(power @ mel_filters(), FLOOR)
+    logarithm: np.ndarray = np.log10(mel)
+    return (logarithm + 4.0) / 4.0
 
 
 @cache

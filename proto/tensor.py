@@ -1,4 +1,4 @@
-"""Tensors inside messages: their rule, and how they leave the JSON header for frames of their own."""
+"""Tensors inside messages: their rule, and their way from the JSON header into own frames."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,11 +29,17 @@ class TensorFrames:
 
     def take(self, stand_in: Any, spec: "Tensor") -> np.ndarray:
         """The read-only view that a stand-in names. Raises ValueError when it names none."""
-        if not isinstance(stand_in, dict) or set(stand_in) != {"frame", "dtype", "shape"}:
+        if not isinstance(stand_in, dict) or set(stand_in) != {
+            "frame",
+            "dtype",
+            "shape",
+        }:
             raise ValueError("a tensor must be written as {frame, dtype, shape}")
         index, shape = stand_in["frame"], stand_in["shape"]
         if type(index) is not int or index != self.used or index >= len(self.frames):
-            raise ValueError(f"tensor names frame {index!r}, expected {self.used} of {len(self.frames)}")
+            raise ValueError(
+                f"tensor names frame {index!r}, expected {self.used} of {len(self.frames)}"
+            )
         if not isinstance(shape, list) or any(type(n) is not int or n < 0 for n in shape):
             raise ValueError(f"{shape!r} is no shape")
         if stand_in["dtype"] != spec.dtype:
@@ -68,7 +74,9 @@ class Tensor:
             raise ValueError(f"tensor has {array.nbytes} bytes, limit {self.max_bytes}")
         rules = self.shape if array.ndim == len(self.shape) else None
         if rules is None or any(
-            rule != size for rule, size in zip(rules, array.shape, strict=True) if isinstance(rule, int)
+            rule != size
+            for rule, size in zip(rules, array.shape, strict=True)
+            if isinstance(rule, int)
         ):
             raise ValueError(f"tensor has shape {array.shape}, must be {self.shape}")
         return array
@@ -77,7 +85,9 @@ class Tensor:
         """Check the dimension letters against those already bound. Raises ValueError."""
         for size, rule in zip(array.shape, self.shape, strict=True):
             if isinstance(rule, str) and sizes.setdefault(rule, size) != size:
-                raise ValueError(f"dimension {rule} is {sizes[rule]} in one tensor and {size} in another")
+                raise ValueError(
+                    f"dimension {rule} is {sizes[rule]} in one tensor and {size} in another"
+                )
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -86,12 +96,13 @@ class Tensor:
             if isinstance(info.context, TensorFrames):
                 value = info.context.take(value, self)
             if not isinstance(value, np.ndarray):
-                raise ValueError(f"expected an array of {self.dtype} {self.shape}")
+                # A ValueError, because pydantic turns only that into a validation error.
+                raise ValueError(f"expected an array of {self.dtype} {self.shape}")  # noqa: TRY004
             return self.check(value)
 
         def serialize(array: np.ndarray, info: core_schema.SerializationInfo) -> Any:
             if not isinstance(info.context, TensorFrames):
-                raise ValueError("tensors are serialised by proto.codec.encode only")
+                raise TypeError("tensors are serialised by proto.codec.encode only")
             return info.context.put(array)
 
         return core_schema.with_info_plain_validator_function(

@@ -70,7 +70,10 @@ class _Socket:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -90,10 +93,16 @@ class _Socket:
         self._sequence.pop(session_id, None)
 
     async def _frames(self) -> list[Frame]:
-        while not self._socket.closed:
-            if await self._socket.poll(POLL_MS):
-                frames = await self._socket.recv_multipart(copy=False)
-                return [frame.buffer for frame in frames]
+        try:
+            while not self._socket.closed:
+                if await self._socket.poll(POLL_MS):
+                    frames = await self._socket.recv_multipart(copy=False)
+                    return [frame.buffer for frame in frames]
+        except asyncio.CancelledError:
+            # pyzmq cancels the pending poll of a socket that is closed; that is no task's end.
+            task = asyncio.current_task()
+            if not self._socket.closed or (task is not None and task.cancelling()):
+                raise
         raise SocketClosed(self.endpoint)
 
     async def _send(self, frames: list[Frame]) -> None:
