@@ -1,1 +1,1 @@
-"""The mesh codec: one portrait and a 31-number motion latent per frame -> 256x256 frames on a CPU."""
+"""The mesh codec: a portrait and 31 numbers of motion a frame -> 256x256 frames on a CPU."""
