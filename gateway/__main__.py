@@ -1,0 +1,42 @@
+"""`python -m gateway`: serve REST and the web page, configured by XSTREAMER_GATEWAY_*."""
+
+import logging
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+
+SHUTDOWN_S = 3
+"""Open signalling connections would otherwise keep the process until their calls end."""
+
+
+def main() -> int:
+    try:
+        settings = GatewaySettings()
+    except ValidationError as error:
+        sys.stderr.write(f"XSTREAMER_GATEWAY_*: {error}\n")
+        return 2
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        log_level=settings.log_level,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+        ws="websockets-sansio",
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

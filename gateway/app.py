@@ -1,0 +1,119 @@
+"""Puts the gateway together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from livekit import api
+
+from gateway.avatars import Avatars
+from gateway.calls import Calls
+from gateway.defaults import crop_defaults, seed
+from gateway.deps import Services
+from gateway.errors import Problem, install_error_handlers
+from gateway.headers import HeadersMiddleware
+from gateway.livekit_rooms import RoomServer, livekit_rooms
+from gateway.portrait_check import ActorPortraitChecker, PortraitChecker
+from gateway.portraits import PortraitFiles
+from gateway.readiness import ReadinessProbe
+from gateway.routes import avatars, health, pages, rooms, webhook
+from gateway.schemas import NewRoom
+from gateway.settings import GatewaySettings
+from gateway.signal_proxy import router as signal_router
+from gateway.store.avatars import AvatarStore
+from gateway.store.calls import CallStore
+from gateway.store.database import Database
+from gateway.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+API_VERSION = "1"
+
+
+def create_app(
+    settings: GatewaySettings,
+    checker: PortraitChecker | None = None,
+    room_server: RoomServer | None = None,
+) -> FastAPI:
+    """The gateway. Without `checker` and `room_server` it talks to the Actor and to LiveKit."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            rooms_ = room_server
+            if rooms_ is None:
+                rooms_ = await stack.enter_async_context(livekit_rooms(settings))
+            checker_ = checker or ActorPortraitChecker(
+                settings.actor_endpoint, settings.portrait_timeout_s
+            )
+            http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+            database = Database(settings.resolved_database_url)
+            stack.callback(database.close)
+            services = _services(settings, database, checker_, rooms_, http)
+            app.state.services = services
+            await asyncio.to_thread(_prepare, database, services.avatars)
+            async with asyncio.TaskGroup() as tasks:
+                background = (
+                    tasks.create_task(Watchdog(services.calls).run(), name="watchdog"),
+                    tasks.create_task(crop_defaults(services.avatars), name="crop-defaults"),
+                )
+                yield
+                for task in background:
+                    task.cancel()
+
+    app = FastAPI(
+        title="X-Streamer gateway",
+        version=API_VERSION,
+        description="Live video calls with a digital human made from one portrait.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    install_error_handlers(app)
+    app.add_middleware(HeadersMiddleware, livekit_public_url=settings.livekit_public_url)
+    for module in (avatars, rooms, health, webhook, pages):
+        app.include_router(module.router)
+    app.include_router(signal_router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _services(
+    settings: GatewaySettings,
+    database: Database,
+    checker: PortraitChecker,
+    room_server: RoomServer,
+    http: httpx.AsyncClient,
+) -> Services:
+    portraits = PortraitFiles(settings.data_dir / "portraits")
+    secret = settings.livekit_api_secret.get_secret_value()
+    return Services(
+        settings=settings,
+        avatars=Avatars(settings, AvatarStore(database), portraits, checker),
+        calls=Calls(settings, CallStore(database), portraits, room_server),
+        readiness=ReadinessProbe(settings, database, room_server, http),
+        webhook_verifier=api.TokenVerifier(settings.livekit_api_key, secret),
+        http=http,
+    )
+
+
+def _prepare(database: Database, avatars_: Avatars) -> None:
+    database.migrate()
+    seed(avatars_)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with the models that hand-read bodies and problems refer to."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemas = document["components"]["schemas"]
+        for model in (Problem, NewRoom):
+            schemas[model.__name__] = model.model_json_schema()
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,65 @@
+"""From an uploaded picture to an avatar that can be called, and its removal."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.errors import GatewayError, not_found
+from gateway.portrait_check import PortraitChecker, accepted_crop
+from gateway.portraits import PortraitFiles
+from gateway.schemas import NewAvatar
+from gateway.settings import GatewaySettings
+from gateway.store.avatars import AvatarStore
+from gateway.store.tables import Avatar
+
+
+@dataclass(frozen=True)
+class Avatars:
+    """Keeps records and pictures in step: a record exists only while its picture does."""
+
+    settings: GatewaySettings
+    store: AvatarStore
+    portraits: PortraitFiles
+    checker: PortraitChecker
+
+    async def admit(self, image: bytes, wanted: NewAvatar) -> Avatar:
+        """Raises GatewayError 413, 415 or 422 with the Actor's reason, 503 without a verdict."""
+        verdict = await self.checker.check(image)
+        crop = accepted_crop(verdict)
+        avatar = Avatar(
+            id=f"av-{secrets.token_hex(6)}",
+            name=wanted.name,
+            persona=wanted.persona,
+            voice=wanted.voice or self.settings.default_voice,
+            is_default=False,
+            checks=dict(verdict.checks),
+            created_at=datetime.now(UTC),
+        )
+        await asyncio.to_thread(self._save, avatar, image, crop)
+        return avatar
+
+    def _save(self, avatar: Avatar, image: bytes, crop: bytes) -> None:
+        self.portraits.save(self.portraits.original(avatar.id), image)
+        self.portraits.save(self.portraits.crop(avatar.id), crop)
+        self.store.add(avatar)
+
+    async def get(self, avatar_id: str) -> Avatar:
+        """Raises GatewayError 404."""
+        avatar = await asyncio.to_thread(self.store.get, avatar_id)
+        if avatar is None:
+            raise not_found("avatar", avatar_id)
+        return avatar
+
+    async def remove(self, avatar_id: str) -> None:
+        """Raises GatewayError 404, or 409 for a default avatar. Calls that run go on."""
+        avatar = await self.get(avatar_id)
+        if avatar.is_default:
+            raise GatewayError(
+                409,
+                "default_avatar",
+                f"{avatar.name} is a default avatar and cannot be deleted",
+                "Only avatars made from uploaded portraits can be deleted.",
+            )
+        await asyncio.to_thread(self.store.remove, avatar_id)
+        await asyncio.to_thread(self.portraits.remove, avatar_id)

@@ -1,0 +1,118 @@
+"""The life of a call: a room with its agent on the way, tokens for callers, the end."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from livekit import api
+
+from gateway.errors import GatewayError, not_found
+from gateway.livekit_rooms import MAX_PARTICIPANTS, RoomServer
+from gateway.metrics import ROOMS
+from gateway.portraits import PortraitFiles
+from gateway.settings import GatewaySettings
+from gateway.store.calls import CallStore
+from gateway.store.tables import Avatar, Call
+from gateway.tokens import caller_token, new_room_name
+from services.room_agent.job import AvatarJob, CallJob
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Opens and ends calls, keeping LiveKit and the records in step."""
+
+    settings: GatewaySettings
+    store: CallStore
+    portraits: PortraitFiles
+    rooms: RoomServer
+
+    async def open(self, avatar: Avatar) -> tuple[Call, str]:
+        """A new call and its caller's token. The agent is asked for at once.
+
+        The record comes first: LiveKit's webhooks about the room may arrive before it answers.
+        """
+        call = self._new_call(avatar)
+        await asyncio.to_thread(self.store.add, call)
+        try:
+            await self.rooms.create(call.room, self._room_configuration(self._agent(call)))
+        except (GatewayError, api.TwirpError):
+            await asyncio.to_thread(self.store.end, call.room, "not_created")
+            raise
+        ROOMS.inc()
+        secret = self.settings.livekit_api_secret.get_secret_value()
+        credentials = (self.settings.livekit_api_key, secret)
+        # Callers can read their token, so it carries no dispatch metadata.
+        token = caller_token(credentials, call.room, call.expires_at, self._room_configuration())
+        return call, token
+
+    async def get(self, room: str) -> Call:
+        """Raises GatewayError 404."""
+        call = await asyncio.to_thread(self.store.get, room)
+        if call is None:
+            raise not_found("room", room)
+        return call
+
+    async def end(self, room: str, reason: str) -> None:
+        """Send everyone out of the room and close its record."""
+        await asyncio.to_thread(self.store.end, room, reason)
+        await self.rooms.delete(room)
+
+    async def caller_joined(self, room: str) -> None:
+        """A room that closed before its caller came was made again by the token, without agent."""
+        await asyncio.to_thread(self.store.caller_joined, room)
+        call = await asyncio.to_thread(self.store.get, room)
+        if call is None or call.state == "ended" or await self.rooms.has_dispatch(room):
+            return
+        await self.dispatch_again(call)
+
+    async def dispatch_again(self, call: Call) -> None:
+        """Ask for a new agent; any earlier dispatch is void."""
+        await self.rooms.dispatch_again(call.room, self._agent(call))
+        await asyncio.to_thread(self.store.dispatched, call.room)
+
+    def _room_configuration(self, *agents: api.RoomAgentDispatch) -> api.RoomConfiguration:
+        """Without sync_streams browsers do not keep lips and voice together."""
+        return api.RoomConfiguration(
+            empty_timeout=self.settings.empty_timeout_s,
+            departure_timeout=self.settings.departure_timeout_s,
+            max_participants=MAX_PARTICIPANTS,
+            sync_streams=True,
+            agents=agents,
+        )
+
+    def _agent(self, call: Call) -> api.RoomAgentDispatch:
+        return api.RoomAgentDispatch(agent_name=self.settings.agent_name, metadata=call.job)
+
+    def _new_call(self, avatar: Avatar) -> Call:
+        room, now = new_room_name(), datetime.now(UTC)
+        return Call(
+            room=room,
+            avatar_id=avatar.id,
+            avatar_name=avatar.name,
+            job=self._job(room, avatar).to_metadata(),
+            state="created",
+            end_reason=None,
+            created_at=now,
+            expires_at=now + timedelta(seconds=self.settings.room_ttl_s),
+            callers=0,
+            dispatches=1,
+        )
+
+    def _job(self, room: str, avatar: Avatar) -> CallJob:
+        path = self.portraits.best(avatar.id)
+        if path is None:
+            raise not_found("portrait", avatar.id)
+        shared = self.settings.agent_shares_disk
+        url = f"{self.settings.internal_url}/api/avatars/{avatar.id}/portrait"
+        return CallJob(
+            call_id=room,
+            avatar=AvatarJob(
+                id=avatar.id,
+                name=avatar.name,
+                persona=avatar.persona,
+                voice=avatar.voice,
+                language=self.settings.language,
+            ),
+            portrait_path=str(path) if shared else None,
+            portrait_url=None if shared else url,
+        )

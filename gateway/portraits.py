@@ -1,0 +1,54 @@
+"""Portraits on disk: the square crop `<id>.png` and the uploaded file `<id>.original`."""
+
+import os
+import tempfile
+from pathlib import Path
+
+MAGIC_TYPES = (
+    (b"\x89PNG", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"RIFF", "image/webp"),
+)
+
+
+class PortraitFiles:
+    """Writes are atomic: a reader sees the old file or the new one. Ids come from the store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def crop(self, avatar_id: str) -> Path:
+        return self._folder / f"{avatar_id}.png"
+
+    def original(self, avatar_id: str) -> Path:
+        return self._folder / f"{avatar_id}.original"
+
+    def best(self, avatar_id: str) -> Path | None:
+        """The crop, or else the original, or else None."""
+        both = (self.crop(avatar_id), self.original(avatar_id))
+        return next((path for path in both if path.exists()), None)
+
+    def save(self, path: Path, content: bytes) -> None:
+        """Replace a file in one step, surviving a crash at any moment."""
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as part:
+            try:
+                part.write(content)
+                part.flush()
+                os.fsync(part.fileno())
+                Path(part.name).replace(path)
+            except OSError:
+                Path(part.name).unlink(missing_ok=True)
+                raise
+
+    def remove(self, avatar_id: str) -> None:
+        self.crop(avatar_id).unlink(missing_ok=True)
+        self.original(avatar_id).unlink(missing_ok=True)
+
+
+def media_type(path: Path) -> str:
+    """The image type of a file by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    found = (kind for magic, kind in MAGIC_TYPES if head.startswith(magic))
+    return next(found, "application/octet-stream")

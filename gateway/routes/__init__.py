@@ -1,0 +1,1 @@
+"""REST, pages and machine endpoints, one file for each subject."""

@@ -1,0 +1,38 @@
+"""For machines: is the process alive, can calls be made, what has been counted."""
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from gateway.deps import ServicesDep
+from gateway.errors import GatewayError, problem_docs
+from gateway.schemas import Readiness
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process runs."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses=problem_docs(503))
+async def readyz(services: ServicesDep) -> Readiness:
+    """Every part that a call needs. A 503 lists what is missing in `not_ready` and `parts`."""
+    readiness = await services.readiness.look()
+    if readiness.ready:
+        return readiness
+    names = ", ".join(readiness.not_ready)
+    raise GatewayError(
+        503,
+        "not_ready",
+        f"Not ready: {names}",
+        "Parts that just started need a while; `xstreamer doctor` names what is missing.",
+        **readiness.model_dump(),
+    )
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics() -> Response:
+    """Prometheus text format."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

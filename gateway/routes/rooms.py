@@ -1,0 +1,91 @@
+"""/api/rooms: calls by REST."""
+
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from gateway.deps import PublicUrls, PublicUrlsDep, Services, ServicesDep
+from gateway.errors import GatewayError, problem_docs
+from gateway.routes.avatars import portrait_form_schema
+from gateway.schemas import NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
+from gateway.store.tables import Avatar
+from gateway.uploads import read_portrait_form
+
+router = APIRouter(prefix="/api", tags=["rooms"])
+MAX_JSON_BYTES = 16 * 1024
+
+_ROOM_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/NewRoom"}},
+            **portrait_form_schema("portrait"),
+        },
+    }
+}
+
+
+@router.post(
+    "/rooms",
+    status_code=201,
+    responses=problem_docs(400, 404, 413, 415, 422, 503),
+    openapi_extra=_ROOM_BODY,
+)
+async def create_room(request: Request, services: ServicesDep, urls: PublicUrlsDep) -> RoomCreated:
+    """Call an avatar by its id, or upload a portrait and call it in one step."""
+    avatar = await _wanted_avatar(request, services)
+    call, token = await services.calls.open(avatar)
+    return RoomCreated(
+        room=call.room,
+        livekit_url=urls.livekit,
+        token=token,
+        call_url=urls.call(call.room, token),
+        expires_at=call.expires_at,
+    )
+
+
+@router.get("/rooms/{room}", responses=problem_docs(404))
+async def get_room(room: str, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
+    return await _view(room, services, urls)
+
+
+@router.delete("/rooms/{room}", responses=problem_docs(404, 503))
+async def end_room(room: str, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
+    """End the call for everyone; its record stays."""
+    await services.calls.get(room)
+    await services.calls.end(room, "deleted")
+    return await _view(room, services, urls)
+
+
+async def _view(room: str, services: Services, urls: PublicUrls) -> RoomView:
+    call = await services.calls.get(room)
+    return RoomView.of(call, urls.livekit, services.settings.livekit_local)
+
+
+async def _wanted_avatar(request: Request, services: Services) -> Avatar:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        form = await read_portrait_form(request, services.settings.max_upload_bytes)
+        return await services.avatars.admit(form.image, form.read_as(NewUnnamedAvatar))
+    if kind != "application/json":
+        raise GatewayError(
+            415,
+            "unsupported_media_type",
+            f"The body is {kind or 'of no type'}",
+            "Send {avatar_id} as application/json, or a portrait as multipart/form-data.",
+        )
+    wanted = await _read_json(request)
+    return await services.avatars.get(wanted.avatar_id)
+
+
+async def _read_json(request: Request) -> NewRoom:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MAX_JSON_BYTES:
+            raise GatewayError(413, "too_large", "The body is too large", "Send only avatar_id.")
+    try:
+        return NewRoom.model_validate_json(bytes(body))
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False)
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in errors]) from None

@@ -1,0 +1,85 @@
+"""LiveKit tells us what happens in rooms; signed with our own key."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Request, Response
+from google.protobuf.json_format import Parse, ParseError
+from jwt import InvalidTokenError
+from livekit import api
+
+from gateway.deps import Services, ServicesDep
+from gateway.errors import GatewayError
+from gateway.metrics import AGENT_JOIN_SECONDS
+
+logger = logging.getLogger(__name__)
+router = APIRouter(include_in_schema=False)
+MAX_EVENT_BYTES = 256 * 1024
+
+
+@router.post("/api/livekit/webhook", status_code=204)
+async def receive(request: Request, services: ServicesDep) -> Response:
+    body = await request.body()
+    if len(body) > MAX_EVENT_BYTES:
+        raise GatewayError(413, "too_large", "The event is too large")
+    event = verified_event(
+        services.webhook_verifier, body, request.headers.get("authorization", "")
+    )
+    act = _ACTIONS.get(event.event)
+    if act is not None:
+        await act(services, event)
+    return Response(status_code=204)
+
+
+def verified_event(verifier: api.TokenVerifier, body: bytes, signature: str) -> api.WebhookEvent:
+    """Raises GatewayError 401 unless this body was signed with our key.
+
+    The same steps as livekit-api's WebhookReceiver, whose refusals are bare Exceptions.
+    """
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    try:
+        claims = verifier.verify(signature)
+        if not hmac.compare_digest(claims.sha256 or "", digest):
+            raise ValueError("the body is not the one that was signed")
+        return Parse(body.decode(), api.WebhookEvent(), ignore_unknown_fields=True)
+    except (InvalidTokenError, ParseError, ValueError) as error:
+        logger.warning("refused a webhook", extra={"reason": str(error)})
+        raise GatewayError(
+            401, "bad_signature", "The event is not signed with our LiveKit key"
+        ) from None
+
+
+async def _room_started(services: Services, event: api.WebhookEvent) -> None:
+    """A token outlives its call and may make the room again: close what has ended."""
+    call = await asyncio.to_thread(services.calls.store.get, event.room.name)
+    if call is not None and call.state == "ended":
+        await services.calls.rooms.delete(call.room)
+
+
+async def _participant_joined(services: Services, event: api.WebhookEvent) -> None:
+    store = services.calls.store
+    if event.participant.kind == api.ParticipantInfo.Kind.AGENT:
+        call = await asyncio.to_thread(store.agent_joined, event.room.name)
+        if call is not None and call.agent_joined_at is not None:
+            waited = call.agent_joined_at - call.created_at
+            AGENT_JOIN_SECONDS.observe(waited.total_seconds())
+    elif event.participant.kind == api.ParticipantInfo.Kind.STANDARD:
+        await services.calls.caller_joined(event.room.name)
+
+
+async def _room_finished(services: Services, event: api.WebhookEvent) -> None:
+    """A room that nobody came to may still be made again by its token."""
+    call = await asyncio.to_thread(services.calls.store.get, event.room.name)
+    if call is not None and call.state == "active":
+        await asyncio.to_thread(services.calls.store.end, call.room, "left")
+
+
+_ACTIONS: dict[str, Callable[[Services, api.WebhookEvent], Awaitable[None]]] = {
+    "room_started": _room_started,
+    "participant_joined": _participant_joined,
+    "room_finished": _room_finished,
+}

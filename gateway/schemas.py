@@ -1,0 +1,151 @@
+"""What REST takes and gives."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from gateway.store.tables import Avatar, Call
+from gateway.voices import voices
+
+DEFAULT_NAME = "My avatar"
+AvatarName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+Persona = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+
+
+class NewAvatar(BaseModel):
+    """The text fields that come with a portrait."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: AvatarName
+    persona: Persona = ""
+    voice: str | None = None
+
+    @field_validator("voice")
+    @classmethod
+    def _known(cls, voice: str | None) -> str | None:
+        if voice and voice not in voices():
+            raise ValueError(f"there is no voice {voice!r}; GET /api/voices lists them")
+        return voice or None
+
+
+class NewUnnamedAvatar(NewAvatar):
+    """Avatar and room in one step: the name may be left out."""
+
+    name: AvatarName = DEFAULT_NAME
+
+
+class AvatarCreated(BaseModel):
+    """A portrait was accepted. `checks` are the measurements behind the verdict."""
+
+    id: str
+    name: str
+    preview_url: str
+    checks: dict[str, float]
+
+
+class AvatarView(BaseModel):
+    """An avatar that can be called."""
+
+    id: str
+    name: str
+    persona: str
+    voice: str
+    preview_url: str
+    is_default: bool = Field(description="Shipped with the program; cannot be deleted")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, avatar: Avatar) -> Self:
+        return cls(
+            id=avatar.id,
+            name=avatar.name,
+            persona=avatar.persona,
+            voice=avatar.voice,
+            preview_url=preview_url(avatar.id),
+            is_default=avatar.is_default,
+            created_at=avatar.created_at,
+        )
+
+
+def preview_url(avatar_id: str) -> str:
+    """Where the square portrait of an avatar is served."""
+    return f"/api/avatars/{avatar_id}/portrait"
+
+
+class NewRoom(BaseModel):
+    """Whom to call."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    avatar_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class RoomCreated(BaseModel):
+    """A room that waits for its caller. Whoever holds `call_url` may open it and call."""
+
+    room: str
+    livekit_url: str
+    token: str
+    call_url: str
+    expires_at: datetime
+
+
+class RoomAvatar(BaseModel):
+    """Who answers in a room. `id` and `preview_url` are null once the avatar was deleted."""
+
+    id: str | None
+    name: str
+    preview_url: str | None
+
+
+class RoomView(BaseModel):
+    """A room's record."""
+
+    room: str
+    state: Literal["created", "active", "ended"]
+    end_reason: str | None
+    avatar: RoomAvatar
+    livekit_url: str
+    livekit_local: bool = Field(description="Connect without STUN servers")
+    created_at: datetime
+    expires_at: datetime
+    started_at: datetime | None
+    agent_joined_at: datetime | None
+    ended_at: datetime | None
+    callers: int = Field(description="How often a caller joined")
+    dispatches: int = Field(description="How often an agent was asked for")
+
+    @classmethod
+    def of(cls, call: Call, livekit_url: str, livekit_local: bool) -> Self:
+        has_avatar = call.avatar_id is not None
+        avatar = RoomAvatar(
+            id=call.avatar_id,
+            name=call.avatar_name,
+            preview_url=preview_url(call.avatar_id) if call.avatar_id and has_avatar else None,
+        )
+        return cls.model_validate(
+            {
+                **{name: getattr(call, name) for name in cls.model_fields if hasattr(call, name)},
+                "avatar": avatar,
+                "livekit_url": livekit_url,
+                "livekit_local": livekit_local,
+            }
+        )
+
+
+class PartStatus(BaseModel):
+    """One part of the system. `labels` tell people what runs, such as the brain."""
+
+    ready: bool
+    detail: str
+    labels: dict[str, str] = {}
+
+
+class Readiness(BaseModel):
+    """Whether calls can be made; `not_ready` names the parts that stand in the way."""
+
+    ready: bool
+    not_ready: list[str]
+    parts: dict[str, PartStatus]

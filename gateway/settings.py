@@ -1,0 +1,83 @@
+"""Deployment settings of the gateway; environment prefix XSTREAMER_GATEWAY_."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.room_agent.job import DEFAULT_AGENT_NAME
+
+Seconds = Annotated[float, Field(gt=0)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _packaged_app_dir() -> Path:
+    return Path(str(files("gateway"))) / "static" / "app"
+
+
+class GatewaySettings(BaseSettings):
+    """Built once in __main__. LiveKit's key and secret are the only fields without a default."""
+
+    model_config = SettingsConfigDict(env_prefix="XSTREAMER_GATEWAY_", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    log_level: str = "info"
+
+    data_dir: Path = Path("var/gateway")
+    database_url: str | None = None
+    """SQLAlchemy URL; None is SQLite inside data_dir."""
+    app_dir: Path = Field(default_factory=_packaged_app_dir)
+    """Where `make web` put the built page."""
+
+    livekit_url: str = "ws://127.0.0.1:7880"
+    """Where this process reaches LiveKit."""
+    livekit_public_url: str | None = None
+    """Where browsers reach LiveKit; None proxies its signalling under /livekit on our own port."""
+    livekit_api_key: str
+    livekit_api_secret: SecretStr
+    livekit_local: bool = True
+    """The media path needs no STUN: browsers are told to ask no public STUN server."""
+
+    actor_endpoint: str = "ipc:///tmp/xstreamer-actor.sock"
+    thinker_endpoint: str = "ipc:///tmp/xstreamer-thinker.sock"
+    agent_health_url: str = "http://127.0.0.1:8081/"
+    agent_name: str = DEFAULT_AGENT_NAME
+    agent_shares_disk: bool = True
+    """False: agents on other hosts fetch portraits from internal_url."""
+    internal_url: str | None = None
+
+    default_voice: str = "hibari"
+    language: str = "en"
+    max_upload_bytes: Annotated[int, Field(ge=1024, le=32 * 1024 * 1024)] = 12 * 1024 * 1024
+
+    portrait_timeout_s: Seconds = 15.0
+    ready_timeout_s: Seconds = 2.0
+    livekit_timeout_s: Seconds = 5.0
+    room_ttl_s: Annotated[int, Field(ge=60)] = 3600
+    """A room, its token and its call end this long after creation."""
+    empty_timeout_s: Annotated[int, Field(ge=5)] = 90
+    departure_timeout_s: Annotated[int, Field(ge=1)] = 15
+    agent_timeout_s: Seconds = 4.0
+    """A call without an agent for this long is dispatched anew."""
+    watchdog_interval_s: Seconds = 1.0
+
+    @property
+    def resolved_database_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'gateway.sqlite3'}"
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.tls_cert else "http"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both tls_cert and tls_key")
+        if not self.agent_shares_disk and self.internal_url is None:
+            raise ValueError("agents that share no disk need internal_url to fetch portraits from")
+        return self

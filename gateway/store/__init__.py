@@ -1,0 +1,1 @@
+"""Avatars and call records in SQLite or PostgreSQL."""

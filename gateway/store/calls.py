@@ -1,0 +1,63 @@
+"""Call records and the only changes of state that a call may make."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+
+from gateway.store.database import Database
+from gateway.store.tables import Call
+
+
+class CallStore:
+    """created -> active -> ended; nothing leaves `ended`. Blocking; call it from worker threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, call: Call) -> None:
+        with self._database.session() as session:
+            session.add(call)
+
+    def get(self, room: str) -> Call | None:
+        with self._database.session() as session:
+            return session.get(Call, room)
+
+    def live(self) -> list[Call]:
+        """Calls that have not ended, oldest first."""
+        query = select(Call).where(Call.state != "ended").order_by(Call.created_at)
+        with self._database.session() as session:
+            return list(session.scalars(query))
+
+    def caller_joined(self, room: str) -> None:
+        with self._database.session() as session:
+            call = session.get(Call, room)
+            if call is None or call.state == "ended":
+                return
+            call.state = "active"
+            call.callers += 1
+            call.started_at = call.started_at or datetime.now(UTC)
+
+    def agent_joined(self, room: str) -> Call | None:
+        """The call when its agent came for the first time, else None."""
+        with self._database.session() as session:
+            call = session.get(Call, room)
+            if call is None or call.agent_joined_at is not None:
+                return None
+            call.agent_joined_at = datetime.now(UTC)
+            return call
+
+    def dispatched(self, room: str) -> None:
+        """One more agent was asked for."""
+        with self._database.session() as session:
+            if (call := session.get(Call, room)) is not None:
+                call.dispatches += 1
+
+    def end(self, room: str, reason: str) -> bool:
+        """Whether the call was live until now."""
+        with self._database.session() as session:
+            call = session.get(Call, room)
+            if call is None or call.state == "ended":
+                return False
+            call.state, call.end_reason = "ended", reason
+            call.ended_at = datetime.now(UTC)
+            return True

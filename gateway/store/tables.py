@@ -1,0 +1,61 @@
+"""Tables of the gateway's database; every change here needs a migration."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Integer, String, Text, TypeDecorator
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC datetimes on every database; SQLite forgets the zone, so it is put back."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value
+        return value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    """Metadata that the migrations are checked against."""
+
+
+class Avatar(Base):
+    """A face that can be called. Its pictures lie in the portrait directory under its id."""
+
+    __tablename__ = "avatars"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    persona: Mapped[str] = mapped_column(Text)
+    voice: Mapped[str] = mapped_column(String(64))
+    is_default: Mapped[bool]
+    checks: Mapped[dict[str, float]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Call(Base):
+    """One room from its creation on; `state` is created, active or ended."""
+
+    __tablename__ = "calls"
+
+    room: Mapped[str] = mapped_column(String(128), primary_key=True)
+    avatar_id: Mapped[str | None] = mapped_column(
+        ForeignKey("avatars.id", ondelete="SET NULL"), index=True
+    )
+    avatar_name: Mapped[str] = mapped_column(String(80))
+    job: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    end_reason: Mapped[str | None] = mapped_column(String(32))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    agent_joined_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    callers: Mapped[int] = mapped_column(Integer)
+    dispatches: Mapped[int] = mapped_column(Integer)
