@@ -1,0 +1,59 @@
+# Works with nothing but Python 3.11-3.13, git and make; everything else is brought here.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first Python of a fitting version; the bootstrap explains when there is none.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
+	&& echo $$p && exit; done; echo python3)
+BIN := .venv/bin
+PACKAGES := proto thinker_server actor_server gateway services
+WEB := gateway/web
+RESULTS := docs/benchmarks
+ARGS ?=
+
+.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-call
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup:  ## bring everything a call needs, without starting it
+	@$(PYTHON) -m services.bootstrap
+
+setup-tests:
+	@$(PYTHON) -m services.bootstrap --with-tests
+
+run: setup  ## set up and start; prints the URL (ARGS="--tls" for phones)
+	@exec $(BIN)/xstreamer up $(ARGS)
+
+test: setup-tests  ## set up and prove it, with a real LiveKit server and a real browser
+	@$(BIN)/pytest -m "not gpu" $(ARGS)
+
+unit: setup  ## only the tests that need no service
+	@$(BIN)/pytest tests/unit $(ARGS)
+
+check: setup  ## format, lint, types, import rules; Python and web
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports
+	$(PYTHON) -m services.bootstrap.npm run check
+
+fmt:  ## format and repair what can be repaired
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(PYTHON) -m services.bootstrap.npm run format
+
+doctor:  ## name each missing piece and the command that repairs it
+	@test -x $(BIN)/xstreamer || $(PYTHON) -m services.bootstrap --only packages
+	@$(BIN)/xstreamer doctor
+
+bench-decoder: OUT ?= $(RESULTS)/decoder.json
+bench-decoder: setup  ## milliseconds per frame of the face decoder
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m actor_server.codec.mesh.benchmark --out $(OUT) $(ARGS)
+
+bench-call: OUT ?= $(RESULTS)/call.json
+bench-call: setup-tests  ## latency, frame rate and lip-sync of real calls
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m services.callbench --out $(OUT) $(ARGS)

@@ -1,0 +1,1 @@
+"""All processes of one machine: configured, started, watched, restarted and stopped together."""

@@ -1,0 +1,40 @@
+"""Secrets of this machine: made once at random, readable by the owner only."""
+
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from services.settings import LiveKitTable
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True)
+class LiveKitKey:
+    """What signs room tokens."""
+
+    api_key: str
+    api_secret: str
+
+
+def livekit_key(table: LiveKitTable, data: Path) -> LiveKitKey:
+    """The configured key, or the one kept in the data directory, made on the first start."""
+    if table.api_key and table.api_secret:
+        return LiveKitKey(table.api_key, table.api_secret)
+    file = data / "livekit-key.json"
+    if file.is_file():
+        return LiveKitKey(**json.loads(file.read_text()))
+    key = LiveKitKey(f"API{secrets.token_hex(6)}", secrets.token_urlsafe(SECRET_BYTES))
+    write_private(file, json.dumps(asdict(key)))
+    return key
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only the owner can read, never visible otherwise."""
+    part = file.with_name(f"{file.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+        out.write(text)
+    part.replace(file)

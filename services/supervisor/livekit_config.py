@@ -1,0 +1,61 @@
+"""The LiveKit server's configuration for one machine, without any other machine's help.
+
+The file is YAML to LiveKit; JSON is a subset of YAML, so nothing more than `json` is needed.
+"""
+
+import ipaddress
+import json
+import socket
+from typing import Any
+
+from services.settings import GatewayTable, LiveKitTable
+from services.supervisor.credentials import LiveKitKey
+
+LOOPBACK = "127.0.0.1"
+NO_STUN_SERVER = "127.0.0.1:3478"
+"""Media stays in the local network: naming a server that is not there keeps public ones out."""
+DOCUMENTATION_ADDRESS = "192.0.2.1"
+"""RFC 5737: routed like any foreign address, and nothing is sent to it here."""
+
+
+def livekit_config(livekit: LiveKitTable, gateway: GatewayTable, key: LiveKitKey) -> str:
+    """The text of livekit.yaml. Signalling stays on loopback: the gateway proxies it."""
+    node_ip = node_address(livekit, gateway)
+    rtc: dict[str, Any] = {
+        "tcp_port": livekit.rtc_tcp_port,
+        "udp_port": livekit.rtc_udp_port,
+        "use_external_ip": False,
+        "node_ip": node_ip,
+        "enable_loopback_candidate": True,
+        "stun_servers": [NO_STUN_SERVER],
+    }
+    if ipaddress.ip_address(node_ip).is_loopback:
+        rtc["interfaces"] = {"includes": ["lo"]}
+    config: dict[str, Any] = {
+        "port": livekit.port,
+        "bind_addresses": [LOOPBACK],
+        "rtc": rtc,
+        "room": {"sync_streams": True},  # without it browsers do no lip-sync
+        "keys": {key.api_key: key.api_secret},
+        "logging": {"level": "info", "json": True},
+    }
+    if livekit.metrics_port:
+        config["prometheus"] = {"port": livekit.metrics_port}
+    return json.dumps(config, indent=2)
+
+
+def node_address(livekit: LiveKitTable, gateway: GatewayTable) -> str:
+    """Where browsers send media: loopback, or this machine's address in its network."""
+    if livekit.node_ip:
+        return livekit.node_ip
+    return LOOPBACK if gateway.is_local else network_address()
+
+
+def network_address() -> str:
+    """The address that this machine uses towards others; loopback when it has no network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((DOCUMENTATION_ADDRESS, 9))
+        except OSError:
+            return LOOPBACK
+        return str(probe.getsockname()[0])

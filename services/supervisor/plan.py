@@ -1,0 +1,189 @@
+"""What runs on one machine: five processes, their environments, ports and probes."""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from services.settings import Settings, SettingsError, Table
+from services.supervisor.certificates import Certificate
+from services.supervisor.credentials import LiveKitKey
+from services.supervisor.directories import Directories
+from services.supervisor.known_settings import config_class
+from services.supervisor.readiness import EngineProbe, HttpProbe, Probe
+
+AGENT_DRAIN_S = 2
+"""A person who stops the machine does not want to wait for calls to end."""
+
+
+@dataclass(frozen=True)
+class ProcessPlan:
+    """One process. `stop_s`: how long it may take to leave after SIGTERM."""
+
+    name: str
+    command: tuple[str, ...]
+    env: Mapping[str, str]
+    probe: Probe
+    nice: int = 0
+    stop_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the plans are made from."""
+
+    settings: Settings
+    directories: Directories
+    livekit_program: Path
+    livekit_key: LiveKitKey
+    certificate: Certificate | None
+    environ: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """The address of the page, as this machine's user opens it."""
+        return f"{self.scheme}://{self._own_host}:{self.settings.gateway.port}"
+
+    @property
+    def scheme(self) -> str:
+        """https with a certificate."""
+        return "https" if self.certificate else "http"
+
+    @property
+    def livekit_url(self) -> str:
+        """Where processes of this machine reach LiveKit."""
+        return f"ws://127.0.0.1:{self.settings.livekit.port}"
+
+    @property
+    def thinker_endpoint(self) -> str:
+        """The Thinker's ZeroMQ address."""
+        return self.settings.thinker.endpoint or self.directories.endpoint("thinker")
+
+    @property
+    def actor_endpoint(self) -> str:
+        """The Actor's ZeroMQ address."""
+        return self.settings.actor.endpoint or self.directories.endpoint("actor")
+
+    @property
+    def _own_host(self) -> str:
+        host = self.settings.gateway.host
+        return "127.0.0.1" if host in {"0.0.0.0", "::"} else host
+
+    def plans(self) -> tuple[ProcessPlan, ...]:
+        """In the order of starting; stopping goes backwards. LiveKit comes first: all need it."""
+        return (self._livekit(), self._thinker(), self._actor(), self._gateway(), self._agent())
+
+    def _livekit(self) -> ProcessPlan:
+        table = self.settings.livekit
+        config = str(self.directories.runtime / "livekit.yaml")
+        return ProcessPlan(
+            name="livekit",
+            command=(str(self.livekit_program), "--config", config),
+            env=dict(self.environ),
+            probe=HttpProbe(f"http://127.0.0.1:{table.port}/"),
+            stop_s=1.0,  # it waits for its rooms to empty, and nobody is left who could leave
+        )
+
+    def _thinker(self) -> ProcessPlan:
+        table = self.settings.thinker
+        derived = {
+            "endpoint": self.thinker_endpoint,
+            "assets": self.settings.cache_paths.assets,
+            "cache": self.settings.cache,
+        }
+        probe = EngineProbe(self.thinker_endpoint)
+        # Speech and thought may wait a little; frames and sound may not.
+        return self._python("thinker", "thinker_server", derived, table, probe, nice=5)
+
+    def _actor(self) -> ProcessPlan:
+        table = self.settings.actor
+        derived = {
+            "endpoint": self.actor_endpoint,
+            "assets": self.settings.cache_paths.assets,
+            "portrait_cache": self.settings.cache / "portraits",
+        }
+        probe = EngineProbe(self.actor_endpoint)
+        return self._python("actor", "actor_server", derived, table, probe)
+
+    def _gateway(self) -> ProcessPlan:
+        table = self.settings.gateway
+        derived: dict[str, Any] = {
+            "data_dir": self.directories.data / "gateway",
+            **self._livekit_access(),
+            **self._engines(),
+            "agent_health_url": f"http://127.0.0.1:{self.settings.agent.health_port}/",
+        }
+        if table.is_local:
+            derived["livekit_public_url"] = self.livekit_url
+        if self.certificate and not table.tls_cert:
+            derived |= {"tls_cert": self.certificate.file, "tls_key": self.certificate.key_file}
+        probe = HttpProbe(f"{self.url}/readyz")
+        return self._python("gateway", "gateway", derived, table, probe)
+
+    def _agent(self) -> ProcessPlan:
+        table = self.settings.agent
+        derived = {
+            **self._livekit_access(),
+            **self._engines(),
+            "drain_timeout_s": AGENT_DRAIN_S,
+        }
+        probe = HttpProbe(f"http://127.0.0.1:{table.health_port}/")
+        return self._python("agent", "services.room_agent", derived, table, probe)
+
+    def _livekit_access(self) -> dict[str, Any]:
+        return {
+            "livekit_url": self.livekit_url,
+            "livekit_api_key": self.livekit_key.api_key,
+            "livekit_api_secret": self.livekit_key.api_secret,
+        }
+
+    def _engines(self) -> dict[str, Any]:
+        return {
+            "thinker_endpoint": self.thinker_endpoint,
+            "actor_endpoint": self.actor_endpoint,
+        }
+
+    def _python(
+        self,
+        name: str,
+        module: str,
+        derived: Mapping[str, Any],
+        table: Table,
+        probe: Probe,
+        *,
+        nice: int = 0,
+    ) -> ProcessPlan:
+        given = {key: value for key, value in table.given().items() if value != ""}
+        env = process_environment(name, {**derived, **given}, self.environ)
+        command = (sys.executable, "-m", module)
+        return ProcessPlan(name, command, env, probe, nice)
+
+
+def process_environment(
+    process: str, values: Mapping[str, Any], environ: Mapping[str, str]
+) -> dict[str, str]:
+    """The machine's environment plus the values as XSTREAMER_<PROCESS>_<KEY>.
+
+    Raises: SettingsError for a key that the process does not know, which is a typing error.
+    """
+    prefix = f"XSTREAMER_{process.upper()}_"
+    known = config_class(process).model_fields
+    from_environment = {
+        key.removeprefix(prefix).lower() for key in environ if key.startswith(prefix)
+    }
+    if unknown := sorted({*values, *from_environment} - known.keys()):
+        raise SettingsError(
+            f"[{process}] of xstreamer.toml or {prefix}* sets {', '.join(unknown)}, which the "
+            f"{process} does not know. It knows: {', '.join(sorted(known))}"
+        )
+    written = {f"{prefix}{key.upper()}": _text(value) for key, value in values.items()}
+    return {**environ, "PYTHONUNBUFFERED": "1", **written}
+
+
+def _text(value: Any) -> str:
+    """pydantic-settings reads lists and tables as JSON, the rest as it stands."""
+    if isinstance(value, list | dict | tuple):
+        return json.dumps(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
