@@ -1,0 +1,131 @@
+/** The gateway's REST, typed. Every refusal arrives as a `Refusal` that a person can read. */
+
+export interface Avatar {
+  id: string;
+  name: string;
+  persona: string;
+  voice: string;
+  preview_url: string;
+  is_default: boolean;
+}
+
+export interface Voice {
+  id: string;
+  label: string;
+  gender: "woman" | "man";
+  accent: string;
+}
+
+export interface RoomCreated {
+  room: string;
+  livekit_url: string;
+  token: string;
+  call_url: string;
+  expires_at: string;
+}
+
+export interface Room {
+  room: string;
+  state: "created" | "active" | "ended";
+  avatar: { id: string | null; name: string; preview_url: string | null };
+  livekit_url: string;
+  livekit_local: boolean;
+}
+
+export interface Readiness {
+  ready: boolean;
+  not_ready: string[];
+  parts: Record<string, { ready: boolean; detail: string; labels: Record<string, string> }>;
+}
+
+export interface Upload {
+  portrait: File;
+  name: string;
+  persona: string;
+  voice: string;
+}
+
+/** What the server said no to, why, and what to do. */
+export class Refusal extends Error {
+  constructor(
+    readonly code: string,
+    title: string,
+    readonly hint: string,
+    readonly status: number,
+  ) {
+    super(title);
+  }
+}
+
+const UNREACHABLE = new Refusal(
+  "unreachable",
+  "The server does not answer",
+  "Check that X-Streamer still runs and that this device is on the same network.",
+  0,
+);
+
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(path, init);
+  } catch {
+    throw UNREACHABLE;
+  }
+  if (!response.ok) throw await refusalOf(response);
+  return response;
+}
+
+async function refusalOf(response: Response): Promise<Refusal> {
+  const type = response.headers.get("content-type") ?? "";
+  if (!type.startsWith("application/problem+json")) {
+    return new Refusal("http", `The server answered ${response.status}`, "", response.status);
+  }
+  const problem = (await response.json()) as { code: string; title: string; hint?: string };
+  return new Refusal(problem.code, problem.title, problem.hint ?? "", response.status);
+}
+
+async function json<T>(path: string, init?: RequestInit): Promise<T> {
+  return (await (await ask(path, init)).json()) as T;
+}
+
+export const listAvatars = (): Promise<Avatar[]> => json("/api/avatars");
+export const listVoices = (): Promise<Voice[]> => json("/api/voices");
+export const getRoom = (room: string): Promise<Room> =>
+  json(`/api/rooms/${encodeURIComponent(room)}`);
+
+export function createRoom(avatarId: string): Promise<RoomCreated> {
+  return json("/api/rooms", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ avatar_id: avatarId }),
+  });
+}
+
+export function createAvatar(upload: Upload): Promise<{ id: string; name: string }> {
+  const form = new FormData();
+  form.set("name", upload.name);
+  form.set("persona", upload.persona);
+  form.set("voice", upload.voice);
+  form.set("portrait", upload.portrait);
+  return json("/api/avatars", { method: "POST", body: form });
+}
+
+export async function deleteAvatar(id: string): Promise<void> {
+  await ask(`/api/avatars/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+/** Also works while the page is being closed. */
+export async function endRoom(room: string): Promise<void> {
+  await ask(`/api/rooms/${encodeURIComponent(room)}`, { method: "DELETE", keepalive: true });
+}
+
+/** Readiness is news either way, so a 503 is no error here. */
+export async function readiness(): Promise<Readiness> {
+  let response: Response;
+  try {
+    response = await fetch("/readyz");
+  } catch {
+    throw UNREACHABLE;
+  }
+  return (await response.json()) as Readiness;
+}

@@ -1,0 +1,91 @@
+/** Mute, end and the text box. */
+
+import { h, icon } from "../dom";
+
+export interface ControlActions {
+  toggleMicrophone(): void;
+  end(): void;
+  send(text: string): Promise<void>;
+}
+
+export class Controls {
+  readonly bar: HTMLElement;
+  readonly chat: HTMLFormElement;
+  readonly #microphone: HTMLButtonElement;
+  readonly #input = h("input", {
+    class: "chat-input",
+    name: "text",
+    autocomplete: "off",
+    maxlength: "500",
+    placeholder: "Type instead of talking",
+    "aria-label": "Message",
+    enterkeyhint: "send",
+    "data-testid": "chat-input",
+  });
+  readonly #send = h(
+    "button",
+    { class: "icon-button", type: "submit", "aria-label": "Send", "data-testid": "chat-send" },
+    icon("send"),
+  );
+
+  constructor(actions: ControlActions) {
+    this.#microphone = h("button", {
+      class: "round-button",
+      type: "button",
+      "data-testid": "mic-button",
+      click: () => actions.toggleMicrophone(),
+    });
+    this.bar = h(
+      "div",
+      { class: "controls", role: "toolbar", "aria-label": "Call controls" },
+      this.#microphone,
+      h(
+        "button",
+        {
+          class: "round-button round-end",
+          type: "button",
+          "data-testid": "end-button",
+          click: () => actions.end(),
+        },
+        icon("end"),
+        h("span", { class: "round-label" }, "End"),
+      ),
+    );
+    this.chat = h("form", { class: "chat", submit: (event) => this.#submit(event, actions) });
+    this.chat.append(this.#input, this.#send);
+    this.setMicrophone(false);
+    this.setConnected(false);
+  }
+
+  setMicrophone(on: boolean): void {
+    this.#microphone.setAttribute("aria-pressed", String(!on));
+    this.#microphone.title = on ? "Mute (M)" : "Unmute (M)";
+    this.#microphone.dataset.on = String(on);
+    this.#microphone.replaceChildren(
+      icon(on ? "mic" : "micOff"),
+      h("span", { class: "round-label" }, on ? "Mute" : "Unmute"),
+    );
+  }
+
+  setConnected(connected: boolean): void {
+    this.#input.disabled = !connected;
+    this.#send.disabled = !connected;
+    this.#microphone.disabled = !connected;
+  }
+
+  get typing(): boolean {
+    return document.activeElement === this.#input;
+  }
+
+  async #submit(event: Event, actions: ControlActions): Promise<void> {
+    event.preventDefault();
+    const text = this.#input.value.trim();
+    if (text === "") return;
+    this.#input.value = "";
+    try {
+      await actions.send(text);
+    } catch {
+      this.#input.value = text; // not sent: the connection is down, which the page says elsewhere
+    }
+  }
+}

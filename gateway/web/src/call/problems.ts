@@ -1,0 +1,93 @@
+/** What can go wrong in a call, in words that say what to do. */
+
+export interface Problem {
+  id: string;
+  title: string;
+  hint: string;
+  /** What the button beside it does, if there is one. */
+  action: "retry-microphone" | "rejoin" | "home" | null;
+}
+
+export const AGENT_MISSING: Problem = {
+  id: "agent-missing",
+  title: "Nobody picks up yet",
+  hint: "The agent that plays the avatar did not come. It is asked again by itself; if this stays, /readyz on this server names the part that is not running.",
+  action: null,
+};
+
+export const CONNECTION_LOST: Problem = {
+  id: "connection-lost",
+  title: "The connection was lost",
+  hint: "Check the network of this device, then join again.",
+  action: "rejoin",
+};
+
+export const CALL_OVER: Problem = {
+  id: "call-over",
+  title: "This call is over",
+  hint: "The link works only once the call has not ended or expired. Start a new call.",
+  action: "home",
+};
+
+export const CALL_ENDED_ELSEWHERE: Problem = {
+  id: "call-ended",
+  title: "The call was ended",
+  hint: "The other side or the server ended it.",
+  action: "home",
+};
+
+const STILL_TYPE = "You can type in the meantime.";
+
+export function microphoneProblem(error: unknown, secureContext: boolean): Problem {
+  const action = "retry-microphone";
+  const name = error instanceof Error ? error.name : "";
+  if (!secureContext) {
+    return {
+      id: "microphone-insecure",
+      title: "The microphone needs HTTPS",
+      hint: `Browsers give pages from other machines a microphone only over HTTPS. Start X-Streamer with --tls and open the https:// address. ${STILL_TYPE}`,
+      action: null,
+    };
+  }
+  if (name === "NotAllowedError" || name === "SecurityError") {
+    return {
+      id: "microphone-denied",
+      title: "The microphone is blocked",
+      hint: `Allow it for this page, usually with the icon at the left of the address, then try again. ${STILL_TYPE}`,
+      action,
+    };
+  }
+  if (name === "NotFoundError" || name === "OverconstrainedError") {
+    return {
+      id: "microphone-missing",
+      title: "There is no microphone",
+      hint: `Connect one and try again. ${STILL_TYPE}`,
+      action,
+    };
+  }
+  if (name === "NotReadableError" || name === "AbortError") {
+    return {
+      id: "microphone-busy",
+      title: "The microphone does not start",
+      hint: `Another program may be using it. Close that and try again. ${STILL_TYPE}`,
+      action,
+    };
+  }
+  return {
+    id: "microphone",
+    title: "The microphone does not work",
+    hint: `${error instanceof Error ? error.message : String(error)}. ${STILL_TYPE}`,
+    action,
+  };
+}
+
+/** Why joining failed. `refused`: the server answered, but did not take the token. */
+export function joinProblem(refused: boolean, message: string): Problem {
+  if (refused) return CALL_OVER;
+  return {
+    id: "join-failed",
+    title: "The call could not be joined",
+    hint: `The media server does not answer (${message}). Check that X-Streamer still runs and that no firewall stands between.`,
+    action: "rejoin",
+  };
+}

@@ -1,0 +1,246 @@
+/** One call over LiveKit: the room, its tracks, captions and state, told to one listener. */
+
+import {
+  ConnectionError,
+  ConnectionErrorReason,
+  type ConnectionQuality,
+  DisconnectReason,
+  ParticipantKind,
+  type RemoteParticipant,
+  type RemoteTrack,
+  Room,
+  RoomEvent,
+  type TextStreamReader,
+} from "livekit-client";
+import { type Caption, speakerOf } from "./captions";
+import { mark } from "./marks";
+import {
+  AGENT_MISSING,
+  CALL_ENDED_ELSEWHERE,
+  CONNECTION_LOST,
+  joinProblem,
+  microphoneProblem,
+  type Problem,
+} from "./problems";
+
+export type Phase = "connecting" | "waiting" | "live" | "reconnecting";
+
+export interface AgentFacts {
+  /** initializing, listening, thinking or speaking (LiveKit's own attribute). */
+  state: string;
+  brain: string;
+  error: string;
+}
+
+export interface CallListener {
+  onPhase(phase: Phase): void;
+  /** The last word of a session: why it ended, or null when the caller hung up. */
+  onEnded(problem: Problem | null): void;
+  onAgent(facts: AgentFacts): void;
+  onTrack(track: RemoteTrack): void;
+  onCaption(caption: Caption): void;
+  onQuality(quality: ConnectionQuality): void;
+  onPlaybackBlocked(blocked: boolean): void;
+  onMicrophone(on: boolean): void;
+  /** A problem appeared, or (null) the one with this id is gone. */
+  onProblem(id: string, problem: Problem | null): void;
+}
+
+const AGENT_PATIENCE_MS = 12_000;
+const TRANSCRIPTION = "lk.transcription";
+const CHAT = "lk.chat";
+
+export class CallSession {
+  readonly room = new Room({
+    adaptiveStream: false,
+    dynacast: false,
+    audioCaptureDefaults: {
+      echoCancellation: true,
+      noiseSuppression: true,
+      autoGainControl: true,
+    },
+  });
+  #listener: CallListener;
+  #ended = false;
+  #agentTimer: number | undefined;
+  #typed = 0;
+
+  constructor(listener: CallListener) {
+    this.#listener = listener;
+    window.__room = this.room;
+    this.#listen();
+  }
+
+  /** `local`: the media path needs no STUN server, so none on the internet is asked. */
+  async join(url: string, token: string, local: boolean): Promise<void> {
+    this.#setPhase("connecting");
+    // Recording begins before the connection stands; what is said meanwhile is sent afterwards.
+    const microphone = this.setMicrophone(true);
+    try {
+      await this.room.connect(url, token, local ? { rtcConfig: { iceServers: [] } } : {});
+    } catch (error) {
+      const refused =
+        error instanceof ConnectionError && error.reason === ConnectionErrorReason.NotAllowed;
+      this.#end(joinProblem(refused, error instanceof Error ? error.message : String(error)));
+      return;
+    }
+    mark("connected");
+    this.#watchAgent();
+    for (const participant of this.room.remoteParticipants.values()) this.#meet(participant);
+    await microphone;
+  }
+
+  async setMicrophone(on: boolean): Promise<void> {
+    try {
+      await this.room.localParticipant.setMicrophoneEnabled(on, undefined, {
+        preConnectBuffer: true,
+      });
+      for (const id of MICROPHONE_PROBLEMS) this.#listener.onProblem(id, null);
+    } catch (error) {
+      if (this.#ended) return;
+      const problem = microphoneProblem(error, window.isSecureContext);
+      this.#listener.onProblem(problem.id, problem);
+    }
+    this.#listener.onMicrophone(this.microphoneOn);
+  }
+
+  get microphoneOn(): boolean {
+    return this.room.localParticipant.isMicrophoneEnabled;
+  }
+
+  /** Typed words stand in the transcript at once; the agent does not repeat them. */
+  async sendText(text: string): Promise<void> {
+    await this.room.localParticipant.sendText(text, { topic: CHAT });
+    this.#typed += 1;
+    const segment = `typed-${this.#typed}`;
+    this.#listener.onCaption({ segment, speaker: "user", text, final: true });
+  }
+
+  async startPlayback(): Promise<void> {
+    await Promise.all([this.room.startAudio(), this.room.startVideo()]);
+  }
+
+  async leave(): Promise<void> {
+    this.#end(null);
+    await this.room.disconnect();
+  }
+
+  #listen(): void {
+    const { room } = this;
+    room
+      .on(RoomEvent.ParticipantConnected, (participant) => this.#meet(participant))
+      .on(RoomEvent.ParticipantDisconnected, (participant) => {
+        if (participant.kind !== ParticipantKind.AGENT) return;
+        this.#setPhase("waiting");
+        this.#watchAgent();
+      })
+      .on(RoomEvent.ParticipantAttributesChanged, (_changed, participant) => {
+        if (participant.kind === ParticipantKind.AGENT) this.#tellAgent(participant.attributes);
+      })
+      .on(RoomEvent.TrackSubscribed, (track) => {
+        mark(`${track.kind}Subscribed`);
+        this.#listener.onTrack(track);
+      })
+      .on(RoomEvent.ConnectionQualityChanged, (quality, participant) => {
+        if (participant.isLocal) this.#listener.onQuality(quality);
+      })
+      .on(RoomEvent.AudioPlaybackStatusChanged, () => this.#tellPlayback())
+      .on(RoomEvent.VideoPlaybackStatusChanged, () => this.#tellPlayback())
+      .on(RoomEvent.Reconnecting, () => this.#setPhase("reconnecting"))
+      .on(RoomEvent.Reconnected, () => this.#setPhase(this.#agent() ? "live" : "waiting"))
+      .on(RoomEvent.Disconnected, (reason) => this.#onDisconnected(reason));
+    room.registerTextStreamHandler(TRANSCRIPTION, (reader, { identity }) => {
+      void this.#readCaption(reader, identity);
+    });
+  }
+
+  #agent(): RemoteParticipant | undefined {
+    const others = [...this.room.remoteParticipants.values()];
+    return others.find((participant) => participant.kind === ParticipantKind.AGENT);
+  }
+
+  #meet(participant: RemoteParticipant): void {
+    if (participant.kind !== ParticipantKind.AGENT) return;
+    mark("agentJoined");
+    window.clearTimeout(this.#agentTimer);
+    this.#listener.onProblem(AGENT_MISSING.id, null);
+    this.#setPhase("live");
+    this.#tellAgent(participant.attributes);
+  }
+
+  #watchAgent(): void {
+    if (this.#agent()) return;
+    this.#setPhase("waiting");
+    window.clearTimeout(this.#agentTimer);
+    this.#agentTimer = window.setTimeout(
+      () => this.#listener.onProblem(AGENT_MISSING.id, AGENT_MISSING),
+      AGENT_PATIENCE_MS,
+    );
+  }
+
+  #tellAgent(attributes: Readonly<Record<string, string>>): void {
+    this.#listener.onAgent({
+      state: attributes["lk.agent.state"] ?? "initializing",
+      brain: attributes["xs.brain"] ?? "",
+      error: attributes["xs.error"] ?? "",
+    });
+  }
+
+  #tellPlayback(): void {
+    const { canPlaybackAudio, canPlaybackVideo } = this.room;
+    this.#listener.onPlaybackBlocked(!(canPlaybackAudio && canPlaybackVideo));
+  }
+
+  async #readCaption(reader: TextStreamReader, sender: string): Promise<void> {
+    const attributes = reader.info.attributes ?? {};
+    const local = {
+      identity: this.room.localParticipant.identity,
+      trackSids: [...this.room.localParticipant.trackPublications.keys()],
+    };
+    const trackSid = attributes["lk.transcribed_track_id"];
+    const speaker = speakerOf({ sender, trackSid }, local);
+    const segment = attributes["lk.segment_id"] ?? reader.info.id;
+    const final = attributes["lk.transcription_final"] === "true";
+    let text = "";
+    try {
+      for await (const piece of reader) {
+        text += piece;
+        this.#listener.onCaption({ segment, speaker, text, final: false });
+      }
+    } catch {
+      return; // the agent left in the middle of a sentence; what came stays
+    }
+    if (final) this.#listener.onCaption({ segment, speaker, text, final: true });
+  }
+
+  #onDisconnected(reason: DisconnectReason | undefined): void {
+    const over =
+      reason === DisconnectReason.ROOM_DELETED ||
+      reason === DisconnectReason.ROOM_CLOSED ||
+      reason === DisconnectReason.PARTICIPANT_REMOVED;
+    this.#end(over ? CALL_ENDED_ELSEWHERE : CONNECTION_LOST);
+  }
+
+  #end(problem: Problem | null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    window.clearTimeout(this.#agentTimer);
+    this.#listener.onEnded(problem);
+    for (const publication of this.room.localParticipant.trackPublications.values()) {
+      publication.track?.stop();
+    }
+  }
+
+  #setPhase(phase: Phase): void {
+    if (this.#ended) return;
+    this.#listener.onPhase(phase);
+  }
+}
+
+const MICROPHONE_PROBLEMS = [
+  "microphone",
+  "microphone-busy",
+  "microphone-denied",
+  "microphone-insecure",
+  "microphone-missing",
+];

@@ -1,0 +1,133 @@
+/** Home: choose a default avatar or an uploaded one, or make one from a portrait; then call. */
+
+import {
+  type Avatar,
+  createRoom,
+  deleteAvatar,
+  getRoom,
+  listAvatars,
+  listVoices,
+  Refusal,
+  type Room,
+  type RoomCreated,
+  type Voice,
+} from "../api";
+import { h, icon } from "../dom";
+import type { Page } from "../main";
+import { avatarCard, uploadCard } from "./avatar-card";
+import { ReadinessBanner } from "./readiness-banner";
+import { UploadDialog } from "./upload-dialog";
+
+export class HomePage implements Page {
+  readonly element: HTMLElement;
+  readonly #startCall: (created: RoomCreated, room: Room) => void;
+  readonly #defaults = h("ul", { class: "avatar-grid", "aria-label": "Avatars" });
+  readonly #uploads = h("ul", { class: "avatar-grid", "aria-label": "From your portraits" });
+  readonly #uploadsTitle = h("h2", { hidden: true }, "From your portraits");
+  readonly #error = h("p", { class: "page-error", role: "alert", "data-testid": "home-error" });
+  readonly #banner = new ReadinessBanner();
+  readonly #dialog = new UploadDialog({
+    added: () => this.#load(),
+    call: (avatarId) => this.#call(avatarId),
+  });
+  #voices: Voice[] = [];
+
+  constructor(startCall: (created: RoomCreated, room: Room) => void) {
+    this.#startCall = startCall;
+    this.element = h(
+      "div",
+      { class: "home" },
+      h(
+        "header",
+        { class: "home-header" },
+        h("img", { src: "/favicon.svg", alt: "", width: "32", height: "32" }),
+        h("span", { class: "brand" }, "X-Streamer"),
+        h("span", { class: "spacer" }),
+        h("a", { class: "quiet-link", href: "/docs" }, "REST API"),
+      ),
+      h(
+        "main",
+        { class: "home-main" },
+        h(
+          "section",
+          { class: "hero" },
+          h("h1", {}, "Face to face with a portrait"),
+          h(
+            "p",
+            {},
+            "Pick someone and call. They listen, answer aloud and look at you, all computed on this server from a single picture.",
+          ),
+        ),
+        this.#banner.element,
+        this.#error,
+        this.#defaults,
+        this.#uploadsTitle,
+        this.#uploads,
+      ),
+      h(
+        "footer",
+        { class: "home-footer" },
+        h("p", {}, "Faces, voices and words in calls are AI-generated. No real person answers."),
+        this.#banner.brain,
+      ),
+      this.#dialog.element,
+    );
+    void this.#load();
+  }
+
+  leave(): void {
+    this.#banner.stop();
+  }
+
+  async #load(): Promise<void> {
+    try {
+      const [avatars, voices] = await Promise.all([listAvatars(), listVoices()]);
+      this.#voices = voices;
+      this.#dialog.setVoices(voices);
+      this.#show(avatars);
+      this.#error.textContent = "";
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #show(avatars: Avatar[]): void {
+    const card = (avatar: Avatar) =>
+      avatarCard(avatar, this.#voices, {
+        call: () => this.#call(avatar.id),
+        remove: () => this.#remove(avatar),
+      });
+    const uploads = avatars.filter((avatar) => !avatar.is_default);
+    this.#defaults.replaceChildren(
+      ...avatars.filter((avatar) => avatar.is_default).map(card),
+      uploadCard(() => this.#dialog.open()),
+    );
+    this.#uploads.replaceChildren(...uploads.map(card));
+    this.#uploadsTitle.hidden = uploads.length === 0;
+  }
+
+  async #call(avatarId: string): Promise<void> {
+    try {
+      const created = await createRoom(avatarId);
+      this.#startCall(created, await getRoom(created.room));
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #remove(avatar: Avatar): Promise<void> {
+    if (!window.confirm(`Delete ${avatar.name} and the portrait?`)) return;
+    try {
+      await deleteAvatar(avatar.id);
+    } catch (error) {
+      this.#fail(error);
+    }
+    await this.#load();
+  }
+
+  #fail(error: unknown): void {
+    if (!(error instanceof Refusal)) throw error;
+    const hint = error.hint ? ` ${error.hint}` : "";
+    this.#error.replaceChildren(icon("warning"), `${error.message}.${hint}`);
+  }
+}

@@ -1,0 +1,50 @@
+import "./styles/base.css";
+import "./styles/home.css";
+import "./styles/call.css";
+import type { Room, RoomCreated } from "./api";
+import { CallPage } from "./call/call-page";
+import { readCallLink } from "./call-link";
+import { HomePage } from "./home/home-page";
+
+/** A page that is shown: its element, and how to leave it. */
+export interface Page {
+  readonly element: HTMLElement;
+  leave(): void;
+}
+
+const root = document.getElementById("app") as HTMLElement;
+let shown: Page | null = null;
+
+function show(page: Page, title: string): void {
+  shown?.leave();
+  shown = page;
+  document.title = title;
+  root.replaceChildren(page.element);
+  window.scrollTo(0, 0);
+}
+
+function showHome(): void {
+  show(new HomePage(startCall), "X-Streamer");
+}
+
+function goHome(): void {
+  history.pushState(null, "", "/");
+  showHome();
+}
+
+/** From the home page: the click was the consent, so the call joins at once. */
+function startCall(created: RoomCreated, room: Room): void {
+  const url = new URL(created.call_url);
+  history.pushState(null, "", `${url.pathname}${url.hash}`);
+  const link = { room: created.room, token: created.token, joinNow: true };
+  show(new CallPage(link, goHome, room), `${room.avatar.name} · X-Streamer`);
+}
+
+function route(): void {
+  const link = readCallLink(new URL(location.href));
+  if (link === null) showHome();
+  else show(new CallPage(link, goHome, null), "Call · X-Streamer");
+}
+
+window.addEventListener("popstate", route);
+route();
