@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-TAIL_LINES = 15
+TAIL_LINES = 40
 Watch = Callable[[str], None]
 
 

@@ -118,7 +118,7 @@ class Supervisor:
             self._reap_adopted()
             if time.monotonic() - child.started_s > STEADY_S:
                 backoff_s = FIRST_BACKOFF_S
-            fields = {"process": child.plan.name, "status": status, "backoff_s": backoff_s}
+            fields = {"child": child.plan.name, "status": status, "backoff_s": backoff_s}
             log.error("a process ended and is started again", extra=fields)
             self._progress(child.plan.name, f"ended with status {status}; see {child.log}")
             await asyncio.sleep(backoff_s)
@@ -129,7 +129,10 @@ class Supervisor:
                 self._write_state(ready=True)
                 await self._until_ready(child)
             except (ChildError, StartError) as error:
-                log.warning("a process could not be started again", extra={"reason": str(error)})
+                log.warning(
+                    "a process could not be started again",
+                    extra={"child": child.plan.name, "reason": str(error)},
+                )
             self._write_state(ready=True)
 
     def _reap_adopted(self) -> None:

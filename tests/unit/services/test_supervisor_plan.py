@@ -1,0 +1,137 @@
+"""What the supervisor tells every process."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.settings import Settings, SettingsError
+from services.supervisor.certificates import Certificate
+from services.supervisor.credentials import LiveKitKey, livekit_key
+from services.supervisor.directories import AlreadyRunning, Directories, opened
+from services.supervisor.known_settings import config_class
+from services.supervisor.livekit_config import livekit_config
+from services.supervisor.plan import Machine, ProcessPlan
+from services.supervisor.readiness import HttpProbe
+
+pytestmark = pytest.mark.unit
+
+KEY = LiveKitKey("key", "secret" * 6)
+PREFIXES = {
+    "thinker": "XSTREAMER_THINKER_",
+    "actor": "XSTREAMER_ACTOR_",
+    "gateway": "XSTREAMER_GATEWAY_",
+    "agent": "XSTREAMER_AGENT_",
+}
+
+
+def plans(
+    tmp_path: Path,
+    *,
+    certificate: Certificate | None = None,
+    environ: dict[str, str] | None = None,
+    **tables: Any,
+) -> dict[str, ProcessPlan]:
+    machine = Machine(
+        settings=Settings(data=tmp_path, **tables),
+        directories=Directories(tmp_path, tmp_path / "run"),
+        livekit_program=Path("/bin/livekit-server"),
+        livekit_key=KEY,
+        certificate=certificate,
+        environ=environ or {},
+    )
+    return {plan.name: plan for plan in machine.plans()}
+
+
+@pytest.mark.parametrize("process", sorted(PREFIXES))
+def test_a_process_understands_everything_it_is_told(
+    tmp_path: Path, process: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plans(tmp_path)[process]
+    told = {k: v for k, v in plan.env.items() if k.startswith(PREFIXES[process])}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    config = config_class(process)()
+    assert told
+    for name in told:
+        assert hasattr(config, name.removeprefix(PREFIXES[process]).lower())
+
+
+def test_all_processes_agree_on_addresses_and_keys(tmp_path: Path) -> None:
+    env = {name: plan.env for name, plan in plans(tmp_path).items()}
+    for process in ("agent", "gateway"):
+        prefix = PREFIXES[process]
+        for engine in ("thinker", "actor"):
+            bound = env[engine][f"XSTREAMER_{engine.upper()}_ENDPOINT"]
+            assert env[process][f"{prefix}{engine.upper()}_ENDPOINT"] == bound
+        assert env[process][f"{prefix}LIVEKIT_API_SECRET"] == KEY.api_secret
+
+
+def test_what_a_user_sets_for_a_process_reaches_it(tmp_path: Path) -> None:
+    thinker = plans(tmp_path, thinker={"brain": "openai", "voices": {"en": "hibari"}})["thinker"]
+    assert thinker.env["XSTREAMER_THINKER_BRAIN"] == "openai"
+    assert json.loads(thinker.env["XSTREAMER_THINKER_VOICES"]) == {"en": "hibari"}
+
+
+@pytest.mark.parametrize(
+    "mistake", [{"actor": {"theads": 2}}, {"environ": {"XSTREAMER_ACTOR_THEADS": "2"}}]
+)
+def test_a_key_that_a_process_does_not_know_is_refused(tmp_path: Path, mistake: Any) -> None:
+    with pytest.raises(SettingsError, match=r"theads.*It knows: .*threads"):
+        plans(tmp_path, **mistake)
+
+
+def test_a_local_page_talks_to_livekit_directly_and_others_through_the_gateway(
+    tmp_path: Path,
+) -> None:
+    public = "XSTREAMER_GATEWAY_LIVEKIT_PUBLIC_URL"
+    assert plans(tmp_path)["gateway"].env[public] == "ws://127.0.0.1:7880"
+    assert public not in plans(tmp_path, gateway={"host": "0.0.0.0"})["gateway"].env
+
+
+def test_a_certificate_makes_the_gateway_serve_https(tmp_path: Path) -> None:
+    certificate = Certificate(tmp_path / "a.pem", tmp_path / "a.key")
+    plan = plans(tmp_path, certificate=certificate)["gateway"]
+    assert plan.env["XSTREAMER_GATEWAY_TLS_CERT"] == str(certificate.file)
+    assert plan.probe == HttpProbe("https://127.0.0.1:8080/readyz")
+
+
+def test_livekit_of_a_local_page_stays_on_loopback() -> None:
+    settings = Settings()
+    config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))
+    assert config["rtc"]["node_ip"] == "127.0.0.1"
+    assert config["rtc"]["interfaces"] == {"includes": ["lo"]}
+    assert config["room"]["sync_streams"] is True
+    assert config["keys"] == {KEY.api_key: KEY.api_secret}
+
+
+def test_livekit_of_an_open_page_offers_the_configured_address() -> None:
+    settings = Settings(gateway={"host": "0.0.0.0"}, livekit={"node_ip": "192.168.1.7"})
+    config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))
+    assert config["rtc"]["node_ip"] == "192.168.1.7"
+    assert "interfaces" not in config["rtc"]
+
+
+def test_the_livekit_key_is_made_once_and_private(tmp_path: Path) -> None:
+    table = Settings().livekit
+    first = livekit_key(table, tmp_path)
+    assert livekit_key(table, tmp_path) == first
+    assert len(first.api_secret) >= 32
+    assert (tmp_path / "livekit-key.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_two_supervisors_cannot_share_a_data_directory(tmp_path: Path) -> None:
+    refused = pytest.raises(AlreadyRunning, match="XSTREAMER_DATA")
+    with opened(tmp_path, {}), refused, opened(tmp_path, {}):
+        pytest.fail("both got it")
+
+
+def test_the_runtime_directory_is_short_private_and_removed(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    with opened(tmp_path, {"XDG_RUNTIME_DIR": str(long)}) as places:
+        endpoint = places.endpoint("thinker")
+        assert len(endpoint.removeprefix("ipc://")) < 100
+        assert places.runtime.stat().st_mode & 0o777 == 0o700
+    assert not places.runtime.exists()
