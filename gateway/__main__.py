@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 
+logger = logging.getLogger("gateway")
 SHUTDOWN_S = 3
 """Open signalling connections would otherwise keep the process until their calls end."""
 
@@ -22,14 +23,17 @@ def main() -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    logger.info("serving", extra={"host": settings.host, "port": settings.port})
     uvicorn.run(
         create_app(settings),
         host=settings.host,
         port=settings.port,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
-        log_level=settings.log_level,
+        # At "info" uvicorn logs the address of each websocket, and with it the caller's token.
+        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_S,

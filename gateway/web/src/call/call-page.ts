@@ -28,7 +28,12 @@ export class CallPage implements Page {
     end: () => this.#end(),
     send: async (text) => this.#session?.sendText(text),
   });
-  readonly #cover = h("div", { class: "cover" });
+  readonly #cover = h("div", {
+    class: "cover",
+    role: "dialog",
+    "aria-modal": "true",
+    "aria-labelledby": "cover-title",
+  });
   #room: Room | null;
   #session: CallSession | null = null;
   #beganMs = 0;
@@ -107,6 +112,7 @@ export class CallPage implements Page {
   #join(room: Room): void {
     mark("joinClicked");
     this.#cover.hidden = true;
+    this.#setBehindInert(false);
     this.#problems.clear();
     this.#session = new CallSession(this.#listener());
     this.#beganMs = Date.now();
@@ -202,7 +208,7 @@ export class CallPage implements Page {
   }
 
   #showCover(title: string, text: string, buttons: HTMLElement[]): void {
-    const heading = h("h2", { tabindex: "-1" }, title);
+    const heading = h("h2", { id: "cover-title", tabindex: "-1" }, title);
     this.#cover.replaceChildren(
       h(
         "div",
@@ -213,7 +219,15 @@ export class CallPage implements Page {
       ),
     );
     this.#cover.hidden = false;
+    this.#setBehindInert(true);
     (buttons[0] ?? heading).focus();
+  }
+
+  /** While the cover asks, nothing behind it can be reached by keyboard or screen reader. */
+  #setBehindInert(inert: boolean): void {
+    for (const child of this.element.children) {
+      if (child !== this.#cover) (child as HTMLElement).inert = inert;
+    }
   }
 
   readonly #onKey = (event: KeyboardEvent): void => {

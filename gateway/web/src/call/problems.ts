@@ -25,7 +25,7 @@ export const CONNECTION_LOST: Problem = {
 export const CALL_OVER: Problem = {
   id: "call-over",
   title: "This call is over",
-  hint: "The link works only once the call has not ended or expired. Start a new call.",
+  hint: "It has ended, or its link has expired.",
   action: "home",
 };
 

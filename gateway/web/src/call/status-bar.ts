@@ -24,6 +24,8 @@ const QUALITY: Record<string, [label: string, bars: number]> = {
   unknown: ["Connection: measuring", 0],
 };
 
+const UNKNOWN_BRAIN = "not known yet";
+
 export class StatusBar {
   readonly element: HTMLElement;
   readonly #name = h("h1", { class: "call-name" }, "Call");
@@ -35,7 +37,8 @@ export class StatusBar {
     this.#stateText,
   );
   readonly #quality = h("span", { class: "quality", role: "img", "data-testid": "quality" });
-  readonly #brainName = h("span", { "data-testid": "brain" }, "not known yet");
+  readonly #brainName = h("span", { class: "brain-name", "data-testid": "brain" }, UNKNOWN_BRAIN);
+  readonly #brainInHelp = h("strong", {}, UNKNOWN_BRAIN);
   #phase: Phase = "connecting";
 
   constructor(goBack: () => void) {
@@ -72,7 +75,8 @@ export class StatusBar {
 
   setAgent(facts: AgentFacts): void {
     if (this.#phase === "live") this.#say(facts.state, STATES[facts.state] ?? facts.state);
-    this.#brainName.textContent = facts.brain || "not known yet";
+    this.#brainName.textContent = facts.brain || UNKNOWN_BRAIN;
+    this.#brainInHelp.textContent = facts.brain || UNKNOWN_BRAIN;
   }
 
   setQuality(quality: ConnectionQuality | "unknown"): void {
@@ -95,6 +99,7 @@ export class StatusBar {
       h(
         "div",
         { class: "brain-help" },
+        h("p", { class: "brain-name" }, this.#brainInHelp),
         h("p", {}, "This model writes the answers."),
         h(
           "p",

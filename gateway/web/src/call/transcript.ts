@@ -4,6 +4,7 @@ import { h } from "../dom";
 import { type Caption, CaptionLog } from "./captions";
 
 const NEAR_END_PX = 80;
+const OVERLAY_REST_MS = 6000;
 
 export class Transcript {
   readonly list = h("ol", { class: "transcript-list", "data-testid": "captions" });
@@ -14,6 +15,7 @@ export class Transcript {
   #log = new CaptionLog();
   #items = new Map<string, HTMLLIElement>();
   #avatarName = "Avatar";
+  #overlayTimer: number | undefined;
 
   setAvatarName(name: string): void {
     this.#avatarName = name;
@@ -21,6 +23,11 @@ export class Transcript {
 
   add(caption: Caption): void {
     if (!this.#log.update(caption)) return;
+    if (caption.text === "") {
+      this.#items.get(caption.segment)?.remove(); // what sounded like words was none
+      this.#items.delete(caption.segment);
+      return;
+    }
     this.empty.hidden = true;
     this.#show(caption);
     this.#showOverlay(caption);
@@ -68,5 +75,7 @@ export class Transcript {
   #showOverlay(caption: Caption): void {
     const line = h("p", { class: `overlay-line overlay-${caption.speaker}` }, caption.text);
     this.overlay.replaceChildren(line);
+    window.clearTimeout(this.#overlayTimer);
+    this.#overlayTimer = window.setTimeout(() => this.clearOverlay(), OVERLAY_REST_MS);
   }
 }

@@ -48,6 +48,7 @@ export class UploadDialog {
     role: "alert",
     "data-testid": "upload-error",
   });
+  readonly #progress = h("p", { class: "upload-progress", role: "status" });
   readonly #buttons: HTMLButtonElement[];
   #portrait: File | null = null;
 
@@ -65,7 +66,7 @@ export class UploadDialog {
         this.#titleBar(),
         h("div", { class: "dialog-columns" }, this.#dropArea(), this.#fields()),
         this.#error,
-        h("div", { class: "row row-end" }, save, call),
+        h("div", { class: "row row-end" }, this.#progress, save, call),
       ),
     );
     this.#file.addEventListener("change", () => this.#choose(this.#file.files?.[0] ?? null));
@@ -209,6 +210,7 @@ export class UploadDialog {
   #setBusy(busy: boolean): void {
     this.element.setAttribute("aria-busy", String(busy));
     for (const button of this.#buttons) button.disabled = busy;
+    this.#progress.textContent = busy ? "Looking at the picture…" : "";
   }
 
   #clear(): void {
