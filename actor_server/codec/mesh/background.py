@@ -1,0 +1,47 @@
+"""Split the crop into the moving person and the still background behind."""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE, Image, Mask, PreparedPortrait
+from actor_server.codec.mesh.shaping import index, polygon_mask, smoothstep
+
+# With less of the crop than this on the person, the outline cannot be trusted: move everything.
+LEAST_COVER: Final = 0.15
+INPAINT_SIZE: Final = 128  # the background behind a head is only ever glimpsed at its edges
+
+
+def person_alpha(portrait: PreparedPortrait) -> Mask:
+    """Return (512, 512) opacity of the moving layer; the face itself is always opaque."""
+    alpha = smoothstep((portrait.person - 0.25) / 0.5)
+    oval = portrait.landmarks[index(topology.FACE_OVAL), :2].astype(np.float32)
+    hull = np.asarray(cv2.convexHull(oval), np.float32)[:, 0]
+    face = polygon_mask((CROP_SIZE, CROP_SIZE), hull)
+    alpha = np.maximum(alpha, cv2.GaussianBlur(face, (0, 0), 3) / 255.0)
+    if alpha.mean() < LEAST_COVER:
+        alpha = np.ones_like(alpha)
+    return alpha.astype(np.float32)
+
+
+def empty_background(image: Image, alpha: Mask) -> Image:
+    """Return (256, 256, 3): the crop with the person painted out."""
+    person = cv2.dilate((alpha > 0.08).astype(np.uint8), np.ones((11, 11), np.uint8))
+    small = cv2.resize(image, (INPAINT_SIZE, INPAINT_SIZE), interpolation=cv2.INTER_AREA)
+    hidden = cv2.resize(person, (INPAINT_SIZE, INPAINT_SIZE), interpolation=cv2.INTER_NEAREST)
+    filled = cv2.inpaint(small, hidden, 3, cv2.INPAINT_TELEA)
+    filled = cv2.resize(filled, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC)
+    filled = cv2.GaussianBlur(filled, (0, 0), 3)
+    blend = cv2.GaussianBlur(person.astype(np.float32), (0, 0), 2)[..., None]
+    whole = (image * (1 - blend) + filled * blend).astype(np.uint8)
+    return np.asarray(
+        cv2.resize(whole, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA), np.uint8
+    )
+
+
+def moving_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:
+    """Return (512, 512, 4) RGBA of the person."""
+    return np.dstack([image, np.round(alpha * 255).astype(np.uint8)])

@@ -1,0 +1,125 @@
+"""Draw frames: a portrait and a latent in, 256x256 I420 out.
+
+Shapes: `I420_SHAPE` (384, 256): 256 rows of luma, then 64 rows each of the two chroma planes.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh.expression import EYES
+from actor_server.codec.mesh.eye_painter import paint_eyeball, paint_lid, patch_map
+from actor_server.codec.mesh.eye_textures import EyeTextures
+from actor_server.codec.mesh.latent import (
+    BREATH,
+    LATENT_DIM,
+    LID_RANGE,
+    LIDS,
+    Latent,
+    portrait_latent,
+)
+from actor_server.codec.mesh.mouth_painter import Anchors, paint_mouth
+from actor_server.codec.mesh.portrait import MeshPortrait
+from actor_server.codec.mesh.pose import Points
+from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE
+from actor_server.codec.mesh.raster import composite, draw_triangles
+
+I420_SHAPE: Final = (FRAME_SIZE * 3 // 2, FRAME_SIZE)
+# Restores the sharpness that sampling twice takes (CPBD .49 -> .53, the portrait's own level).
+SHARPEN: Final = 0.35
+SHARPEN_SIGMA: Final = 0.8
+_UNCOVERED: Final = -1e4
+
+
+class MeshDecoder:
+    """Renders one portrait. Owns its scratch memory: one decoder per call, not thread-safe."""
+
+    def __init__(self, portrait: MeshPortrait) -> None:
+        self.portrait = portrait
+        self._anchors = Anchors.of(portrait.geometry)
+        self._map_x = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
+        self._map_y = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
+        self._large = np.empty((CROP_SIZE, CROP_SIZE, 4), np.uint8)
+        self._small = np.empty((FRAME_SIZE, FRAME_SIZE, 4), np.uint8)
+        self._rgb = np.empty((FRAME_SIZE, FRAME_SIZE, 3), np.uint8)
+
+    def render(self, latent: Latent, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Draw one latent (31,) into `out` (384, 256), or into a new array, as I420 (BT.601)."""
+        if out is None:
+            out = np.empty(I420_SHAPE, np.uint8)
+        elif out.shape != I420_SHAPE or out.dtype != np.uint8:
+            raise ValueError(f"out is {out.dtype} {out.shape}, a frame needs uint8 {I420_SHAPE}")
+        cv2.cvtColor(self.render_rgb(latent), cv2.COLOR_RGB2YUV_I420, dst=out)
+        return out
+
+    def render_rgb(self, latent: Latent) -> NDArray[np.uint8]:
+        """Draw one latent (31,) as a new (256, 256, 3) RGB array."""
+        if latent.shape != (LATENT_DIM,):
+            raise ValueError(f"latent has shape {latent.shape}, the decoder needs ({LATENT_DIM},)")
+        self._draw_large(latent)
+        small = cv2.resize(
+            self._large, (FRAME_SIZE, FRAME_SIZE), dst=self._small, interpolation=cv2.INTER_AREA
+        )
+        composite(np.asarray(small, np.uint8), self.portrait.background, self._rgb)
+        soft = cv2.GaussianBlur(self._rgb, (0, 0), SHARPEN_SIGMA)
+        return np.asarray(cv2.addWeighted(self._rgb, 1 + SHARPEN, soft, -SHARPEN, 0), np.uint8)
+
+    def _draw_large(self, latent: Latent) -> None:
+        """Draw the person at twice the frame's size, transparent elsewhere."""
+        portrait = self.portrait
+        geometry = portrait.geometry
+        shaped = portrait.expression.apply(geometry.vertices, latent)
+        placed = geometry.place(shaped, latent, float(latent[BREATH]))
+        sources = geometry.vertices[:, :2].astype(np.float32)
+        self._slide_lid_skin(sources, latent)
+        self._map_x.fill(_UNCOVERED)
+        self._map_y.fill(_UNCOVERED)
+        depth = placed[geometry.face_triangles, 2].mean(1)
+        triangles = np.concatenate(
+            [geometry.outer_triangles, geometry.face_triangles[np.argsort(-depth)]]
+        )
+        draw_triangles(placed.astype(np.float32), sources, triangles, self._map_x, self._map_y)
+        cv2.remap(
+            portrait.texture,
+            self._map_x,
+            self._map_y,
+            cv2.INTER_LINEAR,
+            dst=self._large,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        paint_mouth(
+            self._large, self._map_x, placed, geometry, self._anchors, portrait.mouth, latent
+        )
+        self._draw_eyes(placed, latent)
+
+    def _draw_eyes(self, placed: Points, latent: Latent) -> None:
+        closures = np.clip(latent[LIDS], *LID_RANGE)
+        textures: EyeTextures
+        for eye, textures, closure in zip(EYES, self.portrait.eyes, closures, strict=True):
+            socket = patch_map(self.portrait.geometry, eye, latent)
+            paint_eyeball(
+                self._large, self._map_x, placed, eye, textures, socket, latent, float(closure)
+            )
+            paint_lid(self._large, placed, eye, textures, socket, float(closure))
+
+    def _slide_lid_skin(self, sources: NDArray[np.float32], latent: Latent) -> None:
+        """Take the skin of a closing lid from further up, else lashes smear over the eye."""
+        for eye, closure in zip(EYES, np.clip(latent[LIDS], 0, 1), strict=True):
+            if closure > 0:
+                up = sources[eye.crease] - sources[eye.upper[1:-1]]
+                down = sources[eye.under] - sources[eye.lower[1:-1]]
+                sources[eye.upper[1:-1]] += up * np.float32(min(1.0, closure * 1.5) * 0.22)
+                sources[eye.lower[1:-1]] += down * np.float32(closure * 0.15)
+
+
+def warm_up(portrait: MeshPortrait) -> None:
+    """Compile (or load from numba's cache) all inner loops, so that no call waits for them."""
+    latent = portrait_latent()
+    latent[LIDS] = 0.5
+    latent[6] = 2.0
+    decoder = MeshDecoder(portrait)
+    decoder.render(latent)
+    latent[6] = -2.0
+    decoder.render(latent)

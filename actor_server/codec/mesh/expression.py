@@ -1,0 +1,187 @@
+"""Expressions of one portrait: mouth, brows, furrow, lids and gaze as vertex displacements.
+
+Shapes: `V` vertices, `K` = 16 mouth coefficients. Units: crop pixels unless said otherwise.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.basis import mouth_basis
+from actor_server.codec.mesh.canonical import canonical_face
+from actor_server.codec.mesh.geometry import FaceGeometry
+from actor_server.codec.mesh.latent import (
+    BROWS,
+    FURROW,
+    GAZE,
+    LIDS,
+    MOUTH,
+    MOUTH_DIM,
+    REST,
+    Latent,
+)
+from actor_server.codec.mesh.outer_mesh import OVAL
+from actor_server.codec.mesh.pose import Points
+from actor_server.codec.mesh.shaping import index
+
+BROW_UNIT: Final = 0.1  # inter-iris distances
+FURROW_UNIT: Final = 0.09
+GAZE_UNIT: Final = 0.42  # eye widths
+LID_WIDEN: Final = 0.6  # at closure -1 the eye would be this much wider
+LID_LOWER_SHARE: Final = 0.08  # of a closure is done by the lower lid
+CREASE_SHARE: Final = 0.30  # of the closure is followed by the fold above the lid
+# A mouth that stands open by more than this (inter-iris distances) has to be closed for speech.
+OPEN_AT_REST: Final = 0.03
+
+_INNER_UPPER = index(topology.LIP_INNER_UPPER)
+_INNER_LOWER = index(topology.LIP_INNER_LOWER)
+
+
+@dataclass(frozen=True)
+class Eye:
+    """Landmark rows of one eye."""
+
+    upper: NDArray[np.int64]  # (9,)
+    lower: NDArray[np.int64]  # (9,)
+    crease: NDArray[np.int64]  # (7,)
+    under: NDArray[np.int64]  # (7,)
+    iris: NDArray[np.int64]  # (5,)
+
+
+RIGHT_EYE: Final = Eye(
+    index(topology.RIGHT_LID_UPPER),
+    index(topology.RIGHT_LID_LOWER),
+    index(topology.RIGHT_CREASE),
+    index(topology.RIGHT_UNDER_LID),
+    index(topology.RIGHT_IRIS),
+)
+LEFT_EYE: Final = Eye(
+    index(topology.LEFT_LID_UPPER),
+    index(topology.LEFT_LID_LOWER),
+    index(topology.LEFT_CREASE),
+    index(topology.LEFT_UNDER_LID),
+    index(topology.LEFT_IRIS),
+)
+EYES: Final = (RIGHT_EYE, LEFT_EYE)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """Displacement fields of one portrait; `apply` sums them, the encoder inverts them."""
+
+    mouth: Points  # (K, V, 3) per coefficient
+    closing: NDArray[np.float64]  # (K,) closes the portrait's mouth
+    brows: Points  # (3, V, 3): right brow, left brow, furrow
+    mouth_scale: float  # the portrait's mouth over the canonical one
+    down: Points  # (3,)
+
+    @classmethod
+    def build(cls, geometry: FaceGeometry) -> Self:
+        """Scale the mouth basis to the portrait and shape its brow fields."""
+        face = canonical_face().vertices
+        own = geometry.alignment.invert(geometry.vertices[: topology.LANDMARKS])
+        right, left = topology.OUTER_CORNERS
+        ratio = np.linalg.norm(own[right] - own[left]) / np.linalg.norm(face[right] - face[left])
+        mouth_scale = float(np.clip(ratio, 0.75, 1.25))
+        to_pixels = geometry.alignment.scale * geometry.alignment.rotation.T
+        spread = _oval_spread(geometry)
+
+        def on_mesh(field: Points) -> Points:
+            pixels = field @ to_pixels
+            return np.concatenate([pixels, spread @ pixels[OVAL]])
+
+        basis = mouth_basis()
+        gap = float(own[topology.INNER_LIP_BOTTOM, 1] - own[topology.INNER_LIP_TOP, 1])
+        closing = (
+            basis.solve(damping=0.02, gap=-gap / mouth_scale)
+            if gap > OPEN_AT_REST
+            else np.zeros(MOUTH_DIM)
+        )
+        brows = (
+            _brow_field(own, index(topology.RIGHT_BROW), RIGHT_EYE),
+            _brow_field(own, index(topology.LEFT_BROW), LEFT_EYE),
+            _furrow_field(own),
+        )
+        return cls(
+            mouth=np.stack([on_mesh(field * mouth_scale) for field in basis.displacements]),
+            closing=np.asarray(closing, np.float64),
+            brows=np.stack([on_mesh(field) for field in brows]),
+            mouth_scale=mouth_scale,
+            down=geometry.down,
+        )
+
+    def apply(self, rest: Points, latent: Latent) -> Points:
+        """Return the (V, 3) vertices with the latent's expression, head not yet turned."""
+        mouth = latent[MOUTH] + (1.0 - latent[REST]) * self.closing
+        brows = np.append(latent[BROWS], latent[FURROW]).astype(np.float64)
+        vertices = rest + np.tensordot(mouth, self.mouth, 1) + np.tensordot(brows, self.brows, 1)
+        self._keep_lips_apart(vertices)
+        for eye, closure in zip(EYES, latent[LIDS], strict=True):
+            _close_lids(vertices, eye, float(closure))
+            width = np.linalg.norm(rest[eye.upper[0]] - rest[eye.upper[-1]])
+            vertices[eye.iris, :2] += latent[GAZE] * (GAZE_UNIT * width)
+        return vertices
+
+    def _keep_lips_apart(self, vertices: Points) -> None:
+        """Stop lips that meet: neither may pass through the other."""
+        down = self.down
+        overlap = np.minimum((vertices[_INNER_LOWER] - vertices[_INNER_UPPER]) @ down, 0)[:, None]
+        vertices[_INNER_LOWER] -= 0.5 * overlap * down
+        vertices[_INNER_UPPER] += 0.5 * overlap * down
+
+
+def _close_lids(vertices: Points, eye: Eye, closure: float) -> None:
+    if closure == 0:
+        return
+    opening = (vertices[eye.lower] - vertices[eye.upper])[1:-1]
+    lower_share = LID_LOWER_SHARE if closure > 0 else 0.0
+    upper_share = 1 - LID_LOWER_SHARE if closure > 0 else LID_WIDEN
+    vertices[eye.upper[1:-1]] += opening * (closure * upper_share)
+    vertices[eye.lower[1:-1]] -= opening * (closure * lower_share)
+    vertices[eye.crease] += opening * (closure * CREASE_SHARE)
+
+
+def lid_opening(vertices: Points, eye: Eye) -> float:
+    """Return the mean distance between the lids over the middle of the eye."""
+    opening = vertices[eye.lower] - vertices[eye.upper]
+    return float(np.linalg.norm(opening[3:6], axis=1).mean())
+
+
+def _oval_spread(geometry: FaceGeometry) -> Points:
+    """Return (outer, oval) weights that let jaw and neck follow the face's edge and fade out."""
+    outer = geometry.vertices[topology.LANDMARKS :, :2]
+    oval = geometry.vertices[OVAL, :2]
+    distance = np.linalg.norm(outer[:, None] - oval[None], axis=2)
+    weights = np.exp(-((distance / (0.10 * geometry.face_height)) ** 2)) + 1e-9
+    weights /= weights.sum(1, keepdims=True)
+    fade = np.exp(-((distance.min(1) / (0.22 * geometry.face_height)) ** 2))
+    spread: Points = weights * fade[:, None]
+    return spread
+
+
+def _brow_field(own: Points, brow: NDArray[np.int64], eye: Eye) -> Points:
+    """Return the (478, 3) canonical displacement of one brow raised by one unit."""
+    centre = own[brow].mean(0)
+    width = np.abs(own[brow, 0] - centre[0]).max() * 1.35
+    lid = own[eye.upper[4], 1]
+    across = np.exp(-1.2 * ((own[:, 0] - centre[0]) / width) ** 2)
+    above = own[:, 1] - centre[1]
+    upwards = np.exp(-((above / 0.38) ** 2))
+    downwards = np.clip(1 - above / (lid - centre[1] + 1e-6) * 0.95, 0, 1)
+    field = np.zeros_like(own)
+    field[:, 1] = -BROW_UNIT * across * np.where(above < 0, upwards, downwards)
+    return field
+
+
+def _furrow_field(own: Points) -> Points:
+    """Return the (478, 3) canonical displacement of brows drawn together by one unit."""
+    middle = own[list(topology.INNER_BROWS)].mean(0)
+    x, y = own[:, 0] - middle[0], own[:, 1] - middle[1]
+    weight = np.exp(-((x / 0.28) ** 2 + (y / 0.25) ** 2))
+    field = np.zeros_like(own)
+    field[:, 0] = -0.5 * FURROW_UNIT * weight * np.tanh(x / 0.12)
+    field[:, 1] = 0.03 * weight
+    return field

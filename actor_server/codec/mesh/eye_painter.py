@@ -1,0 +1,180 @@
+"""Paint the eyeball behind the lids, and the closed lid with its lashes during a blink.
+
+Shapes: the frame at twice its size, (512, 512, 4). Units: its pixels, which are crop pixels.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh.expression import GAZE_UNIT, Eye
+from actor_server.codec.mesh.eye_textures import EyeTextures
+from actor_server.codec.mesh.geometry import FaceGeometry
+from actor_server.codec.mesh.latent import GAZE, Latent
+from actor_server.codec.mesh.pose import Points
+from actor_server.codec.mesh.raster import sample
+from actor_server.codec.mesh.shaping import ring
+
+LID_STARTS: Final = 0.08  # closure at which the closed lid begins to show
+LASH_STARTS: Final = 0.10
+LASH_OPACITY: Final = 0.72
+LASH_THICKNESS: Final = 0.045  # eye widths
+
+
+def patch_map(geometry: FaceGeometry, eye: Eye, latent: Latent) -> NDArray[np.float64]:
+    """Return the (2, 3) affine map from frame pixels to crop pixels of a rigid eye socket."""
+    corners = geometry.vertices[[eye.upper[0], eye.upper[-1]]]
+    below = corners.mean(0) + np.array([0.0, 20.0, 0.0])
+    frame_points = np.vstack([corners, below])
+    moved = geometry.turn_head(frame_points, latent)[:, :2]
+    system = np.column_stack([moved, np.ones(3)])
+    matrix: NDArray[np.float64] = np.linalg.solve(system, frame_points[:, :2]).T
+    return matrix
+
+
+def paint_eyeball(
+    frame: NDArray[np.uint8],
+    map_x: NDArray[np.float32],
+    placed: Points,
+    eye: Eye,
+    textures: EyeTextures,
+    socket: NDArray[np.float64],
+    latent: Latent,
+    closure: float,
+) -> None:
+    """Fill the uncovered pixels between the lids."""
+    outline = ring(placed[eye.upper, :2], placed[eye.lower, :2])
+    low, high = outline.min(0), outline.max(0)
+    gaze = latent[GAZE].astype(np.float64) * (GAZE_UNIT * textures.width)
+    _fill(
+        frame,
+        map_x,
+        np.array([low[0] - 1, low[1] - 1, high[0] + 2, high[1] + 2]),
+        socket - np.array([[0, 0, textures.origin[0]], [0, 0, textures.origin[1]]]),
+        np.ascontiguousarray(placed[eye.upper, :2]),
+        textures.eyeball,
+        textures.iris,
+        gaze,
+        textures.width,
+        min(1.0, abs(closure) * 2.0),
+    )
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _fill(
+    frame: NDArray[np.uint8],
+    map_x: NDArray[np.float32],
+    box: NDArray[np.float64],
+    to_patch: NDArray[np.float64],
+    upper: NDArray[np.float64],
+    eyeball: NDArray[np.uint8],
+    iris: NDArray[np.uint8],
+    gaze: NDArray[np.float64],
+    width: float,
+    shading: float,
+) -> None:
+    x0, x1 = max(0, int(box[0])), min(frame.shape[1] - 1, int(box[2]))
+    y0, y1 = max(0, int(box[1])), min(frame.shape[0] - 1, int(box[3]))
+    white = np.empty(4, np.float32)
+    disc = np.empty(4, np.float32)
+    for y in range(y0, y1 + 1):
+        for x in range(x0, x1 + 1):
+            if map_x[y, x] > -1e3:
+                continue
+            u = to_patch[0, 0] * x + to_patch[0, 1] * y + to_patch[0, 2]
+            v = to_patch[1, 0] * x + to_patch[1, 1] * y + to_patch[1, 2]
+            u = min(max(u, 0.0), eyeball.shape[1] - 1.0)
+            v = min(max(v, 0.0), eyeball.shape[0] - 1.0)
+            sample(eyeball, u, v, white)
+            sample(iris, u - gaze[0], v - gaze[1], disc)
+            alpha = disc[3] / 255
+            nearest = 1e9
+            for i in range(upper.shape[0]):
+                nearest = min(nearest, (x - upper[i, 0]) ** 2 + (y - upper[i, 1]) ** 2)
+            lid = min(np.sqrt(nearest) / (0.16 * width), 1.0)
+            shade = 1 - shading * 0.30 * (1 - lid)
+            for c in range(3):
+                value = white[c] + (disc[c] - white[c]) * alpha
+                frame[y, x, c] = np.uint8(min(max(value * shade, 0.0), 255.0))
+            frame[y, x, 3] = 255
+
+
+def paint_lid(
+    frame: NDArray[np.uint8],
+    placed: Points,
+    eye: Eye,
+    textures: EyeTextures,
+    socket: NDArray[np.float64],
+    closure: float,
+) -> None:
+    """Fade the stretched upper lid into closed-lid skin and draw the lash line."""
+    if closure > LID_STARTS:
+        upper, crease = placed[eye.upper, :2].copy(), placed[eye.crease, :2]
+        top = upper.copy()
+        top[1:-1] = crease * 0.75 + upper[1:-1] * 0.25
+        fall = (upper - top)[1:-1].mean(0)
+        fall /= np.linalg.norm(fall) + 1e-6
+        upper[1:-1] += fall * (textures.width * 0.045 * max(0.0, (closure - 0.6) / 0.4))
+        outline = np.asarray(ring(upper, top), np.float64)
+        _blend_skin(frame, outline, textures, socket, min(1.0, closure * 1.6) * 0.9)
+    if closure > LASH_STARTS:
+        line = placed[eye.upper, :2]
+        if closure > 0.9:
+            line = (line + placed[eye.lower, :2]) / 2
+        _draw_lashes(frame, line, textures, min(1.0, (closure - LASH_STARTS) / 0.45))
+
+
+def _box(
+    frame: NDArray[np.uint8], points: Points, margin: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]] | None:
+    """Return the part of the frame round some points and its origin, or None when outside."""
+    low = np.maximum(np.floor(points.min(0)).astype(np.int64) - margin, 0)
+    high = np.minimum(np.ceil(points.max(0)).astype(np.int64) + margin + 1, frame.shape[0])
+    if (high - low < 4).any():
+        return None
+    return frame[low[1] : high[1], low[0] : high[0]], low
+
+
+def _blend_skin(
+    frame: NDArray[np.uint8],
+    outline: Points,
+    textures: EyeTextures,
+    socket: NDArray[np.float64],
+    opacity: float,
+) -> None:
+    found = _box(frame, outline, 6)
+    if found is None:
+        return
+    part, low = found
+    mask = np.zeros(part.shape[:2], np.uint8)
+    cv2.fillPoly(mask, [np.round((outline - low) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, textures.width * 0.035))
+    shift = socket @ np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1]])
+    shift[:, 2] -= textures.origin
+    skin = cv2.warpAffine(
+        textures.closed_lid,
+        shift,
+        (part.shape[1], part.shape[0]),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    alpha = soft[..., None] * np.float32(opacity / 255)
+    part[..., :3] = part[..., :3] * (1 - alpha) + skin * alpha
+
+
+def _draw_lashes(
+    frame: NDArray[np.uint8], line: Points, textures: EyeTextures, opacity: float
+) -> None:
+    found = _box(frame, line, 6)
+    if found is None:
+        return
+    part, low = found
+    mask = np.zeros(part.shape[:2], np.uint8)
+    thickness = max(1, round(textures.width * LASH_THICKNESS))
+    points = [np.round((line - low) * 16).astype(np.int32)]
+    cv2.polylines(mask, points, False, 255, thickness, cv2.LINE_AA, 4)
+    alpha = mask[..., None] * np.float32(opacity * LASH_OPACITY / 255)
+    part[..., :3] = part[..., :3] * (1 - alpha) + textures.lash * alpha

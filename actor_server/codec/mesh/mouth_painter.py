@@ -1,0 +1,210 @@
+"""Paint the inside of the mouth into the hole that the lips leave.
+
+The upper teeth hang from the skull, lower teeth and tongue ride on the jaw; lips shade what is
+close behind them.
+
+Shapes: the frame at twice its size, (512, 512). Units: its pixels.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.geometry import FaceGeometry
+from actor_server.codec.mesh.latent import Latent
+from actor_server.codec.mesh.mouth_textures import MouthTextures
+from actor_server.codec.mesh.pose import Points
+from actor_server.codec.mesh.raster import sample
+from actor_server.codec.mesh.shaping import index
+
+_UPPER = index(topology.LIP_INNER_UPPER)
+_LOWER = index(topology.LIP_INNER_LOWER)
+
+# Sizes in mouth widths at rest.
+TEETH_HALF_WIDTH: Final = 0.47
+UPPER_TOP, UPPER_HEIGHT = -0.13, 0.215
+LOWER_TOP, LOWER_HEIGHT = -0.075, 0.19
+TONGUE_TOP, TONGUE_HEIGHT, TONGUE_HALF_WIDTH = -0.32, 0.42, 0.36
+LIP_SHADE_REACH: Final = 0.055
+UPPER_SHADE_REACH: Final = 0.10
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """Points of the portrait's skull that the inside of its mouth hangs from."""
+
+    teeth: Points  # (3,) where the lips meet
+    chin_lip: Points  # (3,) lower edge of the lower lip at rest
+    own: Points  # (3, 3) corners and a point below: the frame of the portrait's own open mouth
+    width: float  # mouth width
+
+    @classmethod
+    def of(cls, geometry: FaceGeometry) -> "Anchors":
+        rest = geometry.vertices
+        right, left = (rest[i] for i in topology.INNER_CORNERS)
+        below = (right + left) / 2 + np.array([0.0, 20.0, 0.0])
+        outer_right, outer_left = (rest[i] for i in topology.OUTER_CORNERS)
+        return cls(
+            teeth=(rest[topology.INNER_LIP_TOP] + rest[topology.INNER_LIP_BOTTOM]) / 2,
+            chin_lip=rest[topology.OUTER_LIP_BOTTOM],
+            own=np.stack([right, left, below]),
+            width=float(np.linalg.norm(outer_right - outer_left)),
+        )
+
+
+def paint_mouth(
+    frame: NDArray[np.uint8],
+    map_x: NDArray[np.float32],
+    placed: Points,
+    geometry: FaceGeometry,
+    anchors: Anchors,
+    textures: MouthTextures,
+    latent: Latent,
+) -> None:
+    """Fill the uncovered pixels between the lips of `placed` vertices (V, 3)."""
+    upper, lower = placed[_UPPER, :2], placed[_LOWER, :2]
+    corner, along = upper[0], upper[-1] - upper[0]
+    length = float(np.linalg.norm(along))
+    if length < 3 or float(np.abs(lower - upper).max()) < 0.3:
+        return
+    x_axis = along / length
+    y_axis = np.array([-x_axis[1], x_axis[0]])
+    axes = np.stack([x_axis, y_axis], axis=1)
+    middle = corner + along / 2
+    skull = geometry.turn_head(
+        np.concatenate([anchors.teeth[None], anchors.chin_lip[None], anchors.own]), latent
+    )[:, :2]
+    top = (skull[0] - middle) @ axes
+    jaw = placed[topology.OUTER_LIP_BOTTOM, :2] - skull[1]
+    bottom = (skull[0] + jaw - middle) @ axes
+    width = anchors.width
+    upper_lip = float((placed[topology.INNER_LIP_TOP, :2] - middle) @ y_axis)
+    lower_lip = float((placed[topology.INNER_LIP_BOTTOM, :2] - middle) @ y_axis)
+    # A raised upper lip uncovers teeth, never the gums above them.
+    top[1] += min(0.0, upper_lip - top[1] + 0.03 * width)
+    bottom[1] += float(np.clip(lower_lip - bottom[1] - 0.03 * width, -0.1 * width, 0.06 * width))
+    half = max(TEETH_HALF_WIDTH * width, 0.49 * length)
+    boxes = np.array(
+        [
+            [0.0, upper_lip, max(length * 0.5, width * 0.3), max(2.0, lower_lip - upper_lip)],
+            [
+                bottom[0],
+                bottom[1] + (TONGUE_TOP - 0.02) * width,
+                TONGUE_HALF_WIDTH * width,
+                TONGUE_HEIGHT * width,
+            ],
+            [bottom[0], bottom[1] + LOWER_TOP * width, half * 0.86, LOWER_HEIGHT * width],
+            [top[0], top[1] + UPPER_TOP * width, half, UPPER_HEIGHT * width],
+        ],
+        np.float64,
+    )
+    gap_at_rest = float(np.linalg.norm(geometry.vertices[_LOWER[5]] - geometry.vertices[_UPPER[5]]))
+    moved = abs(lower_lip - upper_lip - gap_at_rest) / (0.08 * width)
+    _fill(
+        frame,
+        map_x,
+        np.asarray((upper - middle) @ axes, np.float64),
+        np.asarray((lower - middle) @ axes, np.float64),
+        np.concatenate([middle, x_axis, y_axis]),
+        boxes,
+        textures.cavity,
+        textures.tongue,
+        textures.lower_teeth,
+        textures.upper_teeth,
+        textures.own,
+        _affine(skull[2:], anchors.own[:, :2] - np.array(textures.own_origin)),
+        width,
+        min(1.0, moved) if textures.own.shape[0] > 1 else 1.0,
+    )
+
+
+def _affine(source: Points, target: Points) -> NDArray[np.float64]:
+    """Return the (2, 3) affine map that takes three points (3, 2) to three others."""
+    matrix = np.linalg.solve(np.column_stack([source, np.ones(3)]), target).T
+    return np.asarray(matrix, np.float64)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _height_at(row: NDArray[np.float64], x: float) -> float:
+    """Interpolate the second coordinate of a polyline (N, 2) that runs left to right."""
+    height: float = row[0, 1]
+    for i in range(1, row.shape[0]):
+        run = row[i, 0] - row[i - 1, 0]
+        if x > row[i - 1, 0]:
+            share = min((x - row[i - 1, 0]) / run, 1.0) if run > 1e-6 else 1.0
+            height = row[i - 1, 1] + (row[i, 1] - row[i - 1, 1]) * share
+    return height
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _fill(
+    frame: NDArray[np.uint8],
+    map_x: NDArray[np.float32],
+    upper: NDArray[np.float64],
+    lower: NDArray[np.float64],
+    axes: NDArray[np.float64],
+    boxes: NDArray[np.float64],
+    cavity: NDArray[np.uint8],
+    tongue: NDArray[np.uint8],
+    lower_teeth: NDArray[np.uint8],
+    upper_teeth: NDArray[np.uint8],
+    own: NDArray[np.uint8],
+    own_map: NDArray[np.float64],
+    width: float,
+    shading: float,
+) -> None:
+    """Shade every uncovered pixel of the mouth; rows and boxes are in the mouth's own axes."""
+    reach = max(-upper[0, 0], upper[-1, 0]) + 3
+    tall = 3.0
+    for i in range(upper.shape[0]):
+        tall = max(tall, abs(upper[i, 1]) + 3, abs(lower[i, 1]) + 3)
+    span = abs(axes[2]) * reach + abs(axes[4]) * tall
+    rise = abs(axes[3]) * reach + abs(axes[5]) * tall
+    x0, x1 = max(0, int(axes[0] - span)), min(frame.shape[1] - 1, int(axes[0] + span) + 1)
+    y0, y1 = max(0, int(axes[1] - rise)), min(frame.shape[0] - 1, int(axes[1] + rise) + 1)
+    texel = np.empty(4, np.float32)
+    colour = np.empty(3, np.float32)
+    for y in range(y0, y1 + 1):
+        for x in range(x0, x1 + 1):
+            if map_x[y, x] > -1e3:
+                continue
+            a = (x - axes[0]) * axes[2] + (y - axes[1]) * axes[3]
+            b = (x - axes[0]) * axes[4] + (y - axes[1]) * axes[5]
+            below_upper = b - _height_at(upper, a)
+            above_lower = _height_at(lower, a) - b
+            for layer in range(4):
+                box = boxes[layer]
+                u = (a - box[0]) / box[2] * 0.5 + 0.5
+                v = (b - box[1]) / box[3]
+                if layer == 0:
+                    u, v = min(max(u, 0.0), 1.0), min(max(v, 0.0), 1.0)
+                    sample(cavity, u * (cavity.shape[1] - 1), v * (cavity.shape[0] - 1), texel)
+                    for c in range(3):
+                        colour[c] = texel[c]
+                    continue
+                if layer == 1:
+                    texture = tongue
+                elif layer == 2:
+                    texture = lower_teeth
+                else:
+                    texture = upper_teeth
+                sample(texture, u * (texture.shape[1] - 1), v * (texture.shape[0] - 1), texel)
+                alpha = texel[3] / 255
+                for c in range(3):
+                    colour[c] += (texel[c] - colour[c]) * alpha
+            lip = min(below_upper, above_lower) / (LIP_SHADE_REACH * width)
+            shade = 0.42 + 0.58 * min(max(lip, 0.0), 1.0)
+            shade *= 0.78 + 0.22 * min(max(below_upper / (UPPER_SHADE_REACH * width), 0.0), 1.0)
+            shade = 1 - shading * (1 - shade)
+            u = own_map[0, 0] * x + own_map[0, 1] * y + own_map[0, 2]
+            v = own_map[1, 0] * x + own_map[1, 1] * y + own_map[1, 2]
+            sample(own, u, v, texel)
+            alpha = texel[3] / 255
+            for c in range(3):
+                value = colour[c] + (texel[c] - colour[c]) * alpha
+                frame[y, x, c] = np.uint8(min(max(value * shade, 0.0), 255.0))
+            frame[y, x, 3] = 255

@@ -1,0 +1,154 @@
+"""What is inside a mouth: cavity, tongue and two rows of teeth, tinted to the portrait.
+
+Shapes: textures are (96, 128, 4) RGBA uint8; x runs over the mouth from corner to corner.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.expression import OPEN_AT_REST
+from actor_server.codec.mesh.geometry import FaceGeometry
+from actor_server.codec.mesh.prepared import Image, PreparedPortrait
+from actor_server.codec.mesh.shaping import index, polygon_mask, ring, smoothstep
+
+HEIGHT: Final = 96
+WIDTH: Final = 128
+# Widths and lengths of the teeth from the middle outwards, in half mouth widths and row heights.
+UPPER_WIDTHS: Final = (0.205, 0.165, 0.17, 0.15, 0.13, 0.11)
+LOWER_WIDTHS: Final = (0.135, 0.14, 0.155, 0.15, 0.14, 0.12)
+UPPER_LENGTHS: Final = (0.97, 0.89, 0.94, 0.84, 0.78, 0.72)
+LOWER_LENGTHS: Final = (0.90, 0.92, 0.95, 0.88, 0.80, 0.70)
+# No two neighbours reflect the same light.
+TOOTH_SHADES: Final = (1.0, 0.965, 0.90, 0.84, 0.78, 0.72)
+ENAMEL: Final = (233.0, 225.0, 208.0)
+GUM: Final = (168.0, 100.0, 104.0)
+TONGUE: Final = (160.0, 78.0, 86.0)
+CAVITY_DARK: Final = (14.0, 6.0, 8.0)
+CAVITY_RED: Final = (58.0, 20.0, 26.0)
+GREY_CHROMA: Final = 14.0  # mean LAB chroma of the face below which a portrait counts as greyish
+
+
+@dataclass(frozen=True)
+class MouthTextures:
+    """The layers of a mouth from back to front, and the portrait's own teeth when they show."""
+
+    cavity: Image
+    tongue: Image
+    lower_teeth: Image
+    upper_teeth: Image
+    own: Image  # (h, w, 4) the open mouth of the portrait itself; 1x1 transparent when closed
+    own_origin: tuple[int, int]  # x, y of `own` in the crop
+
+    @classmethod
+    def build(cls, portrait: PreparedPortrait, geometry: FaceGeometry) -> Self:
+        landmarks = geometry.vertices[: topology.LANDMARKS]
+        layers = [_cavity(), _tongue(), _teeth(upper=False), _teeth(upper=True)]
+        skin = skin_colour(portrait.image, landmarks)
+        light = float(np.clip(skin.mean() / 170, 0.35, 1.05))
+        tint = np.clip((skin / skin.mean()) ** 0.35, 0.8, 1.2)
+        own, origin, enamel = _own_mouth(portrait, geometry, skin)
+        colour = _colourfulness(portrait.image, landmarks)
+        painted = []
+        for number, layer in enumerate(layers):
+            rgb = layer[..., :3] * (light * tint / tint.max())
+            if enamel is not None and number >= 2:
+                rgb *= np.clip(enamel / np.maximum(rgb[HEIGHT // 2, 54:74].mean(0), 1), 0.5, 1.3)
+            grey = rgb @ np.array([0.299, 0.587, 0.114])
+            rgb = rgb * colour + grey[..., None] * (1 - colour)
+            painted.append(np.dstack([rgb, layer[..., 3]]).clip(0, 255).astype(np.uint8))
+        cavity, tongue, lower, upper = painted
+        return cls(cavity, tongue, lower, upper, own, origin)
+
+
+def skin_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the (3,) mean colour of the cheeks."""
+    cheeks = np.clip(landmarks[[50, 280, 205, 425], :2].astype(int), 2, image.shape[0] - 3)
+    patches = [image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3) for x, y in cheeks]
+    colour: NDArray[np.float64] = np.concatenate(patches).astype(np.float64).mean(0)
+    return colour
+
+
+def _colourfulness(image: Image, landmarks: NDArray[np.floating]) -> float:
+    oval = polygon_mask(image.shape[:2], landmarks[index(topology.FACE_OVAL), :2]) > 0
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
+    chroma = np.hypot(lab[..., 1] - 128, lab[..., 2] - 128)[oval].mean()
+    return float(np.clip(chroma / GREY_CHROMA, 0, 1))
+
+
+def _own_mouth(
+    portrait: PreparedPortrait, geometry: FaceGeometry, skin: NDArray[np.float64]
+) -> tuple[Image, tuple[int, int], NDArray[np.float64] | None]:
+    """Return the portrait's open mouth as a texture, its place, and its enamel colour if seen."""
+    landmarks = geometry.vertices[: topology.LANDMARKS]
+    upper, lower = index(topology.LIP_INNER_UPPER), index(topology.LIP_INNER_LOWER)
+    gap = (landmarks[lower] - landmarks[upper]) @ geometry.down / geometry.alignment.scale
+    if gap.max() < OPEN_AT_REST:
+        return np.zeros((1, 1, 4), np.uint8), (0, 0), None
+    outline = ring(landmarks[upper, :2], landmarks[lower, :2])
+    inside = polygon_mask(portrait.image.shape[:2], outline)
+    alpha = cv2.GaussianBlur(cv2.dilate(inside, np.ones((5, 5), np.uint8)), (0, 0), 1.0)
+    x0, y0 = np.maximum(np.floor(outline.min(0)).astype(int) - 6, 0)
+    x1, y1 = np.ceil(outline.max(0)).astype(int) + 7
+    own = np.dstack([portrait.image, alpha])[y0:y1, x0:x1].copy()
+    pixels = portrait.image[inside > 0].astype(np.float64)
+    enamel = None
+    if len(pixels):
+        light = pixels.mean(1)
+        if np.percentile(light, 85) > 0.6 * skin.mean():
+            enamel = pixels[light >= np.percentile(light, 70)].mean(0)
+    return own, (int(x0), int(y0)), enamel
+
+
+def _axes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return np.linspace(-1, 1, WIDTH)[None], np.linspace(0, 1, HEIGHT)[:, None]
+
+
+def _layer(
+    shade: NDArray[np.float64], colour: tuple[float, float, float], alpha: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    shade, alpha = np.broadcast_arrays(shade, alpha)
+    return np.dstack([shade[..., None] * np.array(colour), 255 * alpha])
+
+
+def _cavity() -> NDArray[np.float64]:
+    x, y = _axes()
+    depth = np.clip(1 - x**2 * 0.55, 0, 1) * (0.35 + 0.65 * smoothstep(y * 1.2))
+    colour = np.array(CAVITY_DARK) + depth[..., None] * np.array(CAVITY_RED)
+    return np.dstack([colour, np.full((HEIGHT, WIDTH), 255.0)])
+
+
+def _tongue() -> NDArray[np.float64]:
+    x, y = _axes()
+    rim = (x / 0.72) ** 2 + ((y - 1.0) / 0.78) ** 2
+    light = 0.55 + 0.45 * smoothstep(1 - np.abs(y - 0.55) * 1.6)
+    groove = 1 - 0.18 * np.exp(-((x / 0.07) ** 2))
+    return _layer(light * groove, TONGUE, smoothstep((1 - rim) * 3))
+
+
+def _teeth(upper: bool) -> NDArray[np.float64]:
+    x, y = _axes()
+    widths = np.array(UPPER_WIDTHS if upper else LOWER_WIDTHS)
+    lengths = np.array(UPPER_LENGTHS if upper else LOWER_LENGTHS)
+    borders = np.concatenate([[0], np.cumsum(widths)])
+    side = np.abs(x)
+    tooth = np.clip(np.searchsorted(borders, side) - 1, 0, len(widths) - 1)
+    across = (side - borders[tooth]) / widths[tooth]
+    from_gum = y if upper else 1 - y
+    edge = lengths[tooth] - 0.09 * np.abs(2 * across - 1) ** 3
+    alpha = smoothstep((edge - from_gum) / 0.12) * (side < borders[-1])
+    distance = np.minimum(across, 1 - across) * widths[tooth]
+    between = np.exp(-((distance / 0.014) ** 2)) * (0.35 + 0.65 * smoothstep((from_gum - 0.2) * 2))
+    round_ = 1 - 0.10 * (2 * across - 1) ** 2
+    arch = np.clip(1 - side**2 * 0.72, 0.12, 1)
+    under_lip = 0.72 + 0.28 * smoothstep(from_gum * 1.5)
+    tip = 1 - 0.07 * smoothstep((from_gum - edge + 0.18) / 0.18)
+    shade = arch * under_lip * round_ * tip * np.array(TOOTH_SHADES)[tooth] * (1 - 0.20 * between)
+    gum = smoothstep((0.20 - from_gum) / 0.12)[..., None]
+    colour = np.array(ENAMEL) * (1 - gum) + np.array(GUM) * gum
+    rgb = shade[..., None] * colour * (1.0 if upper else 0.80)
+    return np.dstack([rgb, 255 * np.broadcast_to(alpha, shade.shape)])

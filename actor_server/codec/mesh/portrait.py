@@ -1,0 +1,49 @@
+"""Everything the decoder needs of one portrait; shared by its calls, never written to."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh import background
+from actor_server.codec.mesh.expression import EYES, Expression
+from actor_server.codec.mesh.eye_textures import EyeTextures
+from actor_server.codec.mesh.geometry import FaceGeometry
+from actor_server.codec.mesh.latent import Latent
+from actor_server.codec.mesh.mouth_textures import MouthTextures
+from actor_server.codec.mesh.pose import Points
+from actor_server.codec.mesh.prepared import Image, PreparedPortrait
+
+
+@dataclass(frozen=True)
+class MeshPortrait:
+    """One portrait as mesh, expressions and layers."""
+
+    geometry: FaceGeometry
+    expression: Expression
+    texture: NDArray[np.uint8]  # (512, 512, 4) RGBA, the person
+    background: Image  # (256, 256, 3) RGB
+    mouth: MouthTextures
+    eyes: tuple[EyeTextures, EyeTextures]  # right, left
+
+    @classmethod
+    def build(cls, portrait: PreparedPortrait) -> Self:
+        """Build the animated portrait; takes a few hundred milliseconds."""
+        geometry = FaceGeometry.build(portrait.landmarks)
+        alpha = background.person_alpha(portrait)
+        right, left = (EyeTextures.build(portrait.image, portrait.landmarks, eye) for eye in EYES)
+        return cls(
+            geometry=geometry,
+            expression=Expression.build(geometry),
+            texture=background.moving_texture(portrait.image, alpha),
+            background=background.empty_background(portrait.image, alpha),
+            mouth=MouthTextures.build(portrait, geometry),
+            eyes=(right, left),
+        )
+
+    def vertices(self, latent: Latent) -> Points:
+        """Return the (V, 3) vertices in the crop's pixels under a latent; the first 478 are the
+        landmarks that a tracker should find in the decoded frame (at twice its size)."""
+        shaped = self.expression.apply(self.geometry.vertices, latent)
+        return self.geometry.turn_head(shaped, latent)
