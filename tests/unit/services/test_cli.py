@@ -1,0 +1,67 @@
+"""The command line refuses in plain words."""
+
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from services.bootstrap import livekit_server
+from services.cli import app
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache without anything but a LiveKit server that cannot run."""
+    monkeypatch.setenv("XSTREAMER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("XSTREAMER_DATA", str(tmp_path / "data"))
+    program = tmp_path / "cache" / "bin" / f"livekit-server-v{livekit_server.VERSION}"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    return tmp_path
+
+
+def test_a_taken_port_ends_the_start_before_anything_runs(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setenv("XSTREAMER_GATEWAY_PORT", str(other.getsockname()[1]))
+        result = CliRunner().invoke(app, ["up"])
+    assert result.exit_code == 1
+    assert "change `port` in [gateway] of xstreamer.toml" in result.stderr
+    assert not (empty_machine / "data" / "logs" / "livekit.log").exists()
+
+
+def test_an_unknown_preset_is_refused(empty_machine: Path) -> None:
+    result = CliRunner().invoke(app, ["up", "--preset", "enormous"])
+    assert result.exit_code == 1
+    assert "preset" in result.stderr
+    assert "'nano'" in result.stderr
+
+
+def test_a_missing_livekit_server_names_the_command(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XSTREAMER_CACHE", str(empty_machine / "other"))
+    monkeypatch.setenv("PATH", str(empty_machine))
+    result = CliRunner().invoke(app, ["up"])
+    assert result.exit_code == 1
+    assert "make setup" in result.stderr
+
+
+def test_missing_models_are_listed_with_their_licence(empty_machine: Path) -> None:
+    result = CliRunner().invoke(app, ["assets", "check"], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert "missing" in result.output
+    assert "Apache-2.0" in result.output
+    assert "xstreamer assets fetch" in result.stderr
+
+
+def test_the_status_of_nothing_is_told(empty_machine: Path) -> None:
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == 1
+    assert "nothing runs" in result.stderr
