@@ -1,0 +1,46 @@
+"""`python -m thinker_server`: load the models, then serve until SIGTERM or Ctrl-C."""
+
+import asyncio
+import logging
+import signal
+import sys
+
+from prometheus_client import start_http_server
+
+from thinker_server.config import ThinkerConfig
+from thinker_server.engine import ThinkerEngine
+from thinker_server.errors import ThinkerError
+from thinker_server.logs import configure_logs
+from thinker_server.server import ThinkerServer
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Exit code 0 after a signal, 2 when the configuration or an asset is at fault."""
+    config = ThinkerConfig()
+    configure_logs(config.log_level)
+    try:
+        engine = ThinkerEngine.load(config)
+    except ThinkerError as error:
+        log.error("cannot start", extra={"code": error.code, "reason": str(error)})
+        return 2
+    if config.metrics_port:
+        start_http_server(config.metrics_port, addr="127.0.0.1", registry=engine.metrics.registry)
+    asyncio.run(_serve(engine))
+    return 0
+
+
+async def _serve(engine: ThinkerEngine) -> None:
+    serving = asyncio.create_task(ThinkerServer(engine).serve(), name="server")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, serving.cancel)
+    await asyncio.wait([serving])
+    await engine.close()
+    if not serving.cancelled() and (error := serving.exception()) is not None:
+        raise error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""One conversation's key/value cache, kept across turns and cut to what is still true.
+
+Dimension letters: T tokens, D width of a hidden state, V vocabulary.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
+
+PREFILL_TOKENS = 64
+"""Longest prefill in one step, so that other sessions' tokens wait 0.1 s at most."""
+
+
+class KVContext:
+    """Tokens that the model has read, with their keys and values. Not thread-safe."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self._model = model
+        self._cache = DynamicCache(config=model.config)
+        self._read: list[int] = []
+        self._unread: list[int] = []
+
+    @property
+    def read_tokens(self) -> int:
+        """Number of tokens in the cache."""
+        return len(self._read)
+
+    def begin(self, ids: Sequence[int]) -> int:
+        """Make `ids` the whole context: keep the common prefix, cut the rest, note what is unread.
+
+        At least one token stays unread, for its state predicts the next one. Returns the number of
+        tokens kept.
+        """
+        keep = 0
+        for ours, theirs in zip(self._read, ids[:-1], strict=False):
+            if ours != theirs:
+                break
+            keep += 1
+        keep = self.cut(keep)
+        self._unread = list(ids[keep:])
+        return keep
+
+    def cut(self, tokens: int) -> int:
+        """Forget what follows the first `tokens` tokens; returns how many are kept.
+
+        Layers that keep more than plain keys and values (sliding windows, recurrent states) cannot
+        go back, so there everything is forgotten.
+        """
+        self._unread = []
+        if tokens >= len(self._read):
+            return len(self._read)
+        if tokens and all(type(layer) is DynamicLayer for layer in self._cache.layers):
+            self._cache.crop(tokens - len(self._read))
+        else:
+            tokens, self._cache = 0, DynamicCache(config=self._model.config)
+        self._read = self._read[:tokens]
+        return tokens
+
+    @torch.inference_mode()
+    def step(self) -> torch.Tensor | None:
+        """Read up to PREFILL_TOKENS tokens; the last state (D,) once nothing is unread, else None."""
+        ids, self._unread = self._unread[:PREFILL_TOKENS], self._unread[PREFILL_TOKENS:]
+        backbone = self._model.base_model
+        output = backbone(
+            input_ids=torch.tensor([ids]), past_key_values=self._cache, use_cache=True
+        )
+        self._read += ids
+        if self._unread:
+            return None
+        state: torch.Tensor = output.last_hidden_state[0, -1]  # (D,)
+        return state
+
+    @torch.inference_mode()
+    def next_token(self) -> tuple[int, torch.Tensor] | None:
+        """One step; once all is read, the greedy next token and the state (D,) that predicted it.
+
+        The token becomes unread, so that the next step reads it.
+        """
+        state = self.step()
+        if state is None:
+            return None
+        token_id = int(self._model.get_output_embeddings()(state).argmax())
+        self._unread = [token_id]
+        return token_id, state

@@ -1,0 +1,118 @@
+"""Any Hugging Face causal LM as a brain: one model, one worker thread, a cache per conversation.
+
+Sessions are interleaved by the worker's queue: each awaits its own short step (one token, or a
+bounded prefill) before it asks for the next one, so first come, first served is round-robin.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from thinker_server.brain.brain import BrainLabel, BrainToken, ChatMessage, Conversation
+from thinker_server.brain.kv_context import KVContext
+
+T = TypeVar("T")
+
+
+class TransformersBrain:
+    """A loaded model. `gives_states`: hand out hidden states (only the Actor's own brain does)."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        label: BrainLabel,
+        gives_states: bool,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.gives_states = gives_states
+        self.label = label
+        self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="brain")
+        self.stop_ids = _stop_ids(model, tokenizer)
+
+    def open(self) -> Conversation:
+        """A new conversation with an empty cache."""
+        return _CachedConversation(self)
+
+    def ids(self, messages: Sequence[ChatMessage], answer: bool) -> list[int]:
+        """Token ids of messages in the model's own chat template."""
+        chat = [{"role": message.role, "content": message.text} for message in messages]
+        if self.tokenizer.chat_template is None:
+            lines = [f"{message['role'].capitalize()}: {message['content']}\n" for message in chat]
+            text = "".join(lines) + ("Assistant:" if answer else "")
+            return list(self.tokenizer(text)["input_ids"])
+        encoded = self.tokenizer.apply_chat_template(
+            chat, add_generation_prompt=answer, tokenize=True, return_dict=True
+        )
+        return list(encoded["input_ids"])
+
+    def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
+        """Tokens that the messages fill in the context."""
+        return len(self.ids(messages, answer=True))
+
+    async def close(self) -> None:
+        """End the worker thread after its current step."""
+        self.worker.shutdown(wait=True, cancel_futures=True)
+
+
+class _CachedConversation:
+    """A session's cache and the text of what it generates."""
+
+    def __init__(self, brain: TransformersBrain) -> None:
+        self._brain = brain
+        self._context = KVContext(brain.model)
+
+    async def reply(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[BrainToken, None]:
+        """Tokens of a greedy answer, until the model ends it or the caller stops asking."""
+        brain, context = self._brain, self._context
+        await self._run(partial(self._begin, messages, True))
+        made: list[int] = []
+        text = ""
+        while True:
+            step = await self._run(context.next_token)
+            if step is None:
+                continue
+            token_id, state = step
+            if token_id in brain.stop_ids:
+                return
+            made.append(token_id)
+            longer = brain.tokenizer.decode(made, skip_special_tokens=True)
+            piece = "" if longer.endswith("\ufffd") else longer[len(text) :]
+            text += piece
+            yield BrainToken(token_id, piece, self._wire_state(state))
+
+    async def warm(self, messages: Sequence[ChatMessage]) -> None:
+        """Read messages now; the reply to more of them only reads the rest."""
+        await self._run(partial(self._begin, messages, False))
+        while await self._run(self._context.step) is None:
+            pass
+
+    async def close(self) -> None:
+        """Drop the cache."""
+        await self._run(partial(self._context.cut, 0))
+
+    def _begin(self, messages: Sequence[ChatMessage], answer: bool) -> None:
+        self._context.begin(self._brain.ids(messages, answer))
+
+    def _wire_state(self, state: torch.Tensor) -> np.ndarray | None:
+        if not self._brain.gives_states:
+            return None
+        half: np.ndarray = state.to(torch.float16).numpy()
+        return half
+
+    async def _run(self, step: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._brain.worker, step)
+
+
+def _stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Every token that ends an answer, from the tokenizer and the generation configuration."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(i for i in [tokenizer.eos_token_id, *listed] if i is not None)

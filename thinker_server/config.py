@@ -1,0 +1,64 @@
+"""Everything that can be set about the Thinker; environment prefix XSTREAMER_THINKER_."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+CACHE = Path("~/.cache/xstreamer")
+
+
+class ThinkerConfig(BaseSettings):
+    """Deployment of one Thinker process. Built once, in `__main__`."""
+
+    model_config = SettingsConfigDict(env_prefix="XSTREAMER_THINKER_", frozen=True, extra="ignore")
+
+    endpoint: str = "tcp://127.0.0.1:7601"
+    """ZeroMQ address that the Thinker binds."""
+    assets: Path = CACHE / "assets"
+    """Directory of the fetched model files (read only)."""
+    cache: Path = CACHE
+    """Directory for what the Thinker makes itself: converted models, benchmark results."""
+    log_level: str = "INFO"
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Prometheus port; 0 is off."""
+    max_sessions: Annotated[int, Field(ge=1, le=256)] = 8
+
+    brain: str = "auto"
+    """`auto`, `smollm2-135m`, `openai`, or a Hugging Face causal LM by id or directory."""
+    openai_base_url: str = "http://127.0.0.1:11434/v1"
+    openai_model: str = ""
+    openai_api_key: SecretStr = SecretStr("")
+    brain_min_tokens_per_s: Annotated[float, Field(gt=0)] = 12.0
+    """`auto` takes no brain slower than this: speech uses about 4 tokens a second, but the first
+    clause (about 10 tokens) must be there within a second."""
+    torch_threads: Annotated[int, Field(ge=1, le=64)] = 2
+    context_tokens: Annotated[int, Field(ge=256, le=32_768)] = 1024
+    max_reply_tokens: Annotated[int, Field(ge=8, le=512)] = 64
+    max_reply_sentences: Annotated[int, Field(ge=1, le=16)] = 2
+    first_clause_words: Annotated[int, Field(ge=3, le=30)] = 9
+    """Speech starts after the first punctuation, or after this many words without one."""
+
+    recognisers: dict[str, str] = {"en": "moonshine:tiny-en"}
+    """Recogniser of each language (primary tag)."""
+    voices: dict[str, str] = {"en": "hibari"}
+    """Voice of each language for sessions that ask for the voice `default`."""
+    voice_threads: Annotated[int, Field(ge=1, le=16)] = 2
+
+    curve_public_key: str = ""
+    curve_secret_key: SecretStr = SecretStr("")
+    curve_client_keys: tuple[str, ...] = ()
+    """CURVE keys (Z85) for endpoints that leave this host; empty: none."""
+    actor_curve_server_key: str = ""
+    """The Actor's public key, where it demands CURVE."""
+
+    @property
+    def assets_dir(self) -> Path:
+        """`assets` with the home directory filled in."""
+        return self.assets.expanduser()
+
+    @property
+    def cache_dir(self) -> Path:
+        """`cache` with the home directory filled in."""
+        return self.cache.expanduser()

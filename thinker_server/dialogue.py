@@ -1,0 +1,100 @@
+"""The conversation so far, as the caller heard it: what the brain gets to read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from proto.messages import HistoryTurn
+from thinker_server.brain.brain import ChatMessage
+from thinker_server.segments.spoken_reply import SpokenReply
+
+
+@dataclass
+class Exchange:
+    """One question and its answer. `heard_tokens` is set by an interrupt: what follows is void."""
+
+    turn: int
+    user_text: str = ""
+    reply: SpokenReply = field(default_factory=SpokenReply)
+    heard_tokens: int | None = None
+
+    def messages(self) -> list[ChatMessage]:
+        """What was said, the answer only as far as it was heard."""
+        user = [ChatMessage("user", self.user_text)] if self.user_text else []
+        heard = self.reply.heard_text(self.heard_tokens)
+        return [*user, ChatMessage("assistant", heard)] if heard else user
+
+    def cut(self, heard_tokens: int) -> None:
+        """The caller interrupted after this many audio tokens; an earlier cut stays."""
+        before = heard_tokens if self.heard_tokens is None else self.heard_tokens
+        self.heard_tokens = min(heard_tokens, before)
+
+
+class Dialogue:
+    """Opening, restored history and exchanges; the oldest leave when the context is full."""
+
+    def __init__(
+        self,
+        opening: Sequence[ChatMessage],
+        history: Sequence[HistoryTurn],
+        count_tokens: Callable[[Sequence[ChatMessage]], int],
+        room_tokens: int,
+    ) -> None:
+        self._opening = list(opening)
+        self._earlier = [ChatMessage(turn.role, turn.text) for turn in history if turn.text.strip()]
+        self._exchanges: list[Exchange] = []
+        self._count_tokens = count_tokens
+        self._room_tokens = room_tokens
+
+    def add(self, exchange: Exchange) -> None:
+        """The exchange now belongs to the conversation."""
+        self._exchanges.append(exchange)
+
+    def find(self, turn: int) -> Exchange | None:
+        """The latest exchange of that turn."""
+        return next((e for e in reversed(self._exchanges) if e.turn == turn), None)
+
+    def prompt(self, asked: Exchange) -> list[ChatMessage]:
+        """Everything the brain must read to answer the question of an exchange."""
+        messages = self._messages(asked)
+        if self._count_tokens(messages) > self._room_tokens:
+            # Down to half, not just below the limit: what is cut must be read anew by the brain.
+            while self._drop_oldest(asked):
+                messages = self._messages(asked)
+                if self._count_tokens(messages) <= self._room_tokens // 2:
+                    break
+        return messages
+
+    def known(self) -> list[ChatMessage]:
+        """What the brain can read before the first question."""
+        return [*self._opening, *_joined(self._earlier)]
+
+    def _messages(self, asked: Exchange) -> list[ChatMessage]:
+        said = list(self._earlier)
+        for exchange in self._exchanges:
+            if exchange is not asked:
+                said += exchange.messages()
+        return [*self._opening, *_joined([*said, ChatMessage("user", asked.user_text)])]
+
+    def _drop_oldest(self, asked: Exchange) -> bool:
+        """Forget the oldest question and its answer; False when nothing is left to forget."""
+        if self._earlier:
+            rest = self._earlier[1:]
+            while rest and rest[0].role == "assistant":
+                rest = rest[1:]
+            self._earlier = rest
+            return True
+        if not self._exchanges or self._exchanges[0] is asked:
+            return False
+        self._exchanges = self._exchanges[1:]
+        return True
+
+
+def _joined(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Neighbours of one role become one message: a question that was never answered stays asked."""
+    joined: list[ChatMessage] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role:
+            joined[-1] = ChatMessage(message.role, f"{joined[-1].text} {message.text}")
+        else:
+            joined.append(message)
+    return joined

@@ -1,0 +1,115 @@
+"""The models of one Thinker process and the sessions that share them."""
+
+import logging
+from typing import Self
+
+from proto.messages import OpenThinkerSession
+from thinker_server.answer import SessionParts
+from thinker_server.brain.brain import Brain
+from thinker_server.brain.prompt import opening
+from thinker_server.config import ThinkerConfig
+from thinker_server.dialogue import Dialogue
+from thinker_server.errors import LanguageUnsupported
+from thinker_server.hearing.recogniser import Recogniser
+from thinker_server.metrics import ThinkerMetrics
+from thinker_server.outlet import Send
+from thinker_server.reply import ReplyLimits
+from thinker_server.session import ThinkerSession
+from thinker_server.speaking.catalogue import VoiceCatalogue
+from thinker_server.workers import Workers
+
+log = logging.getLogger(__name__)
+
+DEFAULT_VOICE = "default"
+"""A session that asks for this voice gets the one configured for its language."""
+
+
+class ThinkerEngine:
+    """Everything that is loaded once. `load` is slow and blocks; `open` loads a voice at most."""
+
+    def __init__(
+        self,
+        config: ThinkerConfig,
+        brain: Brain,
+        recognisers: dict[str, Recogniser],
+        voices: VoiceCatalogue,
+    ) -> None:
+        self.config = config
+        self.brain = brain
+        self.voices = voices
+        self.metrics = ThinkerMetrics()
+        self._recognisers = recognisers
+        self._workers = Workers()
+        self._limits = ReplyLimits(
+            config.max_reply_tokens, config.max_reply_sentences, config.first_clause_words
+        )
+
+    @classmethod
+    def load(cls, config: ThinkerConfig) -> Self:
+        """Load brain, recognisers and the default voices. Raises ThinkerError."""
+        import torch
+
+        from thinker_server.brain.choice import choose_brain
+        from thinker_server.brain.hub import stay_offline
+        from thinker_server.hearing.loading import load_recogniser
+
+        torch.set_num_threads(config.torch_threads)
+        voices = VoiceCatalogue(config.assets_dir, config.cache_dir, config.voice_threads)
+        for name in config.voices.values():
+            voices.load(name).synthesise("Hello there.")
+        recognisers = {
+            language: load_recogniser(name) for language, name in config.recognisers.items()
+        }
+        brain = choose_brain(config)
+        stay_offline()
+        return cls(config, brain, recognisers, voices)
+
+    async def open(self, opened: OpenThinkerSession, send: Send) -> ThinkerSession:
+        """A session, ready to run. Raises UnknownVoice and LanguageUnsupported."""
+        language = opened.language.split("-")[0]
+        recogniser = self._recogniser(language)
+        name = self._voice_name(opened.voice, language)
+        voice = await self._workers.voice(lambda: self.voices.load(name))
+        room = self.config.context_tokens - self.config.max_reply_tokens
+        dialogue = Dialogue(
+            opening(opened.name, opened.persona), opened.history, self.brain.count_tokens, room
+        )
+        parts = SessionParts(
+            conversation=self.brain.open(),
+            dialogue=dialogue,
+            recogniser=recogniser,
+            voice=voice,
+            workers=self._workers,
+            limits=self._limits,
+            metrics=self.metrics,
+        )
+        return ThinkerSession(opened, parts, send)
+
+    def labels(self) -> dict[str, str]:
+        """What runs, for people."""
+        return {
+            "brain": self.brain.label.name,
+            "brain_why": self.brain.label.why,
+            "brain_how_to_change": self.brain.label.how_to_change,
+            "voices": ", ".join(self.voices.names()),
+            "languages": ", ".join(sorted(self._recognisers.keys() & self.config.voices.keys())),
+        }
+
+    async def close(self) -> None:
+        """Free the models; all sessions must be over."""
+        self._workers.close()
+        await self.brain.close()
+
+    def _recogniser(self, language: str) -> Recogniser:
+        if language not in self._recognisers or language not in self.config.voices:
+            ready = ", ".join(sorted(self._recognisers.keys() & self.config.voices.keys()))
+            raise LanguageUnsupported(
+                f"no recogniser or no voice is configured for the language {language!r}; there are "
+                f"both for: {ready}. Add it to recognisers and voices in [thinker] of xstreamer.toml"
+            )
+        return self._recognisers[language]
+
+    def _voice_name(self, asked: str, language: str) -> str:
+        name = self.config.voices[language] if asked == DEFAULT_VOICE else asked
+        self.voices.check(name)
+        return name

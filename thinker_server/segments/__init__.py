@@ -1,0 +1,1 @@
+"""From timed speech to HiddenChunks: resampling, features, text slots and segments."""

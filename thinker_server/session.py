@@ -1,0 +1,207 @@
+"""One call's side of the Thinker: a state machine fed by messages, in one task group.
+
+States: idle; hearing (the caller's turn is open); speculating (it paused: a reply is made in
+private); thinking and speaking (a reply was asked for). Hearing goes on beside the others, for a
+caller may talk while a reply is being spoken.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any, Literal
+
+from proto.message import Message
+from proto.messages import (
+    Interrupt,
+    OpenThinkerSession,
+    Transcript,
+    TurnBoundary,
+    TurnState,
+    UserAudio,
+    UserText,
+)
+from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
+from thinker_server.answer import Answer, SessionParts
+from thinker_server.dialogue import Exchange
+from thinker_server.listening import ListeningTurn
+from thinker_server.outlet import Outlet, Send
+from thinker_server.trace import USER_SPEECH_END
+
+PRE_ROLL_BLOCKS = 40
+"""0.8 s heard before `started`: voice activity is only certain some time after the first sound."""
+BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
+INBOX_MESSAGES = 1024
+"""20 s of audio blocks; a session that is further behind loses audio, never commands."""
+State = Literal["idle", "hearing", "speculating", "thinking", "speaking"]
+
+
+class ThinkerSession:
+    """Give it messages with `receive`; `run` works until `close`."""
+
+    def __init__(self, opened: OpenThinkerSession, parts: SessionParts, send: Send) -> None:
+        self.session_id = opened.session_id
+        self._parts = parts
+        self._send = send
+        self._inbox: asyncio.Queue[Message | None] = asyncio.Queue(INBOX_MESSAGES)
+        self._pre_roll: deque[UserAudio] = deque(maxlen=PRE_ROLL_BLOCKS)
+        self._listening: ListeningTurn | None = None
+        self._answer: Answer | None = None
+        self._answer_task: asyncio.Task[None] | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def state(self) -> State:
+        """What the session does now."""
+        if self._answer is not None and self._answer_task and not self._answer_task.done():
+            if not self._answer.outlet.released:
+                return "speculating"
+            return "speaking" if self._answer.exchange.reply.audio_tokens else "thinking"
+        return "hearing" if self._listening is not None else "idle"
+
+    def receive(self, message: Message) -> None:
+        """Queue a message. Raises asyncio.QueueFull; audio is dropped instead and counted."""
+        try:
+            self._inbox.put_nowait(message)
+        except asyncio.QueueFull:
+            if not isinstance(message, UserAudio):
+                raise
+            self._parts.metrics.dropped_blocks.inc()
+
+    def close(self) -> None:
+        """End `run` soon, whatever it does."""
+        while self._inbox.full():
+            self._inbox.get_nowait()
+        self._inbox.put_nowait(None)
+
+    async def run(self) -> None:
+        """Work through the messages until closed; then everything of the session is freed."""
+        parts = self._parts
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._spawn(parts.conversation.warm(parts.dialogue.known()))
+                while (message := await self._inbox.get()) is not None:
+                    await self._act_on(message)
+                await self._drop_answer()
+                self._stop_listening()
+        finally:
+            await parts.conversation.close()
+
+    async def _act_on(self, message: Message) -> None:
+        match message:
+            case UserAudio():
+                self._hear(message)
+            case TurnBoundary(phase="started"):
+                await self._begin_listening(message)
+            case TurnBoundary(phase="paused"):
+                await self._speculate(message)
+            case TurnBoundary(phase="ended"):
+                await self._answer_turn(message)
+            case UserText():
+                await self._answer_text(message)
+            case Interrupt():
+                await self._interrupt(message)
+            case _:
+                pass  # camera frames: this Thinker does not see
+
+    # --- hearing ---------------------------------------------------------------------------------
+
+    def _hear(self, audio: UserAudio) -> None:
+        if self._listening is not None:
+            if not self._listening.hear(audio.pcm):
+                self._parts.metrics.dropped_blocks.inc()
+            return
+        if self._pre_roll and audio.pts_us > self._pre_roll[-1].pts_us + 2 * BLOCK_US:
+            self._pre_roll.clear()  # what lies before a gap belongs to another turn
+        self._pre_roll.append(audio)
+
+    async def _begin_listening(self, boundary: TurnBoundary) -> None:
+        if self.state == "speculating":
+            await self._drop_answer()
+        if self._listening is not None and self._listening.turn == boundary.turn:
+            return  # the caller goes on after a pause
+        self._stop_listening()
+        parts, turn = self._parts, boundary.turn
+        stream = await parts.workers.hear(parts.recogniser.open)
+        on_text = partial(self._tell_transcript, boundary.epoch, turn)
+        self._listening = ListeningTurn(stream, turn, parts.workers, on_text)
+        for block in self._pre_roll:
+            self._listening.hear(block.pcm)
+        self._pre_roll.clear()
+        self._spawn(self._listening.run())
+        state = TurnState(
+            session_id=self.session_id, epoch=boundary.epoch, turn=turn, state="transcribing"
+        )
+        await self._send("agent", state)
+
+    async def _tell_transcript(self, epoch: int, turn: int, text: str) -> None:
+        message = Transcript(
+            session_id=self.session_id, epoch=epoch, turn=turn, text=text, final=False
+        )
+        await self._send("agent", message)
+
+    def _stop_listening(self) -> None:
+        if self._listening is not None:
+            self._listening.stop()
+        self._listening = None
+
+    # --- answering -------------------------------------------------------------------------------
+
+    async def _speculate(self, boundary: TurnBoundary) -> None:
+        """The caller may be done: answer in private, unless a wanted reply is still being made."""
+        if self._listening is None or self.state in ("thinking", "speaking"):
+            return
+        await self._drop_answer()
+        self._start_answer(Exchange(boundary.turn))
+
+    async def _answer_turn(self, boundary: TurnBoundary) -> None:
+        answer = self._answer
+        if answer is None or answer.outlet.released:
+            await self._drop_answer()
+            answer = self._start_answer(Exchange(boundary.turn))
+        answer.exchange.turn = boundary.turn
+        self._parts.dialogue.add(answer.exchange)
+        if answer.heard_all:
+            self._stop_listening()
+        self._listening = None  # the answer stops it when it has heard it out
+        self._pre_roll.clear()
+        await answer.outlet.release(boundary.epoch, boundary.turn)
+
+    async def _answer_text(self, typed: UserText) -> None:
+        await self._drop_answer()
+        exchange = Exchange(typed.turn, user_text=typed.text.strip())
+        self._parts.dialogue.add(exchange)
+        answer = self._start_answer(exchange)
+        await answer.outlet.release(typed.epoch, typed.turn)
+
+    async def _interrupt(self, interrupt: Interrupt) -> None:
+        """Stop, and keep of the reply only what was heard."""
+        exchange = self._parts.dialogue.find(interrupt.turn)
+        if exchange is not None:
+            exchange.cut(interrupt.heard_tokens)
+        await self._drop_answer()
+
+    def _start_answer(self, exchange: Exchange) -> Answer:
+        """A typed exchange has its text already; a spoken one hears the open turn out."""
+        answer = Answer(self.session_id, self._parts, exchange, Outlet(self._send))
+        answer.trace.mark(USER_SPEECH_END)
+        listening = None if exchange.user_text else self._listening
+        self._answer = answer
+        self._answer_task = self._spawn(answer.make(listening))
+        return answer
+
+    async def _drop_answer(self) -> None:
+        """Stop the reply in the making; one that was wanted is reported as interrupted."""
+        answer, task = self._answer, self._answer_task
+        self._answer = self._answer_task = None
+        if answer is None or task is None or task.done():
+            return
+        task.cancel()
+        await asyncio.wait([task])
+        if answer.outlet.released:
+            await answer.end("interrupted")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        if self._tasks is None:
+            raise RuntimeError("the session is not running")
+        return self._tasks.create_task(work)

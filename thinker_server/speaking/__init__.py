@@ -1,0 +1,1 @@
+"""From written reply to timed speech: clauses, spoken text, pronunciation and voices."""
