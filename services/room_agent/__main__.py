@@ -1,0 +1,46 @@
+"""`python -m services.room_agent`: the agent worker, until SIGINT or SIGTERM."""
+
+import asyncio
+import logging
+import os
+import signal
+
+from livekit.agents import AgentServer
+
+from services.room_agent.config import AgentConfig
+from services.room_agent.log_lines import log_to_stderr
+from services.room_agent.worker import build_server
+
+
+def main() -> None:
+    """Run one worker. Calls that are on when it is told to stop may finish (drain)."""
+    config = AgentConfig()
+    log_to_stderr(config.log_level)
+    if not config.end_of_turn_model:
+        # LiveKit loads the model into every process unless it is told not to.
+        os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
+    asyncio.run(_serve(build_server(config)))
+
+
+async def _serve(server: AgentServer) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    running = asyncio.create_task(server.run(), name="worker")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        stopping.cancel()
+        await running
+        return
+    try:
+        await server.drain()
+    except TimeoutError:
+        logging.getLogger(__name__).warning("calls were still on when the worker stopped")
+    await server.aclose()
+    await running
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""The avatar's participant attributes: the newest values win, written one after the other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+
+class AttributeWriter:
+    """Collects changes and writes them from a task of its own."""
+
+    def __init__(self, write: Callable[[dict[str, str]], Awaitable[None]]) -> None:
+        self._write = write
+        self._changes: dict[str, str] = {}
+        self._changed = asyncio.Event()
+
+    def set(self, key: str, value: str) -> None:
+        """Show this value soon; an older one that waits is skipped."""
+        self._changes[key] = value
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            changes, self._changes = self._changes, {}
+            await self._write(changes)

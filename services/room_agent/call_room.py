@@ -1,0 +1,46 @@
+"""What a call needs of its room, so that the agent can be run without LiveKit."""
+
+import asyncio
+from typing import Protocol
+
+import numpy as np
+
+from services.room_agent.captions import CaptionRoom
+from services.room_agent.playout import AudioSink, VideoSink
+
+
+class RoomEvents(Protocol):
+    """What the room tells the agent."""
+
+    def hear(self, pcm: np.ndarray) -> None:
+        """20 ms of the caller, (320,) s16 at 16 kHz."""
+
+    def read(self, text: str) -> None:
+        """The caller typed."""
+
+    def caller_came(self) -> None:
+        """A person is in the room."""
+
+    def caller_left(self) -> None:
+        """The last person has left the room; they may come back."""
+
+    def room_closed(self, reason: str) -> None:
+        """The room is gone, or we were removed from it."""
+
+
+class CallRoom(CaptionRoom, Protocol):
+    """One room with one caller."""
+
+    @property
+    def audio(self) -> AudioSink: ...
+
+    @property
+    def video(self) -> VideoSink: ...
+
+    async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
+        """Connect and publish both tracks. Events arrive from tasks of the given group."""
+
+    async def set_attributes(self, attributes: dict[str, str]) -> None: ...
+
+    async def send_turn(self, report: dict[str, int | float]) -> None:
+        """Timings of a turn, on topic `xs.turn`."""

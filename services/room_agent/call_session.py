@@ -1,0 +1,297 @@
+"""The conversation law of one call: turns, epochs, who speaks, what was heard. Pure.
+
+It reacts to the caller, the engines and the playout, and acts through `CallPorts`; it knows no
+socket and no room. Only here are epochs raised: at each start of a reply and at each interrupt.
+"""
+
+import logging
+from enum import StrEnum
+from typing import Protocol
+
+from proto.message import Message
+from proto.messages import (
+    AVChunk,
+    Failure,
+    HistoryTurn,
+    Interrupt,
+    TextDelta,
+    Transcript,
+    TurnBoundary,
+    TurnEnd,
+    TurnState,
+    UserText,
+)
+from proto.time_law import TOKEN_SAMPLES
+from proto.wire.clock import now_us
+from services.room_agent.playhead import Block, Heard
+from services.room_agent.reply import Reply
+from services.room_agent.turn_detector import TurnEvent
+from services.room_agent.turn_timing import TurnTiming
+
+log = logging.getLogger(__name__)
+
+MAX_HISTORY_TURNS = 64
+
+
+class Phase(StrEnum):
+    """What the avatar does, as people see it (`lk.agent.state`)."""
+
+    INITIALIZING = "initializing"
+    LISTENING = "listening"
+    THINKING = "thinking"
+    SPEAKING = "speaking"
+
+
+class CallPorts(Protocol):
+    """What a call can do to the world. Nothing here waits."""
+
+    def to_thinker(self, message: Message) -> None: ...
+
+    def to_actor(self, message: Message) -> None: ...
+
+    def show_phase(self, phase: Phase) -> None: ...
+
+    def show_user_words(self, turn: int, text: str, final: bool) -> None: ...
+
+    def show_reply_words(self, turn: int, text: str) -> None: ...
+
+    def end_reply_words(self, turn: int) -> None: ...
+
+    def show_notice(self, text: str) -> None: ...
+
+    def report_turn(self, timing: TurnTiming) -> None: ...
+
+    def drop_unheard(self) -> None: ...
+
+    def play(self, chunk: AVChunk) -> None: ...
+
+    def heard(self, turn: int) -> Heard: ...
+
+
+class CallSession:
+    """One call. Every method is an event; none waits."""
+
+    def __init__(self, session_id: str, ports: CallPorts) -> None:
+        self._id = session_id
+        self._ports = ports
+        self._floor = 0
+        self.epoch = 0
+        self.turn = 0
+        self.phase = Phase.INITIALIZING
+        self.reply: Reply | None = None
+        self.history: list[HistoryTurn] = []
+
+    @property
+    def busy(self) -> bool:
+        """Whether a reply is on its way or sounds: only real speech interrupts then."""
+        return self.reply is not None
+
+    @property
+    def expects_speech(self) -> bool:
+        """Whether chunks of speech are on their way from the Actor."""
+        reply = self.reply
+        return reply is not None and reply.expected and not reply.last_chunk_came
+
+    def advance(self, phase: Phase) -> None:
+        """Move to another phase and show it."""
+        if phase is not self.phase:
+            self.phase = phase
+            self._ports.show_phase(phase)
+
+    # --- the caller ------------------------------------------------------------------------------
+
+    def turn_event(self, event: TurnEvent) -> None:
+        """The caller's voice began, paused, went on or ended."""
+        match event.kind:
+            case "started":
+                self.interrupt()
+                self.turn += 1
+                self.advance(Phase.LISTENING)
+                self._boundary("started")
+            case "resumed":
+                self._boundary("started")
+            case "paused":
+                self._boundary("paused")
+            case "ended":
+                self._begin_reply(now_us() - (event.at_us - event.voice_us))
+                self._boundary("ended")
+
+    def typed(self, text: str) -> None:
+        """The caller wrote instead of speaking; what sounds is cut off."""
+        self.interrupt()
+        self.turn += 1
+        self._begin_reply(now_us())
+        self._remember("user", text)
+        self._ports.to_thinker(
+            UserText(session_id=self._id, epoch=self.epoch, text=text, turn=self.turn)
+        )
+
+    def interrupt(self) -> None:
+        """Cut off the reply, if there is one: silence now, and a new epoch everywhere."""
+        if (reply := self.reply) is None:
+            return
+        heard = self._ports.heard(reply.turn)
+        self.epoch += 1
+        self._floor = self.epoch
+        self._ports.drop_unheard()
+        message = Interrupt(
+            session_id=self._id,
+            epoch=self.epoch,
+            turn=reply.turn,
+            heard_tokens=heard.tokens,
+            last_shown_chunk=heard.last_shown_chunk,
+        )
+        self._ports.to_thinker(message)
+        self._ports.to_actor(message)
+        reply.timing.mark("interrupted_us")
+        self._finish(reply, heard.tokens)
+
+    def _boundary(self, phase: str) -> None:
+        boundary = TurnBoundary.model_validate(
+            {"session_id": self._id, "epoch": self.epoch, "phase": phase, "turn": self.turn}
+        )
+        self._ports.to_thinker(boundary)
+
+    def _begin_reply(self, voice_end_us: int) -> None:
+        self.epoch += 1
+        timing = TurnTiming(self.turn, self.epoch, voice_end_us)
+        self.reply = Reply(self.turn, self.epoch, timing, touched_us=now_us())
+        self.advance(Phase.THINKING)
+
+    # --- the engines -----------------------------------------------------------------------------
+
+    def thinker_said(self, message: Message) -> None:
+        """A message of the Thinker."""
+        match message:
+            case Transcript():
+                self._transcript(message)
+            case Failure():
+                self._failed(message)
+            case TextDelta() | TurnState() | TurnEnd():
+                self._about_reply(message)
+
+    def actor_said(self, message: Message) -> None:
+        """A message of the Actor."""
+        match message:
+            case AVChunk():
+                self._chunk(message)
+            case Failure():
+                self._failed(message)
+
+    def accepts(self, chunk: AVChunk) -> bool:
+        """Whether a chunk is newer than the last interrupt."""
+        return chunk.epoch >= self._floor
+
+    def actor_is_new(self) -> None:
+        """The Actor's session was opened anew: it must know which speech is void."""
+        if self.epoch:
+            self._floor = self.epoch
+            self._ports.to_actor(
+                Interrupt(
+                    session_id=self._id,
+                    epoch=self.epoch,
+                    turn=self.turn,
+                    heard_tokens=0,
+                    last_shown_chunk=-1,
+                )
+            )
+
+    def engine_lost(self, notice: str) -> None:
+        """An engine is away: the reply cannot go on, the call does."""
+        self._ports.show_notice(notice)
+        if self.reply is not None:
+            self.interrupt()
+            self.advance(Phase.LISTENING)
+
+    def _transcript(self, message: Transcript) -> None:
+        self._ports.show_user_words(message.turn, message.text, message.final)
+        if message.final and message.text:
+            self._remember("user", message.text)
+
+    def _about_reply(self, message: TextDelta | TurnState | TurnEnd) -> None:
+        reply = self.reply
+        if reply is None or message.turn != reply.turn or message.epoch < reply.epoch:
+            return
+        reply.touched_us = now_us()
+        match message:
+            case TextDelta():
+                reply.timing.mark("first_text_us")
+                reply.expected = True
+                reply.add_words(message)
+            case TurnState(state="speaking"):
+                reply.expected = True
+            case TurnEnd():
+                reply.total_tokens = message.audio_tokens
+                if message.reason == "failed":
+                    self._ports.show_notice("The answer failed. Please say that again.")
+                if reply.silent:
+                    self._finish(reply, 0)
+                    self.advance(Phase.LISTENING)
+
+    def _chunk(self, chunk: AVChunk) -> None:
+        reply = self.reply
+        if reply is not None and reply.owns(chunk) and not reply.timing.first_chunk_us:
+            # What waits is idle face: the first word does not wait behind it.
+            reply.timing.mark("first_chunk_us")
+            self._ports.drop_unheard()
+        self._ports.play(chunk)
+        if reply is not None and reply.is_of(chunk):
+            reply.touched_us = now_us()
+            reply.last_chunk_came = reply.last_chunk_came or chunk.last
+
+    def _failed(self, failure: Failure) -> None:
+        log.warning("engine failure", extra={"code": failure.code, "reason": failure.message})
+        self._ports.show_notice(failure.message)
+
+    # --- the playout -----------------------------------------------------------------------------
+
+    def shown(self, block: Block) -> None:
+        """A block begins to sound now."""
+        if self.phase is Phase.INITIALIZING and block.chunk is not None:
+            self.advance(Phase.LISTENING)
+        reply, chunk = self.reply, block.chunk
+        if reply is None or chunk is None or not reply.is_of(chunk):
+            return
+        in_chunk = block.offset // TOKEN_SAMPLES
+        if in_chunk < chunk.audio_tokens:
+            self._sounds(reply, chunk.first_token + in_chunk)
+        ends = chunk.last and in_chunk >= chunk.audio_tokens - 1
+        if reply.is_over(chunk.first_token + in_chunk, ends) and block.offset % TOKEN_SAMPLES:
+            self._complete(reply)
+
+    def _sounds(self, reply: Reply, token: int) -> None:
+        reply.touched_us = now_us()
+        if not reply.began:
+            reply.began = True
+            reply.timing.mark("first_shown_us")
+            self.advance(Phase.SPEAKING)
+        if words := reply.words_until(token):
+            self._ports.show_reply_words(reply.turn, words)
+
+    def check_reply(self, timeout_us: int) -> None:
+        """Give up a reply to which nothing happened for so long."""
+        if (reply := self.reply) is not None and now_us() - reply.touched_us > timeout_us:
+            log.warning("reply given up", extra={"turn": reply.turn, "began": reply.began})
+            if not reply.began:
+                self._ports.show_notice("No answer came. Please try again.")
+            self.interrupt()
+            self.advance(Phase.LISTENING)
+
+    def _complete(self, reply: Reply) -> None:
+        if rest := reply.words_until(2**31):
+            self._ports.show_reply_words(reply.turn, rest)
+        heard = self._ports.heard(reply.turn).tokens
+        self._finish(reply, reply.total_tokens or heard)
+        self.advance(Phase.LISTENING)
+
+    def _finish(self, reply: Reply, heard_tokens: int) -> None:
+        self.reply = None
+        reply.timing.heard_tokens = heard_tokens
+        if reply.said:
+            self._ports.end_reply_words(reply.turn)
+            self._remember("assistant", reply.said)
+        self._ports.report_turn(reply.timing)
+
+    def _remember(self, role: str, text: str) -> None:
+        self.history.append(HistoryTurn.model_validate({"role": role, "text": text}))
+        del self.history[:-MAX_HISTORY_TURNS]

@@ -1,0 +1,187 @@
+"""The line to one engine: opens the session, keeps it open, never blocks the call.
+
+Outgoing messages wait in a bounded queue; when it is full the engine is stuck, and what would not
+fit is dropped and counted (media is worthless late; the session is opened anew anyway). Pings
+notice an engine that died; a session that is lost is opened again with growing pauses.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from proto.message import Message
+from proto.messages import CloseSession, EngineStatus, Failure, Ping, SessionReady
+from proto.wire.curve import CurveClient
+from proto.wire.sockets import ClientSocket, PeerBusy
+
+log = logging.getLogger(__name__)
+
+QUEUE_MESSAGES = 256
+CLOSE_GRACE_S = 0.1
+"""Closing drops what is queued (LINGER 0): ZeroMQ's thread gets this long for the last message."""
+PING_INTERVAL_S = 1.0
+BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 4.0)
+STEADY_S = 10.0
+"""A session that lived so long was no part of a series of failures."""
+LOST_SESSION_CODES = frozenset({"session_unknown", "session_failed"})
+WORTH_ANOTHER_TRY = frozenset({"session_exists"})
+"""An old agent's session that is just being closed."""
+
+
+class LinkState(StrEnum):
+    """Whether the engine knows our session."""
+
+    OPENING = "opening"
+    OPEN = "open"
+    LOST = "lost"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class EnginePort:
+    """Where an engine listens, and how long it may be silent."""
+
+    name: str
+    endpoint: str
+    curve: CurveClient | None
+    silence_s: float
+
+
+class EngineLink:
+    """One engine's line in one call. `opening` makes the message that opens a session."""
+
+    def __init__(
+        self,
+        port: EnginePort,
+        session_id: str,
+        opening: Callable[[], Message],
+        on_message: Callable[[Message], None],
+        on_state: Callable[[LinkState], None],
+    ) -> None:
+        self._port = port
+        self._session_id = session_id
+        self._opening = opening
+        self._on_message = on_message
+        self._on_state = on_state
+        self._outgoing: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MESSAGES)
+        self._lost = asyncio.Event()
+        self._heard = asyncio.Event()
+        self._heard_s = 0.0
+        self.state = LinkState.OPENING
+        self.dropped = 0
+
+    def send(self, message: Message) -> None:
+        """Send as soon as the session is open; dropped when it is not."""
+        if self.state is not LinkState.OPEN:
+            self.dropped += 1
+            return
+        try:
+            self._outgoing.put_nowait(message)
+        except asyncio.QueueFull:
+            self.dropped += 1
+
+    def lose(self, reason: str) -> None:
+        """The session is no good any more: open another one."""
+        if self.state is LinkState.OPEN:
+            log.warning("engine session lost", extra={"engine": self._port.name, "reason": reason})
+            self._set_state(LinkState.LOST)
+        self._lost.set()
+
+    async def run(self) -> None:
+        """Keep the session open until cancelled, then close it."""
+        async with ClientSocket(self._port.endpoint, self._port.curve) as socket:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._receive(socket), name=f"{self._port.name}-receive")
+                    tasks.create_task(self._send(socket), name=f"{self._port.name}-send")
+                    tasks.create_task(self._ping(socket), name=f"{self._port.name}-ping")
+                    tasks.create_task(self._keep_open(socket), name=f"{self._port.name}-open")
+            finally:
+                await self._close(socket)
+
+    async def _keep_open(self, socket: ClientSocket) -> None:
+        failures = 0
+        while True:
+            opened_s = _now_s()
+            self._lost.clear()
+            # An agent that crashed may have left this session open.
+            await self._try(socket, CloseSession(session_id=self._session_id))
+            await self._try(socket, self._opening())
+            await self._wait_until_lost()
+            failures = 0 if _now_s() - opened_s > STEADY_S else failures + 1
+            await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            # An engine that is away is not flooded with openings: it must be heard first.
+            self._heard.clear()
+            await self._heard.wait()
+
+    async def _wait_until_lost(self) -> None:
+        """Returns when the session must be opened again. An engine may load for minutes first."""
+        self._heard_s = _now_s()
+        while not self._lost.is_set():
+            try:
+                async with asyncio.timeout(PING_INTERVAL_S):
+                    await self._lost.wait()
+            except TimeoutError:
+                silent_s = _now_s() - self._heard_s
+                if self.state is not LinkState.REFUSED and silent_s > self._port.silence_s:
+                    self.lose("silence")
+
+    async def _receive(self, socket: ClientSocket) -> None:
+        while True:
+            message = await socket.recv()
+            self._heard_s = _now_s()
+            self._heard.set()
+            match message:
+                case SessionReady():
+                    self._set_state(LinkState.OPEN)
+                    self._on_message(message)
+                case EngineStatus():
+                    continue
+                case Failure(code=code) if code in LOST_SESSION_CODES:
+                    self._on_message(message)
+                    self.lose(code)
+                case Failure() if self.state is not LinkState.OPEN:
+                    self._opening_failed(message)
+                case _ if self.state is LinkState.OPEN:
+                    self._on_message(message)
+
+    def _opening_failed(self, failure: Failure) -> None:
+        if failure.retryable or failure.code in WORTH_ANOTHER_TRY:
+            self._lost.set()
+            return
+        self._on_message(failure)
+        self._set_state(LinkState.REFUSED)
+
+    async def _send(self, socket: ClientSocket) -> None:
+        while True:
+            await self._try(socket, await self._outgoing.get())
+
+    async def _ping(self, socket: ClientSocket) -> None:
+        while True:
+            await self._try(socket, Ping(session_id=self._session_id))
+            await asyncio.sleep(PING_INTERVAL_S)
+
+    async def _try(self, socket: ClientSocket, message: Message) -> None:
+        try:
+            await socket.send(message)
+        except PeerBusy:
+            self.dropped += 1
+
+    async def _close(self, socket: ClientSocket) -> None:
+        await self._try(socket, CloseSession(session_id=self._session_id))
+        await asyncio.sleep(CLOSE_GRACE_S)
+        log.info("engine line closed", extra={"engine": self._port.name, "dropped": self.dropped})
+
+    def _set_state(self, state: LinkState) -> None:
+        if state is LinkState.LOST:
+            while not self._outgoing.empty():
+                self._outgoing.get_nowait()
+        if state is not self.state:
+            self.state = state
+            self._on_state(state)
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,157 @@
+"""A LiveKit room as a CallRoom."""
+
+import asyncio
+import json
+import logging
+
+import numpy as np
+from livekit import rtc
+from livekit.agents import AutoSubscribe, JobContext
+
+from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
+from services.room_agent.call_room import RoomEvents
+from services.room_agent.livekit_media import LiveKitAudio, LiveKitVideo, publish
+from services.room_agent.preconnect import PreconnectBuffer
+
+log = logging.getLogger(__name__)
+
+CHAT_TOPIC = "lk.chat"
+CAPTION_TOPIC = "lk.transcription"
+TURN_TOPIC = "xs.turn"
+MAX_CHAT_CHARACTERS = 4_000
+HEARING_QUEUE_FRAMES = 50
+"""1 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
+
+
+class LiveKitCaption:
+    """One segment's stream."""
+
+    def __init__(self, writer: rtc.TextStreamWriter) -> None:
+        self._writer = writer
+
+    async def write(self, text: str) -> None:
+        """Append words."""
+        await self._writer.write(text)
+
+    async def finish(self) -> None:
+        """Close the segment."""
+        await self._writer.aclose(attributes={"lk.transcription_final": "true"})
+
+
+class LiveKitRoom:
+    """The room of one job."""
+
+    def __init__(self, job: JobContext, queue_ms: int) -> None:
+        self._job = job
+        self._room = job.room
+        self._voice_sid = ""
+        self._microphone_sid = ""
+        self._caller = ""
+        self._preconnect = PreconnectBuffer(job.room)
+        self.audio = LiveKitAudio(queue_ms)
+        self.video = LiveKitVideo()
+
+    async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
+        """Connect and publish. Handlers come first: what is sent to us at once must not be lost."""
+        self._preconnect.register(tasks)
+        self._register(events, tasks)
+        await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+        publication = await publish(self._room.local_participant, self.audio, self.video)
+        self._voice_sid = publication.sid
+        if any(map(_is_person, self._room.remote_participants.values())):
+            events.caller_came()
+
+    def _register(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
+        room = self._room
+
+        def on_track(
+            track: rtc.Track, publication: rtc.TrackPublication, sender: rtc.RemoteParticipant
+        ) -> None:
+            if _is_person(sender) and track.kind == rtc.TrackKind.KIND_AUDIO:
+                self._microphone_sid, self._caller = publication.sid, sender.identity
+                tasks.create_task(self._listen(track, publication, events), name="listen")
+
+        def on_join(participant: rtc.RemoteParticipant) -> None:
+            if _is_person(participant):
+                events.caller_came()
+
+        def on_leave(participant: rtc.RemoteParticipant) -> None:
+            if not any(map(_is_person, room.remote_participants.values())):
+                events.caller_left()
+
+        def on_disconnect(reason: rtc.DisconnectReason.ValueType) -> None:
+            events.room_closed(rtc.DisconnectReason.Name(reason))
+
+        def on_chat(reader: rtc.TextStreamReader, identity: str) -> None:
+            tasks.create_task(self._read(reader, events), name="read-chat")
+
+        room.on("track_subscribed", on_track)
+        room.on("participant_connected", on_join)
+        room.on("participant_disconnected", on_leave)
+        room.on("disconnected", on_disconnect)
+        room.register_text_stream_handler(CHAT_TOPIC, on_chat)
+
+    async def _listen(
+        self, track: rtc.Track, publication: rtc.TrackPublication, events: RoomEvents
+    ) -> None:
+        stream = rtc.AudioStream.from_track(
+            track=track,
+            capacity=HEARING_QUEUE_FRAMES,
+            sample_rate=HEARING_HZ,
+            num_channels=1,
+            frame_size_ms=1000 * HEARING_BLOCK_SAMPLES // HEARING_HZ,
+        )
+        try:
+            for block in await self._preconnect.blocks(publication):
+                events.hear(block)
+            async for event in stream:
+                if publication.sid != self._microphone_sid:
+                    return
+                events.hear(np.frombuffer(event.frame.data, np.int16))
+        finally:
+            await stream.aclose()
+
+    async def _read(self, reader: rtc.TextStreamReader, events: RoomEvents) -> None:
+        try:
+            text = (await reader.read_all()).strip()[:MAX_CHAT_CHARACTERS]
+        except rtc.StreamError as error:
+            log.info("chat message lost", extra={"reason": str(error)})
+            return
+        if text:
+            events.read(text)
+
+    async def set_attributes(self, attributes: dict[str, str]) -> None:
+        """Set attributes of the avatar's participant."""
+        await self._room.local_participant.set_attributes(attributes)
+
+    async def send_turn(self, report: dict[str, int | float]) -> None:
+        """Publish the timings of a turn."""
+        await self._room.local_participant.publish_data(json.dumps(report), topic=TURN_TOPIC)
+
+    async def open_caption(self, segment_id: str) -> LiveKitCaption:
+        """Begin a segment of the avatar's words."""
+        writer = await self._room.local_participant.stream_text(
+            topic=CAPTION_TOPIC, attributes=self._caption(segment_id, self._voice_sid, False)
+        )
+        return LiveKitCaption(writer)
+
+    async def show_user_caption(self, segment_id: str, text: str, final: bool) -> None:
+        """Show what the caller has said so far; the segment id replaces the state before."""
+        writer = await self._room.local_participant.stream_text(
+            topic=CAPTION_TOPIC,
+            attributes=self._caption(segment_id, self._microphone_sid, final),
+            sender_identity=self._caller or None,
+        )
+        await writer.write(text)
+        await writer.aclose()
+
+    def _caption(self, segment_id: str, track_sid: str, final: bool) -> dict[str, str]:
+        return {
+            "lk.segment_id": segment_id,
+            "lk.transcribed_track_id": track_sid,
+            "lk.transcription_final": str(final).lower(),
+        }
+
+
+def _is_person(participant: rtc.RemoteParticipant) -> bool:
+    return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD

@@ -1,0 +1,275 @@
+"""One call: the engines, the room, the ears and the playout, wired together and kept running.
+
+Every task lives in one TaskGroup; the call ends when the caller is gone, and everything with it.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from proto.message import Message
+from proto.messages import AVChunk, Grant, Interrupt, Listen, SessionReady, UserAudio
+from proto.time_law import HEARING_BLOCK_SAMPLES
+from proto.wire.clock import now_us
+from services.room_agent.attributes import AttributeWriter
+from services.room_agent.call_room import CallRoom
+from services.room_agent.call_session import CallSession, Phase
+from services.room_agent.captions import Captioner
+from services.room_agent.config import AgentConfig
+from services.room_agent.credit import CreditLaw
+from services.room_agent.ears import BLOCK_US, Ears, TurnModel, VoiceModel
+from services.room_agent.engine_link import LinkState
+from services.room_agent.engines import ENGINE_AWAY, Engines
+from services.room_agent.job import CallJob
+from services.room_agent.playhead import Block, Heard
+from services.room_agent.playout import Playout
+from services.room_agent.turn_detector import TurnDetector, TurnEvent, TurnPhase
+from services.room_agent.turn_timing import TurnTiming
+
+log = logging.getLogger(__name__)
+
+WATCH_INTERVAL_S = 0.1
+DEAF_AFTER_US = 200_000
+"""A muted microphone sends nothing; the turn that it cut off must end all the same."""
+REPORTS_WAITING = 32
+LABELS = {"brain": "xs.brain", "voice": "xs.voice"}
+"""Engine labels that people see, as attributes of the avatar."""
+NOTICE = "xs.notice"
+
+
+class CallOver(Exception):
+    """Ends the call's tasks; the text says why."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The local models of one job process."""
+
+    voice: VoiceModel
+    turn: TurnModel | None
+
+
+class RoomAgent:
+    """RoomEvents, EngineEvents and CallPorts of one call."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        job: CallJob,
+        portrait: np.ndarray,
+        room: CallRoom,
+        models: Models,
+    ) -> None:
+        self._config = config
+        self._room = room
+        self._id = job.call_id
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._left_us = 0
+        self._heard_us = now_us()
+        self._reports: asyncio.Queue[TurnTiming] = asyncio.Queue(REPORTS_WAITING)
+        self._credit = CreditLaw()
+        self._session = CallSession(job.call_id, self)
+        self._captions = Captioner(room)
+        self._attributes = AttributeWriter(room.set_attributes)
+        self._playout = Playout(
+            room.audio, room.video, config.audio_queue_ms * 1000, self._shown, self._grant
+        )
+        self._detector = TurnDetector(config.turn_tuning())
+        self._ears = Ears(
+            models.voice, models.turn, self._detector, self._turn, lambda: self._session.busy
+        )
+        self._engines = Engines(config, job, portrait, self._session, self)
+
+    async def run(self) -> str:
+        """The whole call; returns why it ended."""
+        reason = ""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._engines.actor.run(), name="actor")
+                tasks.create_task(self._engines.thinker.run(), name="thinker")
+                await self._room.join(self, tasks)
+                for name, work in (
+                    ("playout", self._playout.run()),
+                    ("captions", self._captions.run()),
+                    ("attributes", self._attributes.run()),
+                    ("reports", self._send_reports()),
+                    ("end-of-turn", self._ears.judge_pauses()),
+                    ("watch", self._watch()),
+                ):
+                    tasks.create_task(work, name=name)
+                raise CallOver(await self._over)
+        except* CallOver as ended:
+            reason = str(ended.exceptions[0])
+        fields = {"reason": reason, "filler_blocks": self._playout.filler_blocks}
+        log.info("call over", extra=fields)
+        return reason
+
+    # --- RoomEvents ------------------------------------------------------------------------------
+
+    def hear(self, pcm: np.ndarray) -> None:
+        """20 ms of the caller, to the Thinker, the detector and the Actor."""
+        self._heard_us = now_us()
+        pts_us = self._ears.pts_us
+        epoch = self._session.epoch
+        # Before the turn events that it causes: a turn's last audio comes before its end.
+        self.to_thinker(UserAudio(session_id=self._id, epoch=epoch, pts_us=pts_us, pcm=pcm))
+        self._ears.hear(pcm)
+        self._hold_breath()
+        if (features := self._ears.take_features()) is not None:
+            speaking = self._detector.phase is not TurnPhase.QUIET
+            self.to_actor(
+                Listen(session_id=self._id, epoch=epoch, speaking=speaking, features=features)
+            )
+
+    def read(self, text: str) -> None:
+        """The caller typed."""
+        self._detector.reset()
+        self._session.typed(text)
+
+    def caller_came(self) -> None:
+        """A person is here."""
+        self._left_us = 0
+
+    def caller_left(self) -> None:
+        """Nobody is here any more; they may come back."""
+        self._left_us = now_us()
+
+    def room_closed(self, reason: str) -> None:
+        """The room is gone."""
+        self._end(f"room closed: {reason}")
+
+    def _end(self, reason: str) -> None:
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    # --- EngineEvents ----------------------------------------------------------------------------
+
+    def thinker_said(self, message: Message) -> None:
+        """A message of the Thinker."""
+        if isinstance(message, SessionReady):
+            for label, attribute in LABELS.items():
+                if label in message.labels:
+                    self._attributes.set(attribute, message.labels[label])
+        self._session.thinker_said(message)
+        self._grant()
+
+    def actor_said(self, message: Message) -> None:
+        """A message of the Actor."""
+        if isinstance(message, AVChunk) and not self._session.accepts(message):
+            return
+        if isinstance(message, AVChunk):
+            self._credit.arrived(now_us())
+        self._session.actor_said(message)
+        self._grant()
+
+    def thinker_state(self, state: LinkState) -> None:
+        """The line to the Thinker changed."""
+        if state is LinkState.LOST:
+            self._detector.reset()
+        self._engine_state("thinker", state)
+
+    def actor_state(self, state: LinkState) -> None:
+        """The line to the Actor changed. A new session knows no epoch and owes no chunk."""
+        self._credit.reset()
+        self._engine_state("actor", state)
+        if state is LinkState.OPEN:
+            self._playout.renumber()
+            self._session.actor_is_new()
+            self._grant()
+
+    def _engine_state(self, engine: str, state: LinkState) -> None:
+        log.info("engine line", extra={"engine": engine, "state": state.value})
+        if state is LinkState.LOST:
+            self._session.engine_lost(ENGINE_AWAY[engine])
+        elif state is LinkState.OPEN:
+            self.show_notice("")
+
+    # --- CallPorts -------------------------------------------------------------------------------
+
+    def to_thinker(self, message: Message) -> None:
+        self._engines.thinker.send(message)
+
+    def to_actor(self, message: Message) -> None:
+        self._engines.actor.send(message)
+        if isinstance(message, Interrupt):
+            # The Actor takes its credit back with the epoch.
+            self._credit.reset()
+            self._grant()
+
+    def show_phase(self, phase: Phase) -> None:
+        self._attributes.set("lk.agent.state", phase.value)
+
+    def show_notice(self, text: str) -> None:
+        self._attributes.set(NOTICE, text)
+
+    def show_user_words(self, turn: int, text: str, final: bool) -> None:
+        self._captions.show_user_words(turn, text, final)
+
+    def show_reply_words(self, turn: int, text: str) -> None:
+        self._captions.show_reply_words(turn, text)
+
+    def end_reply_words(self, turn: int) -> None:
+        self._captions.end_reply_words(turn)
+
+    def report_turn(self, timing: TurnTiming) -> None:
+        log.info("turn", extra=timing.report())
+        if not self._reports.full():
+            self._reports.put_nowait(timing)
+
+    def drop_unheard(self) -> None:
+        self._playout.drop_unheard()
+
+    def play(self, chunk: AVChunk) -> None:
+        self._playout.append(chunk)
+
+    def heard(self, turn: int) -> Heard:
+        return self._playout.heard(turn)
+
+    # --- the clockwork ---------------------------------------------------------------------------
+
+    def _turn(self, event: TurnEvent) -> None:
+        fields = {"kind": event.kind, "at_us": event.at_us, "voice_us": event.voice_us}
+        log.debug("turn event", extra=fields)
+        self._session.turn_event(event)
+
+    def _shown(self, block: Block) -> None:
+        self._session.shown(block)
+
+    def _hold_breath(self) -> None:
+        """While a reply sounds, fall silent at the first voice; go on if it was a cough."""
+        if self._session.phase is Phase.SPEAKING and self._detector.suspects:
+            self._playout.hold()
+        else:
+            self._playout.resume()
+
+    def _grant(self) -> None:
+        credit = self._credit.grant(
+            self._playout.chunks_ahead,
+            self._playout.ahead_us,
+            self._session.expects_speech,
+            now_us(),
+        )
+        if credit:
+            epoch = self._session.epoch
+            self.to_actor(Grant(session_id=self._id, epoch=epoch, credit=credit))
+
+    async def _send_reports(self) -> None:
+        while True:
+            await self._room.send_turn((await self._reports.get()).report())
+
+    async def _watch(self) -> None:
+        """What must happen although nothing comes in."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            now = now_us()
+            if now - self._heard_us > DEAF_AFTER_US and self._detector.phase is not TurnPhase.QUIET:
+                for _ in range(round(WATCH_INTERVAL_S * 1e6) // BLOCK_US):
+                    self.hear(np.zeros(HEARING_BLOCK_SAMPLES, np.int16))
+                self._heard_us = now - DEAF_AFTER_US
+            self._session.check_reply(round(self._config.reply_timeout_s * 1e6))
+            if self._credit.waiting_us(now) > self._config.engine_silence_s * 1e6:
+                self._engines.actor.lose("no chunk came")
+            if self._left_us and now - self._left_us > self._config.leave_after_s * 1e6:
+                self._end("the caller left")

@@ -1,0 +1,47 @@
+"""When what happened in one turn, for the log, the page and the benchmark."""
+
+from dataclasses import dataclass, field
+
+from proto.wire.clock import now_us
+
+
+@dataclass
+class TurnTiming:
+    """Moments on this host's monotonic clock in microseconds; 0: it did not happen.
+
+    `voice_end_us` is when the end of the caller's voice reached the agent. A typed turn begins
+    where it was received.
+    """
+
+    turn: int
+    epoch: int
+    voice_end_us: int
+    ended_us: int = field(default_factory=now_us)
+    first_text_us: int = 0
+    first_chunk_us: int = 0
+    first_shown_us: int = 0
+    interrupted_us: int = 0
+    heard_tokens: int = 0
+
+    def mark(self, moment: str) -> None:
+        """Note that this moment is now; the first time counts."""
+        if not getattr(self, moment):
+            setattr(self, moment, now_us())
+
+    def report(self) -> dict[str, int | float]:
+        """Milliseconds from the end of the voice to each moment; -1: it did not happen."""
+
+        def after_ms(moment_us: int) -> float:
+            return round((moment_us - self.voice_end_us) / 1000, 1) if moment_us else -1
+
+        return {
+            "turn": self.turn,
+            "epoch": self.epoch,
+            "heard_tokens": self.heard_tokens,
+            "ended_ms": after_ms(self.ended_us),
+            "first_text_ms": after_ms(self.first_text_us),
+            "first_chunk_ms": after_ms(self.first_chunk_us),
+            "first_shown_ms": after_ms(self.first_shown_us),
+            "interrupted_ms": after_ms(self.interrupted_us),
+            "voice_end_us": self.voice_end_us,
+        }

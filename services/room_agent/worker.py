@@ -1,0 +1,86 @@
+"""The LiveKit agent worker: takes jobs, and runs one call in each job process."""
+
+import logging
+from functools import partial
+
+from livekit.agents import AgentServer, JobContext, JobProcess, JobRequest
+from pydantic import ValidationError
+
+from services.room_agent.config import AgentConfig
+from services.room_agent.ears import local_turn_model, local_voice_model
+from services.room_agent.job import CallJob
+from services.room_agent.livekit_room import LiveKitRoom
+from services.room_agent.portrait import PortraitMissing, load_portrait
+from services.room_agent.room_agent import Models, RoomAgent
+
+log = logging.getLogger(__name__)
+
+MODELS = "models"
+INITIALIZE_TIMEOUT_S = 60.0
+"""A cold process on a busy machine; LiveKit's default of 10 s kills it while it imports."""
+PRELOAD = ["services.room_agent.room_agent", "services.room_agent.livekit_room", "httpx"]
+"""Imported once and shared by all job processes."""
+
+
+def build_server(config: AgentConfig) -> AgentServer:
+    """The worker of this configuration, ready to run."""
+    server = AgentServer(
+        ws_url=config.livekit_url,
+        api_key=config.livekit_api_key,
+        api_secret=config.livekit_api_secret.get_secret_value(),
+        host=config.health_host,
+        port=config.health_port,
+        setup_fnc=partial(warm_up, config),
+        load_fnc=partial(load, config),
+        load_threshold=0.99,
+        num_idle_processes=config.num_idle_processes,
+        initialize_process_timeout=INITIALIZE_TIMEOUT_S,
+        drain_timeout=config.drain_timeout_s,
+        preload_modules=PRELOAD,
+        log_level=config.log_level,
+    )
+    server.rtc_session(
+        partial(run_job, config), agent_name=config.agent_name, on_request=take_request
+    )
+    return server
+
+
+def load(config: AgentConfig, server: AgentServer) -> float:
+    """Share of the calls that this worker may hold."""
+    return min(1.0, len(server.active_jobs) / config.max_calls)
+
+
+def warm_up(config: AgentConfig, process: JobProcess) -> None:
+    """Load the local models before a call comes."""
+    turn = local_turn_model() if config.end_of_turn_model else None
+    process.userdata[MODELS] = Models(local_voice_model(), turn)
+
+
+async def take_request(request: JobRequest) -> None:
+    """Accept a call; one whose metadata is none is refused for good."""
+    try:
+        job = CallJob.from_metadata(request.job.metadata)
+    except ValidationError as error:
+        log.warning("job refused", extra={"reason": str(error), "room": request.room.name})
+        await request.reject()
+        return
+    await request.accept(
+        name=job.avatar.name,
+        identity=f"avatar-{request.id}",
+        attributes={"lk.agent.state": "initializing"},
+    )
+
+
+async def run_job(config: AgentConfig, context: JobContext) -> None:
+    """One call from dispatch to end."""
+    job = CallJob.from_metadata(context.job.metadata)
+    context.log_context_fields = {"call": job.call_id}
+    try:
+        portrait = await load_portrait(job)
+    except PortraitMissing as error:
+        log.error("call without portrait", extra={"reason": str(error)})
+        context.shutdown("portrait missing")
+        return
+    room = LiveKitRoom(context, config.audio_queue_ms)
+    agent = RoomAgent(config, job, portrait, room, context.proc.userdata[MODELS])
+    context.shutdown(await agent.run())

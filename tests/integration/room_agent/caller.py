@@ -1,0 +1,177 @@
+"""A caller made of LiveKit's Python client: plays recorded questions, notes what arrives when."""
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import soundfile
+from livekit import rtc
+
+MICROPHONE_HZ = 48_000
+BLOCK = MICROPHONE_HZ // 50
+BEEP_RMS = 2_000.0
+FLASH_LUMA = 130.0
+
+
+@dataclass
+class Caption:
+    """One segment as a page shows it."""
+
+    text: str = ""
+    final: bool = False
+    track: str = ""
+    sender: str = ""
+
+
+@dataclass
+class Record:
+    """Arrivals on the monotonic clock in seconds."""
+
+    frames: list[tuple[float, float]] = field(default_factory=list)
+    """(moment, mean luma)"""
+    sound: list[tuple[float, float]] = field(default_factory=list)
+    """(moment, RMS of 10 ms)"""
+    captions: dict[str, Caption] = field(default_factory=dict)
+    states: list[tuple[float, str]] = field(default_factory=list)
+    turns: list[dict[str, float]] = field(default_factory=list)
+
+    def beeps(self) -> list[float]:
+        """When each beep began."""
+        return _rises([(at, rms > BEEP_RMS) for at, rms in self.sound])
+
+    def flashes(self) -> list[float]:
+        """When each flash began."""
+        return _rises([(at, luma > FLASH_LUMA) for at, luma in self.frames])
+
+    def sounded_after(self, moment: float) -> list[float]:
+        """Moments after the given one at which there was sound."""
+        return [at for at, rms in self.sound if at > moment and rms > BEEP_RMS / 10]
+
+
+def _rises(series: list[tuple[float, bool]]) -> list[float]:
+    rises, was = [], False
+    for at, now in series:
+        if now and not was:
+            rises.append(at)
+        was = now
+    return rises
+
+
+class Caller:
+    """In the room from `join` on. The microphone sends silence unless it plays a clip."""
+
+    def __init__(self, room: rtc.Room) -> None:
+        self.room = room
+        self.record = Record()
+        self._microphone = rtc.AudioSource(MICROPHONE_HZ, 1, queue_size_ms=40)
+        self._clip = np.zeros(0, np.int16)
+        self._clip_end = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.microphone_sid = ""
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def start(self) -> None:
+        """Publish the microphone."""
+        track = rtc.LocalAudioTrack.create_audio_track("mic", self._microphone)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        publication = await self.room.local_participant.publish_track(track, options)
+        self.microphone_sid = publication.sid
+        self._spawn(self._speak())
+
+    async def say(self, wav: bytes) -> float:
+        """Play a WAV; returns the moment at which its last sample left."""
+        samples, _ = soundfile.read(io.BytesIO(wav), dtype="int16")
+        self._clip_end.clear()
+        self._clip = samples
+        await self._clip_end.wait()
+        return time.monotonic()
+
+    async def _speak(self) -> None:
+        while True:
+            block, self._clip = self._clip[:BLOCK], self._clip[BLOCK:]
+            padded = np.zeros(BLOCK, np.int16)
+            padded[: len(block)] = block
+            frame = rtc.AudioFrame(padded.tobytes(), MICROPHONE_HZ, 1, BLOCK)
+            await self._microphone.capture_frame(frame)
+            if not len(self._clip):
+                self._clip_end.set()
+
+    def on_track(self, track: rtc.Track) -> None:
+        """Record what the avatar sends."""
+        watch = self._hear if track.kind == rtc.TrackKind.KIND_AUDIO else self._see
+        self._spawn(watch(track))
+
+    async def _hear(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream.from_track(
+            track=track, sample_rate=24_000, num_channels=1, frame_size_ms=10
+        )
+        async for event in stream:
+            pcm = np.frombuffer(event.frame.data, np.int16).astype(np.float64)
+            self.record.sound.append((time.monotonic(), float(np.sqrt((pcm**2).mean()))))
+
+    async def _see(self, track: rtc.Track) -> None:
+        stream = rtc.VideoStream.from_track(track=track, format=rtc.VideoBufferType.I420)
+        async for event in stream:
+            luma = np.frombuffer(event.frame.data, np.uint8)[: 256 * 256]
+            self.record.frames.append((time.monotonic(), float(luma.mean())))
+
+    def on_caption(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        """A segment begins, or is replaced."""
+        self._spawn(self._read_caption(reader, identity))
+
+    async def _read_caption(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        attributes = reader.info.attributes or {}
+        caption = Caption(track=attributes["lk.transcribed_track_id"], sender=identity)
+        self.record.captions[attributes["lk.segment_id"]] = caption
+        async for part in reader:
+            caption.text += part
+        final = (reader.info.attributes or {})["lk.transcription_final"]
+        caption.final = final == "true"
+
+    def on_data(self, packet: rtc.DataPacket) -> None:
+        """Timings of a turn."""
+        if packet.topic == "xs.turn":
+            self.record.turns.append(json.loads(packet.data))
+
+    def on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
+        """The avatar's state."""
+        if "lk.agent.state" in changed:
+            self.record.states.append((time.monotonic(), changed["lk.agent.state"]))
+
+    def attribute(self, name: str) -> str:
+        """An attribute of the avatar."""
+        avatars = list(self.room.remote_participants.values())
+        return avatars[0].attributes.get(name, "") if avatars else ""
+
+    async def leave(self) -> None:
+        """Hang up."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.room.disconnect()
+
+
+@asynccontextmanager
+async def call(url: str, token: str) -> AsyncIterator[Caller]:
+    """Join a room with a microphone; hang up at the end."""
+    room = rtc.Room()
+    caller = Caller(room)
+    room.on("track_subscribed", lambda track, *_: caller.on_track(track))
+    room.on("data_received", caller.on_data)
+    room.on("participant_attributes_changed", caller.on_attributes)
+    room.register_text_stream_handler("lk.transcription", caller.on_caption)
+    await room.connect(url, token)
+    await caller.start()
+    try:
+        yield caller
+    finally:
+        await caller.leave()

@@ -1,0 +1,319 @@
+"""The real worker in a real LiveKit room, with engines that beep and flash."""
+
+import asyncio
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import yaml
+from livekit import api
+
+from services.callbench.questions import clip
+from services.paths import cache_paths
+from services.room_agent.job import AvatarJob, CallJob
+from tests.integration.room_agent.caller import Caller, call
+from tests.integration.room_agent.engine_doubles import ActorDouble, ThinkerDouble
+
+pytestmark = pytest.mark.integration
+
+KEY, SECRET = "testkey", "a-secret-of-at-least-32-characters"
+AGENT = "tested-agent"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def _livekit_binary() -> Path:
+    programs = sorted(cache_paths(os.environ).programs.glob("livekit-server-v*"))
+    if not programs:
+        pytest.skip("LiveKit server is not built: run `make run` once")
+    return programs[-1]
+
+
+def _free_port(kind: int = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(what: str, ready: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=1).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def livekit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a LiveKit server of our own."""
+    folder = tmp_path_factory.mktemp("livekit")
+    port = _free_port()
+    settings = {
+        "port": port,
+        "bind_addresses": ["127.0.0.1"],
+        "keys": {KEY: SECRET},
+        "rtc": {
+            "tcp_port": _free_port(),
+            "udp_port": _free_port(socket.SOCK_DGRAM),
+            "use_external_ip": False,
+            "node_ip": "127.0.0.1",
+            "enable_loopback_candidate": True,
+            "interfaces": {"includes": ["lo"]},
+            "stun_servers": ["127.0.0.1:3478"],
+        },
+        "room": {"sync_streams": True},
+    }
+    config = folder / "livekit.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    with (folder / "livekit.log").open("w") as log:
+        server = subprocess.Popen(
+            [_livekit_binary(), "--config", config], stdout=log, stderr=subprocess.STDOUT
+        )
+        _wait("LiveKit server", lambda: _answers(f"http://127.0.0.1:{port}"), 20)
+        yield f"ws://127.0.0.1:{port}"
+        server.terminate()
+        server.wait(10)
+
+
+@dataclass
+class Stage:
+    """Everything around a call."""
+
+    url: str
+    thinker: ThinkerDouble
+    actor: ActorDouble
+    worker: psutil.Process
+    log: Path
+
+    async def create_call(self, call_id: str, portrait: Path) -> str:
+        """Create the room and dispatch the agent; returns the caller's token."""
+        avatar = AvatarJob(id="a", name="Ada", voice="hibari", persona="You are Ada.")
+        job = CallJob(call_id=call_id, avatar=avatar, portrait_path=str(portrait))
+        dispatch = api.RoomAgentDispatch(agent_name=AGENT, metadata=job.to_metadata())
+        async with api.LiveKitAPI(self.url, KEY, SECRET) as livekit_api:
+            await livekit_api.room.create_room(
+                api.CreateRoomRequest(name=call_id, agents=[dispatch], departure_timeout=2)
+            )
+        grants = api.VideoGrants(room_join=True, room=call_id)
+        token = api.AccessToken(KEY, SECRET).with_identity("caller").with_grants(grants)
+        return token.to_jwt()
+
+    def processes(self) -> int:
+        """How many processes the worker has."""
+        return len(self.worker.children(recursive=True))
+
+
+@pytest.fixture(scope="module")
+def worker(livekit: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """The worker, warm, with endpoints at which the tests put their doubles."""
+    folder = tmp_path_factory.mktemp("agent")
+    health = _free_port()
+    endpoints = {name: f"ipc://{folder}/{name}" for name in ("thinker", "actor")}
+    environment = os.environ | {
+        "XSTREAMER_AGENT_LIVEKIT_URL": livekit,
+        "XSTREAMER_AGENT_LIVEKIT_API_KEY": KEY,
+        "XSTREAMER_AGENT_LIVEKIT_API_SECRET": SECRET,
+        "XSTREAMER_AGENT_AGENT_NAME": AGENT,
+        "XSTREAMER_AGENT_THINKER_ENDPOINT": endpoints["thinker"],
+        "XSTREAMER_AGENT_ACTOR_ENDPOINT": endpoints["actor"],
+        "XSTREAMER_AGENT_HEALTH_PORT": str(health),
+        "XSTREAMER_AGENT_LEAVE_AFTER_S": "2",
+        "XSTREAMER_AGENT_LOG_LEVEL": "DEBUG",
+    }
+    path = folder / "worker.log"
+    with path.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.room_agent"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        _wait("worker", lambda: "registered worker" in path.read_text(), 60)
+        yield {
+            "url": livekit,
+            "endpoints": endpoints,
+            "process": psutil.Process(process.pid),
+            "log": path,
+        }
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+@pytest.fixture
+async def stage(worker: dict[str, object]) -> AsyncIterator[Stage]:
+    """The worker with fresh engine doubles."""
+    endpoints = worker["endpoints"]
+    thinker = ThinkerDouble(endpoints["thinker"], reply_chunks=10)
+    actor = ActorDouble(endpoints["actor"])
+    async with actor.running(), thinker.running():
+        yield Stage(worker["url"], thinker, actor, worker["process"], worker["log"])
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    path = tmp_path / "portrait.png"
+    path.write_bytes(b"what the double does not look at")
+    return path
+
+
+async def _until(what: str, happened: Callable[[], object], timeout_s: float = 10) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not happened():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not within {timeout_s} s: {what}")
+
+
+async def _replied(caller: Caller) -> None:
+    """Ask a question and wait for the whole answer."""
+    turns = len(caller.record.turns)
+    await caller.say(clip("france").wav)
+    await _until("a reply", lambda: len(caller.record.turns) > turns, 15)
+
+
+async def test_the_first_frame_comes_soon_and_the_face_runs_at_25_fps(
+    stage: Stage, portrait: Path
+) -> None:
+    begun = time.monotonic()
+    token = await stage.create_call("call-first", portrait)
+    async with call(stage.url, token) as caller:
+        await _until("a frame", lambda: caller.record.frames)
+        print("first frame", caller.record.frames[0][0] - begun)
+        assert caller.record.frames[0][0] - begun < 2.0
+        caller.record.frames.clear()
+        await asyncio.sleep(6)
+        times = [at for at, _ in caller.record.frames]
+        rate = (len(times) - 1) / (times[-1] - times[0])
+        longest = max(b - a for a, b in zip(times, times[1:], strict=False))
+        print("fps", rate, "longest gap", longest)
+        assert rate == pytest.approx(25, abs=0.5)
+        assert longest < 0.2
+        assert caller.attribute("lk.agent.state") == "listening"
+        assert caller.attribute("xs.brain") == "beeper"
+
+
+async def test_a_spoken_question_is_answered_in_step_with_captions(
+    stage: Stage, portrait: Path
+) -> None:
+    token = await stage.create_call("call-answer", portrait)
+    async with call(stage.url, token) as caller:
+        await _until("a frame", lambda: caller.record.frames)
+        voice_end = await caller.say(clip("france").wav)
+        await _until("the turn's report", lambda: caller.record.turns, 15)
+        await _until("captions", lambda: caller.record.captions["reply-1"].final)
+        report = caller.record.turns[0]
+        beeps, flashes = caller.record.beeps(), caller.record.flashes()
+        print(report, "voice end to beep", beeps[0] - voice_end)
+        offsets = [min((flash - beep for beep in beeps), key=abs) for flash in flashes]
+        print("offsets", offsets, len(beeps), len(flashes))
+        gaps = [b - a for a, b in zip(beeps, beeps[1:], strict=False)]
+        print("beep gaps", gaps)
+        assert len(beeps) == len(flashes) == 10
+        assert abs(statistics.median(offsets)) < 0.08
+        assert all(gap == pytest.approx(0.32, abs=0.06) for gap in gaps)
+        assert report["heard_tokens"] == 40
+        reply = caller.record.captions["reply-1"]
+        assert reply.text == "".join(f"word{index} " for index in range(10))
+        user = caller.record.captions["user-1"]
+        assert (user.text, user.track) == ("what I heard", caller.microphone_sid)
+        assert [s for _, s in caller.record.states[-3:]] == ["thinking", "speaking", "listening"]
+        assert [b.phase for b in stage.thinker.boundaries][-1] == "ended"
+        assert stage.actor.listened_tokens > 10
+
+
+async def test_speaking_over_a_reply_silences_it_at_once_and_only_what_was_heard_counts(
+    stage: Stage, portrait: Path
+) -> None:
+    stage.thinker.reply_chunks = 30
+    token = await stage.create_call("call-barge", portrait)
+    async with call(stage.url, token) as caller:
+        await _until("a frame", lambda: caller.record.frames)
+        latencies = []
+        for _ in range(3):
+            record = caller.record
+            count = len(record.beeps())
+            await caller.say(clip("france").wav)
+            await _until("speech", lambda: len(record.beeps()) > count + 3, 15)  # noqa: B023
+            interrupts = len(stage.thinker.interrupts)
+            begun = time.monotonic() + clip("stop").voice_start_s
+            await caller.say(clip("stop").wav)
+            await _until("an interrupt", lambda: len(stage.thinker.interrupts) > interrupts)  # noqa: B023
+            message = stage.thinker.interrupts[-1]
+            sounded = [at for at in record.sounded_after(begun) if at < begun + 0.9]
+            latencies.append(max(sounded, default=begun) - begun)
+            assert 4 <= message.heard_tokens <= 40
+            assert message == stage.actor.interrupts[-1].model_copy(
+                update={"seq": message.seq, "sent_us": message.sent_us}
+            )
+            await _until("the next reply", lambda: record.states[-1][1] == "speaking", 15)
+            caller.room.local_participant  # noqa: B018
+            await caller.room.local_participant.send_text("hush", topic="lk.chat")
+            await _until("thinking", lambda: record.states[-1][1] == "thinking")
+            await _until("over", lambda: record.states[-1][1] == "listening", 20)
+        print("voice to silence", latencies)
+        assert max(latencies) < 0.45
+
+
+async def test_typed_text_is_answered_and_interrupts(stage: Stage, portrait: Path) -> None:
+    token = await stage.create_call("call-chat", portrait)
+    async with call(stage.url, token) as caller:
+        await _until("a frame", lambda: caller.record.frames)
+        await caller.room.local_participant.send_text("Hello?", topic="lk.chat")
+        await _until("speech", lambda: len(caller.record.beeps()) > 2)
+        await caller.room.local_participant.send_text("And now?", topic="lk.chat")
+        await _until("two turns", lambda: len(caller.record.turns) == 2, 15)
+        assert [text.text for text in stage.thinker.texts] == ["Hello?", "And now?"]
+        assert [text.turn for text in stage.thinker.texts] == [1, 2]
+        first, second = caller.record.turns
+        assert first["interrupted_ms"] > 0
+        assert 0 < first["heard_tokens"] < 40
+        assert second["heard_tokens"] == 40
+        cut = caller.record.captions["reply-1"]
+        await _until("the cut caption", lambda: cut.final)
+        assert 0 < len(cut.text.split()) < 10
+
+
+async def test_hanging_up_frees_everything(stage: Stage, portrait: Path) -> None:
+    before = stage.processes()
+    token = await stage.create_call("call-leave", portrait)
+    async with call(stage.url, token) as caller:
+        await _until("a frame", lambda: caller.record.frames)
+        assert stage.actor.faces
+        assert stage.thinker.sessions
+    await _until("sessions closed", lambda: not stage.actor.faces and not stage.thinker.sessions)
+    await _until("processes gone", lambda: stage.processes() <= before, 15)
+
+
+async def test_the_call_outlives_both_engines(
+    stage: Stage, worker: dict[str, object], portrait: Path
+) -> None:
+    token = await stage.create_call("call-outlive", portrait)
+    async with call(stage.url, token) as caller:
+        await _until("a frame", lambda: caller.record.frames)
+        await _replied(caller)
+        stage.actor.faces.clear()
+        await _until("a notice", lambda: caller.attribute("xs.notice"), 10)
+        frames = len(caller.record.frames)
+        await _until("frames go on", lambda: len(caller.record.frames) > frames + 25)
+        await _until("the actor again", lambda: stage.actor.faces, 10)
+        await _until("the notice gone", lambda: not caller.attribute("xs.notice"), 10)
+        await _replied(caller)
+        assert caller.record.turns[-1]["heard_tokens"] == 40
