@@ -31,6 +31,30 @@ def euler_angles(matrix: Points) -> tuple[float, float, float]:
     return yaw, pitch, roll
 
 
+def rotation_from_vector(vector: NDArray[np.float64]) -> Points:
+    """Return the (3, 3) rotation of an axis times angle (3,). Source: Rodrigues' formula."""
+    angle = float(np.linalg.norm(vector))
+    if angle < 1e-12:
+        return np.eye(3)
+    x, y, z = vector / angle
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    turned: Points = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+    return turned
+
+
+def rotation_vector(matrix: Points) -> NDArray[np.float64]:
+    """Return the axis times angle (3,) of a rotation by less than half a turn."""
+    axis = np.array(
+        [matrix[2, 1] - matrix[1, 2], matrix[0, 2] - matrix[2, 0], matrix[1, 0] - matrix[0, 1]]
+    )
+    sine = float(np.linalg.norm(axis)) / 2
+    cosine = (float(np.trace(matrix)) - 1) / 2
+    if sine < 1e-12:
+        return np.zeros(3)
+    vector: NDArray[np.float64] = axis / (2 * sine) * np.arctan2(sine, cosine)
+    return vector
+
+
 @dataclass(frozen=True)
 class Similarity:
     """The map `x -> scale * rotation @ x + offset`."""
