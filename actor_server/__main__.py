@@ -1,0 +1,80 @@
+"""`python -m actor_server`: configuration from the environment, then serve until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+
+from pydantic import ValidationError
+
+from actor_server.config import ActorConfig
+from actor_server.logs import configure_logs
+from proto.wire.curve import CurveServer
+
+log = logging.getLogger("actor_server")
+
+
+def limit_threads(threads: int) -> None:
+    """Bound every thread pool of the numeric libraries. Before any of them is imported."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    import cv2
+
+    cv2.setNumThreads(threads)
+
+
+def curve_keys(config: ActorConfig) -> CurveServer | None:
+    """The server's CURVE keys, when both are configured."""
+    if config.curve_public_key is None or config.curve_secret_key is None:
+        return None
+    return CurveServer(config.curve_public_key, config.curve_secret_key, config.curve_client_keys)
+
+
+async def serve(config: ActorConfig) -> None:
+    """Load, warm up, then answer until SIGTERM or SIGINT."""
+    from prometheus_client import start_http_server
+
+    from actor_server.mesh_studio import MeshStudio
+    from actor_server.motion.procedural import ProceduralMotion
+    from actor_server.server import ActorServer
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with contextlib.closing(MeshStudio(config.assets.expanduser())) as studio:
+        await asyncio.to_thread(studio.warm_up)
+        if config.metrics_port:
+            start_http_server(config.metrics_port, "127.0.0.1")
+        server = ActorServer(config, ProceduralMotion(), studio)
+        serving = asyncio.create_task(server.run(curve_keys(config)))
+        stopping = asyncio.create_task(stop.wait())
+        log.info("the Actor is ready", extra={"endpoint": config.endpoint})
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not serving.done():
+            serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+
+
+def main() -> int:
+    try:
+        config = ActorConfig()
+    except ValidationError as error:
+        sys.stderr.write(f"The Actor's configuration is wrong:\n{error}\n")
+        return 2
+    configure_logs(config.log_level)
+    limit_threads(config.threads)
+    try:
+        asyncio.run(serve(config))
+    except FileNotFoundError as error:
+        sys.stderr.write(f"{error}\n")
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""All sessions of one rendering thread: open, deliver, step, close. Synchronous, no clock inside.
+
+Whoever owns an engine calls it from one thread and passes the time in; `now_us` is any monotonic
+clock in microseconds.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from actor_server.errors import SessionExists, SessionLimit
+from actor_server.face import Face
+from actor_server.motion.source import MotionSource
+from actor_server.session import ActorSession, Pacing
+from proto.message import Message
+from proto.messages import AVChunk
+from proto.time_law import CHUNK_US
+
+LOAD_WINDOW_CHUNKS: Final = 32
+
+
+@dataclass(frozen=True)
+class EngineLoad:
+    """A snapshot that other threads may read."""
+
+    sessions: int = 0
+    queue_depth: int = 0
+    """Granted chunks that are not made yet, over all sessions."""
+    real_time_factor: float = 0.0
+    """Work time per media time of one call, over the last chunks; 0 before the first."""
+    last_work_us: int = 0
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whose chunk comes next, and when it may be made."""
+
+    session_id: str
+    at_us: int
+
+
+class ActorEngine:
+    """Renders the calls of one thread, the one with the earliest deadline first."""
+
+    def __init__(self, source: MotionSource, pacing: Pacing, max_sessions: int) -> None:
+        self._source = source
+        self._pacing = pacing
+        self._max_sessions = max_sessions
+        self._sessions: dict[str, ActorSession] = {}
+        self._work_us: deque[int] = deque(maxlen=LOAD_WINDOW_CHUNKS)
+
+    def load(self) -> EngineLoad:
+        """How busy this engine is."""
+        work = self._work_us
+        return EngineLoad(
+            sessions=len(self._sessions),
+            queue_depth=sum(session.credit for session in self._sessions.values()),
+            real_time_factor=sum(work) / (len(work) * CHUNK_US) if work else 0.0,
+            last_work_us=work[-1] if work else 0,
+        )
+
+    def open(self, session_id: str, face: Face, seed: int) -> None:
+        """Begin a session. Raises SessionLimit or SessionExists."""
+        if session_id in self._sessions:
+            raise SessionExists(f"session {session_id} is open already")
+        if len(self._sessions) >= self._max_sessions:
+            raise SessionLimit(
+                f"all {self._max_sessions} sessions are taken: try again later, or raise "
+                "max_sessions in [actor]"
+            )
+        self._sessions[session_id] = ActorSession(
+            session_id, face.decoder(), self._source, seed, self._pacing
+        )
+
+    def close(self, session_id: str) -> None:
+        """Free a session; unknown ones are gone already."""
+        self._sessions.pop(session_id, None)
+
+    def deliver(self, session_id: str, message: Message, now_us: int) -> None:
+        """Give a message to its session; nothing happens when the session is gone."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            session.deliver(message, now_us)
+
+    def next_turn(self, now_us: int) -> Turn | None:
+        """The most urgent session of those that may go now, else the one that may go soonest."""
+        waiting = [
+            (max(due_us, now_us), session.deadline_us(), session.session_id)
+            for session in self._sessions.values()
+            if (due_us := session.due_us()) is not None
+        ]
+        if not waiting:
+            return None
+        at_us, _, session_id = min(waiting)
+        return Turn(session_id, at_us)
+
+    def step(self, session_id: str, now_us: int) -> AVChunk | None:
+        """Make the session's next chunk, or None when the motion needs another pass."""
+        return self._sessions[session_id].step(now_us)
+
+    def record_work(self, work_us: int) -> None:
+        """Count the time that one chunk took."""
+        self._work_us.append(work_us)

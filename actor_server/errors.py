@@ -1,0 +1,44 @@
+"""What can go wrong in the Actor. Each carries the code and the words of its Failure."""
+
+from proto.messages import PortraitCode
+
+
+class ActorError(Exception):
+    """Base of the Actor's errors: a stable `code`, a message for a person, worth another try?"""
+
+    code = "actor_failed"
+    retryable = False
+
+
+class SpeechRefused(ActorError):
+    """A HiddenChunk does not continue its turn, or holds speech that this Actor cannot use."""
+
+    code = "speech_refused"
+
+
+class SessionLimit(ActorError):
+    """Every session that this process may hold is taken."""
+
+    code = "busy"
+    retryable = True
+
+
+class SessionExists(ActorError):
+    """The same session was opened twice."""
+
+    code = "session_exists"
+
+
+class PortraitRefused(ActorError):
+    """The portrait cannot become a face; `code` is a PortraitCode and the text says what to do."""
+
+    def __init__(self, code: PortraitCode, hint: str) -> None:
+        super().__init__(hint)
+        self.code = code
+
+
+class PortraitDeskBusy(ActorError):
+    """Too many portraits wait to be looked at, or one took too long."""
+
+    code = "portrait_desk_busy"
+    retryable = True

@@ -1,0 +1,1 @@
+"""Where motion comes from: a window of conditions in, chunks of motion latents out."""

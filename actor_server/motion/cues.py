@@ -1,0 +1,109 @@
+"""What the body reacts to, frame by frame: loudness, accents, ends of phrases, pauses."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from actor_server.motion.feature_lips import VoiceLevel, feature_lips, frame_bands, loudness
+from actor_server.motion.source import Condition, Floats, Kind
+from proto.time_law import CHUNK_FRAMES
+
+ACCENT_RISE: Final = 0.09
+"""Above the running mean of loudness, in shares of the voice's range."""
+ACCENT_EVERY_FRAMES: Final = 11
+MEAN_FRAMES: Final = 12.0
+VOICED: Final = 0.35
+PHRASE_PAUSE_FRAMES: Final = 4
+CALLER_PHRASE_FRAMES: Final = 20
+"""A pause of the caller counts after this much talk."""
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One frame. `accent` is how much it stands out, 0 for most frames."""
+
+    kind: Kind
+    loudness: float
+    accent: float
+    phrase_ended: bool
+    turn_began: bool
+
+
+@dataclass
+class Ear:
+    """Finds accents and ends of phrases in the frames of one voice."""
+
+    voice: VoiceLevel = field(default_factory=lambda: feature_lips().voice())
+    mean: float = 0.0
+    since_accent: int = ACCENT_EVERY_FRAMES
+    voiced: int = 0
+    silent: int = 0
+    rising: float = 0.0
+
+    def listen(self, features: Floats) -> list[tuple[float, float, bool]]:
+        """(loudness, accent, phrase ended) of each frame of hops (4 F, 80)."""
+        bands = frame_bands(features)
+        self.voice.hear(bands)
+        return [self._frame(min(1.0, float(loud))) for loud in loudness(bands, self.voice.peak)]
+
+    def silence(self, frames: int) -> list[tuple[float, float, bool]]:
+        """The same for frames without a voice."""
+        return [self._frame(0.0) for _ in range(frames)]
+
+    def _frame(self, loud: float) -> tuple[float, float, bool]:
+        self.mean += (loud - self.mean) / MEAN_FRAMES
+        self.since_accent += 1
+        rise = loud - self.mean
+        accent = 0.0
+        # the moment at which loudness stops rising is the vowel of the accented syllable
+        if rise > ACCENT_RISE and rise < self.rising and self.since_accent > ACCENT_EVERY_FRAMES:
+            accent, self.since_accent = min(1.0, self.rising / 0.3), 0
+        self.rising = rise
+        ended = False
+        if loud > VOICED:
+            self.voiced, self.silent = self.voiced + 1, 0
+        else:
+            self.silent += 1
+            ended = self.silent == PHRASE_PAUSE_FRAMES and self.voiced > PHRASE_PAUSE_FRAMES
+            if self.silent >= PHRASE_PAUSE_FRAMES:
+                self.voiced = 0
+        return loud, accent, ended
+
+
+@dataclass
+class Cues:
+    """Turns conditions into cues: the avatar's own voice while speaking, the caller's otherwise."""
+
+    own: Ear = field(default_factory=Ear)
+    caller: Ear = field(default_factory=Ear)
+    caller_talked: int = 0
+    turn: int = -1
+
+    def read(self, condition: Condition) -> list[Cue]:
+        """The CHUNK_FRAMES cues of a chunk."""
+        heard = self._caller_frames(condition)
+        speech = condition.speech
+        if speech is None:
+            self.own.silence(CHUNK_FRAMES)
+            return [Cue(condition.kind, *frame, turn_began=False) for frame in heard]
+        began = speech.turn != self.turn
+        self.turn = speech.turn
+        rows = slice(speech.history_tokens, speech.history_tokens + CHUNK_FRAMES // 2)
+        features = np.where(speech.heard[rows, None, None], speech.features[rows], -1.5)
+        frames = self.own.listen(features.astype(np.float32))
+        return [
+            Cue("speaking", *frame, turn_began=began and index == 0)
+            for index, frame in enumerate(frames)
+        ]
+
+    def _caller_frames(self, condition: Condition) -> list[tuple[float, float, bool]]:
+        """The caller's frames, stretched or cut to the length of a chunk."""
+        features = condition.heard.features
+        frames = self.caller.listen(features) if len(features) else []
+        if len(frames) < CHUNK_FRAMES and not condition.heard.speaking:
+            frames += self.caller.silence(CHUNK_FRAMES - len(frames))
+        elif len(frames) < CHUNK_FRAMES:
+            level = min(1.0, self.caller.mean)
+            frames += [(level, 0.0, False)] * (CHUNK_FRAMES - len(frames))
+        return frames[-CHUNK_FRAMES:]

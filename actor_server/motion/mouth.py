@@ -1,0 +1,129 @@
+"""The mouth of one stream: lips by phones or features, at rest when there is nothing to say.
+
+Every chunk is computed afresh from what is known now. Where that disagrees with the last frame that
+was made (an interrupt, a phone that was not foreseen, the end of a reply) the difference fades
+within three frames, so the lips never jump.
+
+Shapes: C = CHUNK_FRAMES, K = 16 mouth coefficients.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from actor_server.codec.mesh.latent import MOUTH_DIM
+from actor_server.motion.feature_lips import (
+    VoiceLevel,
+    feature_lips,
+    frame_bands,
+    frame_inputs,
+    loudness,
+)
+from actor_server.motion.phone_lips import SILENCE, close_lips, phone_lips
+from actor_server.motion.source import Floats, SpeechWindow
+from proto.messages import Phone
+from proto.time_law import CHUNK_FRAMES, FRAME_US
+
+FADE: Final = np.array([0.62, 0.24, 0.05] + [0.0] * (CHUNK_FRAMES - 3), np.float32)
+"""What is left of a disagreement in the frames after it: the mouth of an interrupted speaker is
+closed after 120 ms."""
+AMPLITUDE: Final = 1.12
+"""The regressions shrink motion to .87 of its size (held-out GRID)."""
+ONSET_US: Final = 120_000
+RELEASE_US: Final = 200_000
+RAMP_US: Final = 120_000
+"""Lips leave rest this long before a sound, return as long after it, over this ramp."""
+VOICED: Final = 0.30
+REST_FALL: Final = 0.2
+REST_RISE: Final = 0.08
+"""Change of the latent's rest per frame: speech takes the mouth quickly, rest more slowly."""
+SILENT_LEVEL: Final = -1.5
+"""Log-mel of digital silence."""
+
+
+@dataclass
+class Mouth:
+    """State of the mouth of one stream."""
+
+    last: Floats = field(default_factory=lambda: np.zeros(MOUTH_DIM, np.float32))
+    rest: float = 1.0
+    activity: float = 0.0
+    voice: VoiceLevel = field(default_factory=lambda: feature_lips().voice())
+
+    def chunk(self, speech: SpeechWindow | None) -> tuple[Floats, Floats]:
+        """Mouth coefficients (C, K) and rest (C,) of the next chunk."""
+        if speech is None:
+            plan = np.zeros((CHUNK_FRAMES + 1, MOUTH_DIM), np.float32)
+            active = np.zeros(CHUNK_FRAMES + 1, np.float32)
+        elif speech.phones is not None:
+            plan, active = _by_phones(speech, speech.phones)
+        else:
+            plan, active = self._by_features(speech)
+        mouths = plan[1:] + np.outer(FADE, self.last - plan[0]).astype(np.float32)
+        if speech is not None and speech.phones is not None:
+            # a fading difference must not keep lips apart that have to meet
+            mouths = close_lips(mouths, speech.phones, speech.start_us)
+        self.last = mouths[-1]
+        return mouths, self._rest(active[1:])
+
+    def _by_features(self, speech: SpeechWindow) -> tuple[Floats, Floats]:
+        """The frame before the chunk and its C frames, (C + 1, K) and activity (C + 1,)."""
+        lips = feature_lips()
+        heard = speech.heard[:, None, None]
+        bands = frame_bands(np.where(heard, speech.features, SILENT_LEVEL).astype(np.float32))
+        frames_per_token = len(bands) // len(speech.heard)
+        first = speech.history_tokens * frames_per_token
+        self.voice.hear(bands[first : first + CHUNK_FRAMES])
+        known = bands if not speech.last else np.concatenate([bands, _silence(bands)])
+        inputs = frame_inputs(known, self.voice.peak, self.voice.colour)
+        plan = lips.track(inputs, first - 1, CHUNK_FRAMES + 1)
+        loud = loudness(bands, self.voice.peak)
+        # the widest of the last frames: a stop consonant is no end of speech
+        spans = [loud[max(0, row - 4) : row + 3].max() for row in range(first - 1, first + 8)]
+        active = np.clip((np.array(spans, np.float32) - 0.2) / (VOICED - 0.2), 0.0, 1.0)
+        return _scaled(plan, active), active
+
+    def _rest(self, active: Floats) -> Floats:
+        rest = np.empty(CHUNK_FRAMES, np.float32)
+        for frame, share in enumerate(active):
+            target = 1.0 - float(share)
+            self.rest = float(np.clip(target, self.rest - REST_FALL, self.rest + REST_RISE))
+            rest[frame] = self.rest
+        return rest
+
+
+def _by_phones(speech: SpeechWindow, phones: tuple[Phone, ...]) -> tuple[Floats, Floats]:
+    """The frame before the chunk and its C frames, (C + 1, K) and activity (C + 1,)."""
+    start_us = speech.start_us - FRAME_US
+    complete = speech.last or _complete(speech, phones)
+    plan = phone_lips().track(phones, start_us, CHUNK_FRAMES + 1, complete)
+    active = _activity(phones, start_us, CHUNK_FRAMES + 1)
+    return close_lips(_scaled(plan, active), phones, start_us), active
+
+
+def _complete(speech: SpeechWindow, phones: tuple[Phone, ...]) -> bool:
+    """Whether the last known phone is a silence, which nothing need be made of."""
+    return not phones or phones[-1].symbol == SILENCE
+
+
+def _activity(phones: tuple[Phone, ...], start_us: int, frames: int) -> Floats:
+    """How much the mouth is in speech, (F,) 0-1: 1 from before a sound to after it."""
+    centres_us = start_us + (np.arange(frames) + 0.5) * FRAME_US
+    active = np.zeros(frames, np.float32)
+    for phone in phones:
+        if phone.symbol == SILENCE:
+            continue
+        before_us = phone.start_us - ONSET_US - centres_us
+        after_us = centres_us - phone.end_us - RELEASE_US
+        away = np.clip(np.maximum(before_us, after_us) / RAMP_US, 0.0, 1.0)
+        active = np.maximum(active, 1.0 - away * away * (3.0 - 2.0 * away))
+    return active.astype(np.float32)
+
+
+def _scaled(plan: Floats, active: Floats) -> Floats:
+    return (plan * (AMPLITUDE * active)[:, None]).astype(np.float32)
+
+
+def _silence(bands: Floats) -> Floats:
+    return np.full((4, bands.shape[1]), SILENT_LEVEL, np.float32)

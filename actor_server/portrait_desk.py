@@ -1,0 +1,108 @@
+"""Where portraits wait: one at a time, calls before checks, never on the event loop.
+
+Looking at a picture and building its face take a tenth of a second or more of one core; while that
+happens the running calls go on in the rendering thread.
+"""
+
+import asyncio
+import hashlib
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from actor_server.errors import PortraitDeskBusy
+from actor_server.face import Face, FaceStudio, Verdict
+
+QUEUE_SIZE: Final = 16
+CALL, CHECK = 0, 1
+"""Order of service: a call before a verdict."""
+FACES_IN_MEMORY: Final = 16
+"""About 1.5 MB each; the default avatars fit."""
+
+T = TypeVar("T")
+
+
+@dataclass(order=True)
+class _Job:
+    rank: int
+    number: int
+    work: Callable[[], Any] = field(compare=False)
+    answer: "asyncio.Future[Any]" = field(compare=False)
+
+
+class PortraitDesk:
+    """Serves checks and faces from a bounded queue. `run` must be running."""
+
+    def __init__(self, studio: FaceStudio, timeout_s: float) -> None:
+        self._studio = studio
+        self._timeout_s = timeout_s
+        self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue(QUEUE_SIZE)
+        self._numbers = itertools.count()
+        self._faces: OrderedDict[str, Face] = OrderedDict()
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="portrait")
+
+    async def run(self) -> None:
+        """Serve jobs until cancelled."""
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                job = await self._jobs.get()
+                if job.answer.cancelled():
+                    continue
+                running = loop.run_in_executor(self._executor, job.work)
+                await asyncio.wait([running])
+                _copy_outcome(running, job.answer)
+        finally:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def check(self, image: bytes) -> Verdict:
+        """The verdict on an image file. Raises PortraitDeskBusy."""
+        return await self._ask(CHECK, lambda: self._studio.check(image))
+
+    async def face(self, image: bytes) -> Face:
+        """The face of an image file. Raises PortraitRefused or PortraitDeskBusy."""
+        key = content_key(image)
+        known = self._faces.get(key)
+        if known is not None:
+            self._faces.move_to_end(key)
+            return known
+        return self._remember(key, await self._ask(CALL, lambda: self._studio.build(image)))
+
+    async def _ask(self, rank: int, work: Callable[[], T]) -> T:
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            self._jobs.put_nowait(_Job(rank, next(self._numbers), work, answer))
+            async with asyncio.timeout(self._timeout_s):
+                return await answer
+        except asyncio.QueueFull:
+            raise PortraitDeskBusy("too many portraits are waiting; try again shortly") from None
+        except TimeoutError:
+            raise PortraitDeskBusy(
+                f"the portrait was not ready within {self._timeout_s:g} s; try a smaller picture"
+            ) from None
+
+    def _remember(self, key: str, face: Face) -> Face:
+        self._faces[key] = face
+        self._faces.move_to_end(key)
+        while len(self._faces) > FACES_IN_MEMORY:
+            self._faces.popitem(last=False)
+        return face
+
+
+def content_key(image: bytes) -> str:
+    """Names an image file by its content."""
+    return hashlib.sha256(image).hexdigest()
+
+
+def _copy_outcome(done: "asyncio.Future[Any]", answer: "asyncio.Future[Any]") -> None:
+    """Hand a finished job's result or exception to whoever still waits."""
+    error = done.exception()
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(done.result())
+    else:
+        answer.set_exception(error)

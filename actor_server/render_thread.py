@@ -1,0 +1,167 @@
+"""The thread in which chunks are made: drains its inbox, steps the most urgent session, repeats.
+
+The event loop never renders and this thread never touches a socket; the two meet in a bounded inbox
+and in an `emit` callback. An exception ends the session in which it was raised, no other.
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Final
+
+from actor_server.engine import ActorEngine, EngineLoad
+from actor_server.errors import ActorError, SpeechRefused
+from actor_server.face import Face
+from proto.message import Message
+from proto.messages import Failure, SessionReady
+from proto.wire.clock import now_us, stamped
+
+log = logging.getLogger(__name__)
+
+INBOX_SIZE: Final = 2048
+IDLE_WAIT_S: Final = 1.0
+
+Emit = Callable[[Message, bytes | None], None]
+"""Called from the rendering thread with a message and whom it answers (None: the agent)."""
+Ended = Callable[[str], None]
+"""Called from the rendering thread with a session that is over without having been closed."""
+
+
+@dataclass(frozen=True)
+class Open:
+    """A portrait is ready: begin its session."""
+
+    session_id: str
+    face: Face
+    seed: int
+    labels: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """A message for a session, and who sent it."""
+
+    message: Message
+    sender: bytes
+
+
+@dataclass(frozen=True)
+class Close:
+    """Free a session."""
+
+    session_id: str
+
+
+class RenderThread:
+    """Owns an ActorEngine. `post` and `load` are safe from any thread, the rest stays inside."""
+
+    def __init__(self, engine: ActorEngine, emit: Emit, ended: Ended) -> None:
+        self.load = EngineLoad()
+        """Replaced, never changed, by the rendering thread: any thread may read it."""
+        self._engine = engine
+        self._emit = emit
+        self._ended = ended
+        self._inbox: queue.Queue[Open | Deliver | Close | None] = queue.Queue(INBOX_SIZE)
+        self._thread = threading.Thread(target=self._run, name="render", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the chunk that is being made. Blocks for that long."""
+        self._inbox.put(None)
+        self._thread.join()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def post(self, item: Open | Deliver | Close) -> bool:
+        """Queue something to do; False when the inbox is full and the item was dropped."""
+        try:
+            self._inbox.put_nowait(item)
+        except queue.Full:
+            return False
+        return True
+
+    def _run(self) -> None:
+        while True:
+            time_us = now_us()
+            turn = self._engine.next_turn(time_us)
+            wait_s = IDLE_WAIT_S if turn is None else (turn.at_us - time_us) / 1e6
+            if not self._drain(wait_s):
+                return
+            self.load = self._engine.load()
+            time_us = now_us()
+            turn = self._engine.next_turn(time_us)
+            if turn is not None and turn.at_us <= time_us:
+                self._step(turn.session_id)
+
+    def _drain(self, wait_s: float) -> bool:
+        """Handle all that waits in the inbox, waiting for the first item; False: stop."""
+        try:
+            item = self._inbox.get(timeout=wait_s) if wait_s > 0 else self._inbox.get_nowait()
+            while item is not None:
+                self._handle(item)
+                item = self._inbox.get_nowait()
+        except queue.Empty:
+            return True
+        return False
+
+    def _handle(self, item: Open | Deliver | Close) -> None:
+        if isinstance(item, Close):
+            self._engine.close(item.session_id)
+        elif isinstance(item, Open):
+            self._open(item)
+        else:
+            self._deliver(item)
+
+    def _open(self, item: Open) -> None:
+        try:
+            self._engine.open(item.session_id, item.face, item.seed)
+        except ActorError as error:
+            self._fail(item.session_id, error, None)
+            self._ended(item.session_id)
+            return
+        self._emit(
+            SessionReady(session_id=item.session_id, engine="actor", labels=item.labels), None
+        )
+
+    def _deliver(self, item: Deliver) -> None:
+        session_id = item.message.session_id
+        try:
+            self._engine.deliver(session_id, item.message, now_us())
+        except SpeechRefused as error:
+            log.warning("speech refused", extra={"session": session_id, "reason": str(error)})
+            self._fail(session_id, error, item.sender)
+        except Exception:  # noqa: BLE001 - the session boundary: one call's fault ends that call
+            self._end(session_id)
+
+    def _step(self, session_id: str) -> None:
+        started_ns = perf_counter_ns()
+        try:
+            chunk = self._engine.step(session_id, now_us())
+        except Exception:  # noqa: BLE001 - the session boundary: one call's fault ends that call
+            self._end(session_id)
+            return
+        if chunk is not None:
+            self._engine.record_work((perf_counter_ns() - started_ns) // 1000)
+            self._emit(stamped(chunk, "actor_chunk_made"), None)
+
+    def _end(self, session_id: str) -> None:
+        """Close a session that raised, and tell its agent. Called while handling the exception."""
+        log.exception("a session failed", extra={"session": session_id})
+        self._engine.close(session_id)
+        broken = ActorError("the face of this call stopped because of an error; call again")
+        broken.retryable = True
+        self._fail(session_id, broken, None)
+        self._ended(session_id)
+
+    def _fail(self, session_id: str, error: ActorError, whom: bytes | None) -> None:
+        failure = Failure(
+            session_id=session_id, code=error.code, message=str(error), retryable=error.retryable
+        )
+        self._emit(failure, whom)

@@ -1,0 +1,294 @@
+"""The Actor on its socket: who opened what, who must be answered, what was made.
+
+One TaskGroup: the reader (the only one that receives), the sender (the only one that sends), the
+portrait desk, the clerk that opens sessions and checks portraits, and the sweep for orphans.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from actor_server import metrics
+from actor_server.config import ActorConfig
+from actor_server.engine import ActorEngine
+from actor_server.errors import ActorError, SessionExists, SessionLimit
+from actor_server.face import FaceStudio
+from actor_server.lobby import Lobby
+from actor_server.motion.source import MotionSource
+from actor_server.portrait_desk import PortraitDesk
+from actor_server.render_thread import Close, Deliver, Open, RenderThread
+from actor_server.session import Pacing
+from proto.message import Message
+from proto.messages import (
+    AVChunk,
+    CheckPortrait,
+    CloseSession,
+    EngineStatus,
+    Failure,
+    Grant,
+    HiddenChunk,
+    Interrupt,
+    Listen,
+    OpenActorSession,
+    Ping,
+    PortraitChecked,
+    SessionReady,
+)
+from proto.wire.clock import now_us
+from proto.wire.curve import CurveServer
+from proto.wire.sockets import PeerBusy, PeerGone, ServerSocket
+
+log = logging.getLogger(__name__)
+
+OUTBOX_SIZE: Final = 1024
+MAX_ERRANDS: Final = 32
+"""Portraits being opened or checked at once; the desk serves them one by one."""
+SWEEP_S: Final = 5.0
+
+
+@dataclass
+class _Caller:
+    """The agent of one session."""
+
+    peer: bytes
+    opened_us: int
+    seen_us: int
+    ready: bool = False
+
+
+class ActorServer:
+    """Serves one endpoint until cancelled."""
+
+    def __init__(self, config: ActorConfig, source: MotionSource, studio: FaceStudio) -> None:
+        self._config = config
+        self._labels = {"motion": source.label, "face": studio.label}
+        self._desk = PortraitDesk(studio, config.portrait_timeout_s)
+        self._lobby = Lobby()
+        self._callers: dict[str, _Caller] = {}
+        self._errands = asyncio.Semaphore(MAX_ERRANDS)
+        self._outbox: asyncio.Queue[tuple[Message, bytes]] = asyncio.Queue(OUTBOX_SIZE)
+        pacing = Pacing(
+            history_tokens=config.history_tokens,
+            lookahead_tokens=config.lookahead_tokens,
+            idle_hold_us=config.idle_hold_ms * 1000,
+            underrun_hold_us=config.underrun_hold_ms * 1000,
+        )
+        self._engine = ActorEngine(source, pacing, config.max_sessions)
+
+    async def run(self, curve: CurveServer | None = None) -> None:
+        """Bind and serve. Raises what binding raises when the endpoint is taken."""
+        self._loop = asyncio.get_running_loop()
+        self._render = RenderThread(self._engine, self._emit, self._ended)
+        async with ServerSocket(self._config.endpoint, curve) as socket:
+            self._render.start()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    self._tasks = tasks
+                    tasks.create_task(self._desk.run(), name="portrait desk")
+                    tasks.create_task(self._send(socket), name="sender")
+                    tasks.create_task(self._sweep(), name="sweep")
+                    tasks.create_task(self._receive(socket), name="reader")
+            finally:
+                await asyncio.to_thread(self._render.stop)
+
+    # --- in ------------------------------------------------------------------------------------
+
+    async def _receive(self, socket: ServerSocket) -> None:
+        while True:
+            peer, message = await socket.recv()
+            try:
+                self._take(peer, message)
+            except ActorError as error:
+                self._fail(message.session_id, error, peer)
+
+    def _take(self, peer: bytes, message: Message) -> None:
+        match message:
+            case Ping():
+                self._reply(self._status(message.session_id), peer)
+            case OpenActorSession():
+                self._open(peer, message)
+            case CheckPortrait():
+                self._errand(self._check(peer, message), peer, message)
+            case CloseSession():
+                self._close(message.session_id)
+            case Grant() | Listen() | Interrupt() | HiddenChunk():
+                self._route(peer, message)
+            case _:
+                raise ActorError(f"the Actor takes no {type(message).__name__}")
+
+    def _route(self, peer: bytes, message: Message) -> None:
+        caller = self._callers.get(message.session_id)
+        if caller is not None and peer == caller.peer:
+            caller.seen_us = now_us()
+        if caller is not None and caller.ready:
+            self._deliver(message, peer)
+        elif not self._lobby.hold(message, peer, now_us()):
+            log.warning("dropped a message that came too early", extra=_where(message))
+
+    def _deliver(self, message: Message, peer: bytes) -> None:
+        if not self._render.post(Deliver(message, peer)):
+            log.error("the rendering thread is behind: dropped a message", extra=_where(message))
+
+    def _open(self, peer: bytes, message: OpenActorSession) -> None:
+        if message.session_id in self._callers:
+            raise SessionExists(f"session {message.session_id} is open already")
+        if len(self._callers) >= self._config.max_sessions:
+            self._lobby.dismiss(message.session_id)
+            raise SessionLimit(
+                f"all {self._config.max_sessions} sessions are taken: try again later, or raise "
+                "max_sessions in [actor]"
+            )
+        time_us = now_us()
+        self._callers[message.session_id] = _Caller(peer, time_us, time_us)
+        self._lobby.opening(message.session_id)
+        self._errand(self._build(message), peer, message)
+
+    def _close(self, session_id: str) -> None:
+        self._callers.pop(session_id, None)
+        self._lobby.dismiss(session_id)
+        self._render.post(Close(session_id))
+        metrics.SESSIONS.set(len(self._callers))
+
+    # --- errands at the portrait desk ------------------------------------------------------------
+
+    def _errand(self, work: Coroutine[None, None, None], peer: bytes, message: Message) -> None:
+        self._tasks.create_task(self._run_errand(work, peer, message))
+
+    async def _run_errand(
+        self, work: Coroutine[None, None, None], peer: bytes, message: Message
+    ) -> None:
+        """One open or check; its failure is its asker's, never the server's."""
+        try:
+            async with self._errands:
+                await work
+        except ActorError as error:
+            self._fail(message.session_id, error, peer)
+        except Exception:  # the session boundary: one request's fault ends it
+            log.exception("a portrait could not be served", extra=_where(message))
+            self._fail(message.session_id, ActorError("the portrait could not be used"), peer)
+        else:
+            return
+        if isinstance(message, OpenActorSession):
+            self._close(message.session_id)
+
+    async def _build(self, message: OpenActorSession) -> None:
+        face = await self._desk.face(message.portrait.tobytes())
+        if message.session_id in self._callers:  # not closed in the meantime
+            self._render.post(Open(message.session_id, face, message.seed, self._labels))
+
+    async def _check(self, peer: bytes, message: CheckPortrait) -> None:
+        verdict = await self._desk.check(message.image.tobytes())
+        crop = verdict.crop_png()
+        metrics.PORTRAITS.labels(verdict.code).inc()
+        self._reply(
+            PortraitChecked(
+                session_id=message.session_id,
+                code=verdict.code,
+                hint=verdict.hint,
+                checks=verdict.checks,
+                crop=None if crop is None else np.frombuffer(crop, np.uint8),
+            ),
+            peer,
+        )
+
+    # --- out -----------------------------------------------------------------------------------
+
+    def _emit(self, message: Message, whom: bytes | None) -> None:
+        """From the rendering thread: send to `whom`, or to the session's agent."""
+        self._loop.call_soon_threadsafe(self._emitted, message, whom)
+
+    def _ended(self, session_id: str) -> None:
+        """From the rendering thread: the session is over."""
+        self._loop.call_soon_threadsafe(self._close, session_id)
+
+    def _emitted(self, message: Message, whom: bytes | None) -> None:
+        caller = self._callers.get(message.session_id)
+        if whom is None and caller is None:
+            return  # closed while this was made
+        if isinstance(message, SessionReady) and caller is not None:
+            self._admit(message.session_id, caller)
+        peer = whom if whom is not None or caller is None else caller.peer
+        assert peer is not None
+        self._count(message)
+        self._reply(message, peer)
+
+    def _admit(self, session_id: str, caller: _Caller) -> None:
+        caller.ready = True
+        metrics.OPEN_SECONDS.observe((now_us() - caller.opened_us) / 1e6)
+        metrics.SESSIONS.set(len(self._callers))
+        for held, sender in self._lobby.admit(session_id):
+            self._deliver(held, sender)
+
+    def _count(self, message: Message) -> None:
+        if isinstance(message, AVChunk):
+            metrics.CHUNKS.labels("speech" if message.audio_tokens else "quiet").inc()
+            load = self._render.load
+            metrics.REAL_TIME_FACTOR.set(load.real_time_factor)
+            metrics.CHUNK_SECONDS.observe(load.last_work_us / 1e6)
+        elif isinstance(message, Failure):
+            metrics.FAILURES.labels(message.code).inc()
+
+    def _reply(self, message: Message, peer: bytes) -> None:
+        try:
+            self._outbox.put_nowait((message, peer))
+        except asyncio.QueueFull:
+            log.error("the outbox is full: dropped a message", extra=_where(message))
+
+    def _fail(self, session_id: str, error: ActorError, peer: bytes) -> None:
+        metrics.FAILURES.labels(error.code).inc()
+        self._reply(
+            Failure(
+                session_id=session_id,
+                code=error.code,
+                message=str(error),
+                retryable=error.retryable,
+            ),
+            peer,
+        )
+
+    async def _send(self, socket: ServerSocket) -> None:
+        while True:
+            message, peer = await self._outbox.get()
+            try:
+                await socket.send(peer, message)
+            except (PeerGone, PeerBusy) as error:
+                self._lost(message.session_id, peer, error)
+
+    def _lost(self, session_id: str, peer: bytes, error: ConnectionError) -> None:
+        """An agent that is gone, or does not take what it granted, has no call any more."""
+        caller = self._callers.get(session_id)
+        if caller is not None and caller.peer == peer:
+            log.warning("the agent is gone", extra={"session": session_id, "why": repr(error)})
+            self._close(session_id)
+
+    async def _sweep(self) -> None:
+        """Close sessions whose agent fell silent; watch the rendering thread."""
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            if not self._render.alive:
+                raise RuntimeError("the rendering thread ended: the Actor must be restarted")
+            self._lobby.expire(now_us())
+            oldest_us = now_us() - int(self._config.orphan_after_s * 1e6)
+            silent = [sid for sid, caller in self._callers.items() if caller.seen_us < oldest_us]
+            for session_id in silent:
+                log.warning("closed an orphaned session", extra={"session": session_id})
+                self._close(session_id)
+
+    def _status(self, session_id: str) -> EngineStatus:
+        load = self._render.load
+        return EngineStatus(
+            session_id=session_id,
+            engine="actor",
+            real_time_factor=load.real_time_factor,
+            queue_depth=load.queue_depth,
+            sessions=len(self._callers),
+            labels=self._labels,
+        )
+
+
+def _where(message: Message) -> dict[str, str]:
+    return {"session": message.session_id, "kind": type(message).__name__}

@@ -1,0 +1,217 @@
+"""One call's face: its speech, its credit, its chunk counter. Synchronous; one thread at a time.
+
+The laws (also in docs/protocol.md):
+- One chunk leaves for each credit, never more; chunks count from 0 without a gap.
+- A reply begins at a chunk boundary with its audio token 0. When its speech comes late, silent
+  chunks fill the time and the reply goes on with its next token after them.
+- `Interrupt` drops the reply, rolls the motion back to the last chunk shown, continues with chunk
+  `last_shown_chunk + 1`, and takes back all credit: the agent grants anew.
+- Any message of a higher epoch voids the speech of lower ones; messages of lower epochs are
+  ignored, except for grants, which are ordered by the socket.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh.latent import LATENT_STD, portrait_latent
+from actor_server.face import FaceDecoder, draw_chunk
+from actor_server.motion.source import Condition, Floats, HeardWindow, Kind, MotionSource
+from actor_server.speech_queue import SpeechCut, TurnSpeech, silent_pcm
+from proto.message import Message
+from proto.messages import AVChunk, Grant, HiddenChunk, Interrupt, Listen
+from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
+from proto.time_law import CHUNK_US, chunk_pts_us
+
+MAX_CREDIT: Final = 64
+MAX_HEARD_TOKENS: Final = 8
+"""Two chunks of the caller's voice: what came earlier is past, however late it arrived."""
+LISTEN_MEMORY_US: Final = 1_500_000
+"""The face goes on listening this long after the caller's last word."""
+FULL_MOTION: Final = 0.25
+"""Mean change per frame, in standard deviations, that counts as motion level 1."""
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """How speech is windowed and how long a granted chunk waits for it."""
+
+    history_tokens: int = 4
+    lookahead_tokens: int = 0
+    idle_hold_us: int = 120_000
+    underrun_hold_us: int = 240_000
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """A planned chunk: what the listener will hear in it."""
+
+    pcm: NDArray[np.int16]
+    turn: int
+    first_token: int
+    audio_tokens: int
+    last: bool
+
+
+class ActorSession:
+    """The state of one call at the Actor."""
+
+    def __init__(
+        self, session_id: str, decoder: FaceDecoder, source: MotionSource, seed: int, pacing: Pacing
+    ) -> None:
+        self.session_id = session_id
+        self.epoch = 0
+        self.chunk = 0
+        """Number of the next chunk to leave."""
+        self._decoder = decoder
+        self._pacing = pacing
+        self._motion = source.open(portrait_latent(), seed)
+        self._planned: deque[_Slot] = deque()
+        self._speech: TurnSpeech | None = None
+        self._turn = 0
+        self._closing = False
+        """The reply ended after its last token had left: the next chunk carries the mark."""
+        self._grants: deque[int] = deque(maxlen=MAX_CREDIT)
+        self._deadline_us = 0
+        self._heard: deque[NDArray[np.float16]] = deque(maxlen=MAX_HEARD_TOKENS)
+        self._caller_speaks = False
+        self._caller_spoke_us = -LISTEN_MEMORY_US
+
+    @property
+    def credit(self) -> int:
+        return len(self._grants)
+
+    def deliver(self, message: Message, now_us: int) -> None:
+        """Take one message. Raises SpeechRefused; the session stays usable after it."""
+        if isinstance(message, Grant):
+            self._raise_epoch(message.epoch)
+            self._grants.extend([now_us] * min(message.credit, MAX_CREDIT - self.credit))
+        elif message.epoch < self.epoch:
+            return
+        elif isinstance(message, Interrupt):
+            self._interrupt(message)
+        elif isinstance(message, HiddenChunk):
+            self._raise_epoch(message.epoch)
+            self._hear_thinker(message)
+        elif isinstance(message, Listen):
+            self._raise_epoch(message.epoch)
+            self._hear_caller(message, now_us)
+
+    def due_us(self) -> int | None:
+        """When the next chunk may be made, on the clock of `deliver`; None without credit."""
+        if not self._grants:
+            return None
+        granted_us = self._grants[0]
+        if self.chunk == 0 or (self._speech is not None and self._speech.ready):
+            return granted_us
+        hold = self._pacing.idle_hold_us if self._speech is None else self._pacing.underrun_hold_us
+        return granted_us + hold
+
+    def deadline_us(self) -> int:
+        """Orders sessions fairly: a burst of credit does not push others back."""
+        granted_us = self._grants[0] if self._grants else 0
+        return max(granted_us, self._deadline_us + CHUNK_US)
+
+    def step(self, now_us: int) -> AVChunk | None:
+        """Run one pass of the motion; the chunk that became ready, or None. Needs credit."""
+        while len(self._planned) < self._motion.window:
+            self._plan(now_us)
+        latents = self._motion.next_chunk()
+        if latents is None:
+            return None
+        slot = self._planned.popleft()
+        self._deadline_us = self.deadline_us()
+        self._grants.popleft()
+        chunk = AVChunk(
+            session_id=self.session_id,
+            epoch=self.epoch,
+            chunk=self.chunk,
+            pts_us=chunk_pts_us(self.chunk),
+            turn=slot.turn,
+            first_token=slot.first_token,
+            audio_tokens=slot.audio_tokens,
+            last=slot.last,
+            motion_level=motion_level(latents),
+            pcm=slot.pcm,
+            frames=draw_chunk(self._decoder, latents),
+        )
+        self.chunk += 1
+        return chunk
+
+    def _plan(self, now_us: int) -> None:
+        """Decide what the next chunk holds, and tell the motion."""
+        heard = HeardWindow(self._caller_speaks, self._heard_features())
+        cut: SpeechCut | None = None
+        if self._speech is not None and self._speech.ready:
+            cut = self._speech.cut()
+        if cut is not None:
+            window = cut.window
+            condition = Condition("speaking", self.epoch, window, heard)
+            slot = _Slot(cut.pcm, window.turn, window.first_token, window.audio_tokens, window.last)
+        else:
+            condition = Condition(self._quiet_kind(now_us), self.epoch, heard=heard)
+            spoken = 0 if self._speech is None else self._speech.spoken_tokens
+            slot = _Slot(silent_pcm(), self._turn, spoken, 0, self._closing)
+            self._closing = False
+        self._motion.offer(condition)
+        self._planned.append(slot)
+        if self._speech is not None and self._speech.finished:
+            self._speech = None
+
+    def _quiet_kind(self, now_us: int) -> Kind:
+        listening = self._caller_speaks or now_us - self._caller_spoke_us < LISTEN_MEMORY_US
+        return "listening" if listening else "idle"
+
+    def _heard_features(self) -> Floats:
+        tokens = [self._heard.popleft() for _ in range(len(self._heard))]
+        if not tokens:
+            return np.zeros((0, TOKEN_MEL_FRAMES, MEL_BINS), np.float32)
+        return np.stack(tokens).astype(np.float32)
+
+    def _hear_caller(self, message: Listen, now_us: int) -> None:
+        self._heard.extend(message.features)
+        self._caller_speaks = message.speaking
+        if message.speaking:
+            self._caller_spoke_us = now_us
+
+    def _hear_thinker(self, part: HiddenChunk) -> None:
+        if self._speech is None or self._speech.turn != part.turn:
+            self._drop_speech()
+            self._speech = TurnSpeech(
+                part.turn, self._pacing.history_tokens, self._pacing.lookahead_tokens
+            )
+            self._turn = part.turn
+        self._speech.extend(part)
+        if self._speech.finished:
+            self._speech = None
+            self._closing = True
+
+    def _raise_epoch(self, epoch: int) -> None:
+        if epoch > self.epoch:
+            self.epoch = epoch
+            self._drop_speech()
+
+    def _drop_speech(self) -> None:
+        self._speech = None
+        self._closing = False
+        dropped = self._motion.flush(self.epoch)
+        for _ in range(dropped):
+            self._planned.pop()
+
+    def _interrupt(self, message: Interrupt) -> None:
+        self._raise_epoch(message.epoch)
+        self._drop_speech()
+        self._grants.clear()
+        self._planned.clear()
+        shown = min(message.last_shown_chunk, self.chunk - 1)
+        self._motion.rollback(shown)
+        self.chunk = shown + 1
+
+
+def motion_level(latents: Floats) -> float:
+    """How much the face moves in a chunk's latents (C, 31): 0 still, 1 lively speech."""
+    change = np.abs(np.diff(latents, axis=0) / LATENT_STD).mean()
+    return float(min(1.0, change / FULL_MOTION))
