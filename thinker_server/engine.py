@@ -104,8 +104,9 @@ class ThinkerEngine:
         if language not in self._recognisers or language not in self.config.voices:
             ready = ", ".join(sorted(self._recognisers.keys() & self.config.voices.keys()))
             raise LanguageUnsupported(
-                f"no recogniser or no voice is configured for the language {language!r}; there are "
-                f"both for: {ready}. Add it to recognisers and voices in [thinker] of xstreamer.toml"
+                f"no recogniser or no voice is configured for the language {language!r}; there "
+                f"are both for: {ready}. Add it to recognisers and voices in [thinker] of "
+                "xstreamer.toml"
             )
         return self._recognisers[language]
 

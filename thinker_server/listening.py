@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 
-from proto.time_law import HEARING_BLOCK_SAMPLES
 from thinker_server.hearing.recogniser import HearingStream
 from thinker_server.workers import Workers
 

@@ -1,4 +1,4 @@
-"""The Thinker's door: messages in from agents, sessions in tasks of their own, failures kept apart."""
+"""The Thinker's door: messages from agents, a task for each session, failures kept apart."""
 
 import asyncio
 import logging
@@ -130,8 +130,8 @@ class ThinkerServer:
             await self._answer(call.peer, _failure(session_id, error))
         except Exception:
             log.exception("a session failed", extra={"session": session_id})
-            error = ThinkerError("the Thinker failed in this call; hang up and call again")
-            await self._answer(call.peer, _failure(session_id, error))
+            broken = ThinkerError("the Thinker failed in this call; hang up and call again")
+            await self._answer(call.peer, _failure(session_id, broken))
         finally:
             self._engine.metrics.sessions.dec()
             self._calls.pop(session_id, None)
@@ -147,7 +147,7 @@ class ThinkerServer:
         return _Sender(self, call)
 
     async def deliver(self, call: _Call, destination: Destination, message: Message) -> None:
-        """Send for a session. An agent that is gone ends it; an Actor that is stuck loses speech."""
+        """Send for a session. A gone agent ends it; a stuck Actor loses speech."""
         if destination == "agent":
             await self._answer(call.peer, message)
             return

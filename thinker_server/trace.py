@@ -1,8 +1,8 @@
 """When things happened on the way from the caller's last word to the first speech of a reply.
 
 Stamp names, in order: `user_speech_end` (the pause was reported, or the text arrived),
-`transcript_final`, `first_token`, `first_clause` (text of the first clause is whole), `speech_ready`
-(its speech exists), and `thinker_sent` on the message itself.
+`transcript_final`, `first_token`, `first_clause` (text of the first clause is whole),
+`speech_ready` (its speech exists), and `thinker_sent` on the message itself.
 """
 
 from typing import TypeVar

@@ -1,4 +1,4 @@
-"""Which brain to run: the configured one, or with `auto` the best that this machine can run live."""
+"""Which brain to run: the configured one, or with `auto` the best that runs live here."""
 
 import asyncio
 import logging
@@ -70,8 +70,8 @@ def _configured(config: ThinkerConfig) -> TransformersBrain:
     local = _is_path(config.brain) or _cached(source)
     if not local and not hub_reachable():
         raise BrainUnavailable(
-            f"the chat model {source} is neither on this machine nor can it be fetched, for Hugging "
-            f'Face is not reachable; set brain = "{AUTO}" in [thinker] of xstreamer.toml'
+            f"the chat model {source} is neither on this machine nor can it be fetched, for "
+            f'Hugging Face is not reachable; set brain = "{AUTO}" in [thinker] of xstreamer.toml'
         )
     return load_brain(source, label, gives_states=False, fetch=not local)
 

@@ -18,6 +18,7 @@ class KVContext:
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
+        self._head: torch.nn.Module = model.get_output_embeddings()  # type: ignore[no-untyped-call]
         self._cache = DynamicCache(config=model.config)
         self._read: list[int] = []
         self._unread: list[int] = []
@@ -60,7 +61,7 @@ class KVContext:
 
     @torch.inference_mode()
     def step(self) -> torch.Tensor | None:
-        """Read up to PREFILL_TOKENS tokens; the last state (D,) once nothing is unread, else None."""
+        """Read up to PREFILL_TOKENS tokens; the last state (D,) if nothing is unread now."""
         ids, self._unread = self._unread[:PREFILL_TOKENS], self._unread[PREFILL_TOKENS:]
         backbone = self._model.base_model
         output = backbone(
@@ -81,6 +82,6 @@ class KVContext:
         state = self.step()
         if state is None:
             return None
-        token_id = int(self._model.get_output_embeddings()(state).argmax())
+        token_id = int(self._head(state).argmax())
         self._unread = [token_id]
         return token_id, state

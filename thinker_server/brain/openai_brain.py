@@ -81,8 +81,8 @@ async def _check(answer: httpx.Response, url: str) -> None:
     if answer.status_code != httpx.codes.OK:
         reason = (await answer.aread()).decode(errors="replace")[:200]
         raise BrainUnavailable(
-            f"the chat server {url} refused with {answer.status_code}: {reason}; check openai_model "
-            "and openai_api_key in [thinker] of xstreamer.toml"
+            f"the chat server {url} refused with {answer.status_code}: {reason}; check "
+            "openai_model and openai_api_key in [thinker] of xstreamer.toml"
         )
 
 

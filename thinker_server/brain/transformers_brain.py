@@ -47,11 +47,13 @@ class TransformersBrain:
         if self.tokenizer.chat_template is None:
             lines = [f"{message['role'].capitalize()}: {message['content']}\n" for message in chat]
             text = "".join(lines) + ("Assistant:" if answer else "")
-            return list(self.tokenizer(text)["input_ids"])
-        encoded = self.tokenizer.apply_chat_template(
-            chat, add_generation_prompt=answer, tokenize=True, return_dict=True
-        )
-        return list(encoded["input_ids"])
+        else:
+            rendered = self.tokenizer.apply_chat_template(
+                chat, add_generation_prompt=answer, tokenize=False
+            )
+            text = str(rendered)
+        plain = self.tokenizer.chat_template is None
+        return list(self.tokenizer.encode(text, add_special_tokens=plain))
 
     def count_tokens(self, messages: Sequence[ChatMessage]) -> int:
         """Tokens that the messages fill in the context."""
@@ -83,7 +85,7 @@ class _CachedConversation:
             if token_id in brain.stop_ids:
                 return
             made.append(token_id)
-            longer = brain.tokenizer.decode(made, skip_special_tokens=True)
+            longer = str(brain.tokenizer.decode(made, skip_special_tokens=True))
             piece = "" if longer.endswith("\ufffd") else longer[len(text) :]
             text += piece
             yield BrainToken(token_id, piece, self._wire_state(state))

@@ -40,5 +40,5 @@ def load_brain(
             f"the chat model {source} cannot be loaded ({str(error).splitlines()[0]}); check the "
             'name, or set brain = "auto" in [thinker] of xstreamer.toml'
         ) from error
-    model.eval().requires_grad_(False)
+    model.requires_grad_(False)
     return TransformersBrain(model, tokenizer, label, gives_states)

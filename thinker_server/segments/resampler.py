@@ -23,7 +23,7 @@ class FeatureResampler:
         self._pending = np.zeros(0, np.int16)
 
     def push(self, pcm: np.ndarray) -> np.ndarray:
-        """All samples at 16 kHz (M,) int16 that the samples (N,) so far decide: M = 2 * (N // 3)."""
+        """All samples at 16 kHz (M,) int16 that the samples so far decide, 2 for every 3."""
         samples = np.concatenate([self._pending, pcm])
         whole = len(samples) // DOWN * DOWN
         self._pending = samples[whole:]

@@ -24,7 +24,7 @@ class Caption:
 
 
 class SpokenReply:
-    """Joins what the brain wrote with what the voice made of it. Times count from the turn's start."""
+    """Joins what the brain wrote with what the voice made of it; times from the turn's start."""
 
     def __init__(self) -> None:
         self._segmenter = Segmenter()

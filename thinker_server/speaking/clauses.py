@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st mt jr sr vs etc e.g i.e approx no gen gov sen rep capt lt col sgt rev".split()
+    "mr mrs ms dr prof st mt jr sr vs etc e.g i.e approx gen gov sen rep capt lt col sgt".split()
 )
 FUNCTION_WORDS = frozenset(
     "and but or so because which who that when where while if as than with from for to of in on at "

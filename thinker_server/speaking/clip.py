@@ -9,7 +9,7 @@ from thinker_server.speaking.timing import AUDIO_LEAD_US, FRAME_US, speech_times
 from thinker_server.speaking.voice import TimedWord, Utterance
 
 LEAD_IN_US = 40_000
-"""Silence kept before the first sound. The voices make 0.2-0.5 s, which the caller would wait for."""
+"""Silence kept before the first sound; the voices make 0.2-0.5 s, for which one would wait."""
 SENTENCE_PAUSE_US = 240_000
 CLAUSE_PAUSE_US = 80_000
 _SAMPLE_US_NUMERATOR, _SAMPLE_US_DENOMINATOR = 24_000, 1_000_000

@@ -7,8 +7,8 @@ as in CMUdict without stress. Where English has a sound that ARPAbet lacks, the 
 SILENCE = "SIL"
 
 ARPABET = frozenset(
-    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W Y "
-    "Z ZH".split()
+    "AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW V W "
+    "Y Z ZH".split()
 )
 
 _VOWELS = {

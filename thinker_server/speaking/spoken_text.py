@@ -38,6 +38,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"[{}\[\]<>^~]", 0, " "),
     )
 )
+_VARIATION_SELECTORS = "\ufe0e\ufe0f"
 _BLANKS = re.compile(r"\s+")
 _LOOSE_PUNCTUATION = re.compile(r"\s+(?=[.,;:!?…])")
 _NOTHING_SAID = re.compile(r"[^\w]*")
@@ -59,7 +60,7 @@ def _speakable(character: str) -> bool:
     """Letters, digits, punctuation and a few symbols; no emoji, joiners or control characters."""
     if character in KEPT_SYMBOLS or character == " ":
         return True
+    if character in _VARIATION_SELECTORS:
+        return False
     category = unicodedata.category(character)
-    return (
-        category[0] in "LNP" or category in ("Mn", "Mc", "Zs") and character not in "\ufe0e\ufe0f"
-    )
+    return category[0] in "LNP" or (category in ("Mn", "Mc", "Zs"))
