@@ -86,6 +86,16 @@ class PortraitIntake:
         """Return the prepared portrait. Raises PortraitRefused."""
         return self._prepare(image_bytes)[0]
 
+    def landmarks(self, image: Image) -> Points:
+        """Return the (478, 3) landmarks of the largest face in (H, W, 3) RGB.
+
+        Raises: PortraitRefused `no_face`.
+        """
+        faces = self._landmarker.find(image)
+        if not faces:
+            raise PortraitRefused("no_face", "No face was found in this picture.")
+        return faces[0]
+
     def _prepare(self, image_bytes: bytes) -> tuple[PreparedPortrait, dict[str, float]]:
         image = decode_picture(image_bytes)
         found = self._only_face(image)

@@ -1,0 +1,165 @@
+"""Frames: the portrait itself at rest, what a latent asks for otherwise, in the caller's buffer."""
+
+import cv2
+import numpy as np
+import pytest
+
+from actor_server.codec.mesh.basis import mouth_basis
+from actor_server.codec.mesh.decoder import I420_SHAPE, MeshDecoder
+from actor_server.codec.mesh.encoder import MeshEncoder
+from actor_server.codec.mesh.latent import (
+    BREATH,
+    GAZE,
+    LATENT_DIM,
+    LIDS,
+    MOUTH,
+    POSE,
+    YAW,
+    Latent,
+    portrait_latent,
+    speech_neutral_latent,
+)
+from actor_server.codec.mesh.portrait import MeshPortrait
+from actor_server.codec.mesh.prepared import PreparedPortrait
+from actor_server.portrait.intake import PortraitIntake
+from tests.unit.actor_server.conftest import DEFAULT_AVATARS, default_picture
+
+pytestmark = pytest.mark.unit
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    error = ((one.astype(float) - other.astype(float)) ** 2).mean()
+    return float(10 * np.log10(255**2 / error))
+
+
+def reduced(prepared: PreparedPortrait) -> np.ndarray:
+    return np.asarray(cv2.resize(prepared.image, (256, 256), interpolation=cv2.INTER_AREA))
+
+
+def around(face: np.ndarray, indices: list[int], margin: int) -> tuple[slice, slice]:
+    points = face[indices, :2] / 2
+    low, high = points.min(0).astype(int) - margin, points.max(0).astype(int) + margin
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
+@pytest.mark.parametrize("name", DEFAULT_AVATARS)
+def test_at_rest_the_frame_is_the_portrait(intake: PortraitIntake, name: str) -> None:
+    prepared = intake.prepare(default_picture(name))
+    frame = MeshDecoder(MeshPortrait.build(prepared)).render_rgb(portrait_latent())
+    assert psnr(frame, reduced(prepared)) > 34
+
+
+def test_frames_are_written_into_the_callers_buffer(decoder: MeshDecoder) -> None:
+    chunk = np.zeros((2, *I420_SHAPE), np.uint8)
+    returned = decoder.render(portrait_latent(), chunk[1])
+    assert returned is not None
+    assert not chunk[0].any()
+    rgb = cv2.cvtColor(chunk[1], cv2.COLOR_YUV2RGB_I420)
+    assert psnr(rgb, decoder.render_rgb(portrait_latent())) > 30
+
+
+def test_wrong_shapes_are_refused_by_name(decoder: MeshDecoder) -> None:
+    with pytest.raises(ValueError, match=r"\(30,\).*\(31,\)"):
+        decoder.render(np.zeros(LATENT_DIM - 1, np.float32))
+    with pytest.raises(ValueError, match=r"\(256, 256\).*\(384, 256\)"):
+        decoder.render(portrait_latent(), np.zeros((256, 256), np.uint8))
+
+
+def test_rendering_is_repeatable_and_leaves_no_trace(decoder: MeshDecoder) -> None:
+    first = decoder.render(portrait_latent()).copy()
+    busy = portrait_latent()
+    busy[MOUTH], busy[POSE], busy[LIDS] = 1.5, 0.15, 0.7
+    decoder.render(busy)
+    assert np.array_equal(decoder.render(portrait_latent()), first)
+
+
+def changed(decoder: MeshDecoder, latent: Latent) -> np.ndarray:
+    before = decoder.render_rgb(portrait_latent()).astype(int)
+    return np.asarray(np.abs(decoder.render_rgb(latent).astype(int) - before).max(2))
+
+
+def test_an_open_mouth_shows_its_dark_inside(
+    decoder: MeshDecoder, prepared: PreparedPortrait
+) -> None:
+    mouth = around(prepared.landmarks, [61, 291, 0, 17], 2)
+    open_wide = speech_neutral_latent()
+    open_wide[MOUTH] = mouth_basis().solve(gap=0.3, chin=0.2)
+    shut = decoder.render_rgb(speech_neutral_latent())[mouth].astype(float)
+    opened = decoder.render_rgb(open_wide)[mouth].astype(float)
+    assert np.percentile(opened.mean(2), 3) < np.percentile(shut.mean(2), 3) - 5
+
+
+def test_a_blink_stays_at_the_eyes(decoder: MeshDecoder, prepared: PreparedPortrait) -> None:
+    blink = portrait_latent()
+    blink[LIDS] = 1.0
+    difference = changed(decoder, blink)
+    eyes = np.zeros_like(difference, bool)
+    eyes[around(prepared.landmarks, [33, 133, 159, 145], 14)] = True
+    eyes[around(prepared.landmarks, [263, 362, 386, 374], 14)] = True
+    assert difference[eyes].max() > 40
+    assert difference[~eyes].max() < 16
+
+
+def test_gaze_moves_the_iris_the_way_it_says(
+    decoder: MeshDecoder, prepared: PreparedPortrait
+) -> None:
+    eye = around(prepared.landmarks, [33, 133, 159, 145], 1)
+
+    def darkness_centre(x: float) -> float:
+        latent = portrait_latent()
+        latent[GAZE] = (x, 0)
+        dark = 255.0 - decoder.render_rgb(latent)[eye].astype(float).mean(2)
+        weight = dark**4
+        return float((weight.sum(0) * np.arange(weight.shape[1])).sum() / weight.sum())
+
+    assert darkness_centre(-0.4) < darkness_centre(0.0) < darkness_centre(0.4)
+
+
+def test_breath_moves_the_chest_but_not_the_face(
+    decoder: MeshDecoder, prepared: PreparedPortrait
+) -> None:
+    latent = portrait_latent()
+    latent[BREATH] = 1.0
+    difference = changed(decoder, latent)
+    face = around(prepared.landmarks, [10, 234, 454, 17], 0)
+    assert difference[face].max() <= 2
+    assert difference[200:].max() > 10
+
+
+def test_pose_beyond_the_limit_is_the_limit(decoder: MeshDecoder) -> None:
+    far, limit = portrait_latent(), portrait_latent()
+    far[YAW], limit[YAW] = 2.0, 0.30
+    assert np.array_equal(decoder.render(far), decoder.render(limit))
+
+
+def test_a_picture_moves_whole_when_nobody_stands_out(prepared: PreparedPortrait) -> None:
+    nobody = PreparedPortrait(prepared.image, prepared.landmarks, np.ones_like(prepared.person))
+    frame = MeshDecoder(MeshPortrait.build(nobody)).render_rgb(portrait_latent())
+    assert psnr(frame, reduced(prepared)) > 34
+
+
+def test_landmarks_found_in_frames_encode_to_what_was_asked_for(
+    intake: PortraitIntake, portrait: MeshPortrait, decoder: MeshDecoder
+) -> None:
+    """The loop through pixels: the landmarker reads mouth, lids and yaw back from the frames."""
+    encoder = MeshEncoder(portrait.geometry, portrait.expression)
+    generator = np.random.default_rng(4)
+    asked, seen = [], []
+    for _ in range(24):
+        latent = speech_neutral_latent()
+        latent[MOUTH] = mouth_basis().solve(
+            gap=generator.uniform(0.0, 0.3), width=generator.uniform(-0.12, 0.08)
+        )
+        latent[YAW] = generator.uniform(-0.2, 0.2)
+        frame = cv2.resize(decoder.render_rgb(latent), (512, 512), interpolation=cv2.INTER_CUBIC)
+        face = intake.landmarks(np.asarray(frame))
+        asked.append(latent)
+        seen.append(encoder.encode(face))
+    gap = mouth_basis().features["gap"]
+
+    def correlation(of: np.ndarray, to: np.ndarray) -> float:
+        return float(np.corrcoef(of, to)[0, 1])
+
+    a, s = np.array(asked), np.array(seen)
+    assert correlation(a[:, MOUTH] @ gap, s[:, MOUTH] @ gap) > 0.95
+    assert correlation(a[:, YAW], s[:, YAW]) > 0.95
