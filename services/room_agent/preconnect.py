@@ -9,7 +9,7 @@ import logging
 import numpy as np
 from livekit import rtc
 from livekit.agents.utils.codecs import AudioStreamDecoder
-from livekit.protocol.models import AudioTrackFeature
+from livekit.protocol.models import TF_PRECONNECT_BUFFER
 
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 
@@ -39,7 +39,7 @@ class PreconnectBuffer:
 
     async def blocks(self, publication: rtc.TrackPublication) -> list[np.ndarray]:
         """The recording that goes before this track, as blocks of (320,) s16."""
-        if AudioTrackFeature.TF_PRECONNECT_BUFFER not in publication.audio_features:
+        if int(TF_PRECONNECT_BUFFER) not in map(int, publication.audio_features):
             return []
         try:
             async with asyncio.timeout(WAIT_S):

@@ -32,7 +32,14 @@ from proto.messages import (
     UserAudio,
     UserText,
 )
-from proto.time_law import CHUNK_FRAMES, CHUNK_SAMPLES, CHUNK_US, I420_ROWS, TOKEN_SAMPLES
+from proto.time_law import (
+    CHUNK_FRAMES,
+    CHUNK_SAMPLES,
+    CHUNK_US,
+    I420_ROWS,
+    SPEECH_HZ,
+    TOKEN_SAMPLES,
+)
 from proto.wire.sockets import ClientSocket, ServerSocket
 
 BEEP_SAMPLES = 2 * TOKEN_SAMPLES
@@ -42,11 +49,12 @@ RENDER_S = 0.04
 THINK_S = 0.1
 
 
-def beep_chunk() -> np.ndarray:
-    """One chunk of speech, (CHUNK_SAMPLES,) s16."""
-    seconds = np.arange(CHUNK_SAMPLES) / 24_000
+def beep_chunk(steady: bool) -> np.ndarray:
+    """One chunk of speech, (CHUNK_SAMPLES,) s16: a beep, or a tone without end."""
+    seconds = np.arange(CHUNK_SAMPLES) / SPEECH_HZ
     tone = 12_000 * np.sin(2 * np.pi * 1_000 * seconds)
-    tone[BEEP_SAMPLES:] = 0
+    if not steady:
+        tone[BEEP_SAMPLES:] = 0
     return tone.astype(np.int16)
 
 
@@ -129,9 +137,9 @@ class ActorDouble:
             face.speech.clear()
             face.credit, face.chunk = 0, message.last_shown_chunk + 1
         elif isinstance(message, HiddenChunk):
-            if message.epoch > face.epoch:
+            if message.turn != face.turn:
                 face.speech.clear()
-                face.spoken = 0
+                face.turn, face.spoken = message.turn, 0
             face.speech.append(message)
         face.epoch = max(face.epoch, message.epoch)
         face.wake.set()
@@ -160,7 +168,6 @@ class ActorDouble:
         speech = face.speech.pop(0) if face.speech else None
         tokens = 4 if speech is not None else 0
         first, face.spoken = face.spoken, face.spoken + tokens
-        face.turn = speech.turn if speech is not None else face.turn
         face.chunk += 1
         return AVChunk(
             session_id=session_id,
@@ -183,6 +190,7 @@ class ThinkerDouble:
     def __init__(self, endpoint: str, reply_chunks: int) -> None:
         self.endpoint = endpoint
         self.reply_chunks = reply_chunks
+        self.steady = False
         self.heard_blocks: dict[str, int] = {}
         self.boundaries: list[TurnBoundary] = []
         self.texts: list[UserText] = []
@@ -256,7 +264,7 @@ class ThinkerDouble:
                     first_token=4 * index,
                     audio_tokens=4,
                     final=index == self.reply_chunks - 1,
-                    pcm=beep_chunk(),
+                    pcm=beep_chunk(self.steady),
                 )
             )
         await socket.send(
