@@ -19,6 +19,9 @@ from thinker_server.brain.kv_context import KVContext
 
 T = TypeVar("T")
 
+UNFINISHED = "\ufffd"
+"""What the tokenizer shows for a character of which some bytes are still to come."""
+
 
 class TransformersBrain:
     """A loaded model. `gives_states`: hand out hidden states (only the Actor's own brain does)."""
@@ -70,31 +73,33 @@ class _CachedConversation:
     def __init__(self, brain: TransformersBrain) -> None:
         self._brain = brain
         self._context = KVContext(brain.model)
+        self._turn = asyncio.Lock()
 
     async def reply(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[BrainToken, None]:
         """Tokens of a greedy answer, until the model ends it or the caller stops asking."""
-        brain, context = self._brain, self._context
-        await self._run(partial(self._begin, messages, True))
-        made: list[int] = []
-        text = ""
-        while True:
-            step = await self._run(context.next_token)
-            if step is None:
-                continue
-            token_id, state = step
-            if token_id in brain.stop_ids:
-                return
-            made.append(token_id)
-            longer = str(brain.tokenizer.decode(made, skip_special_tokens=True))
-            piece = "" if longer.endswith("\ufffd") else longer[len(text) :]
-            text += piece
-            yield BrainToken(token_id, piece, self._wire_state(state))
+        async with self._turn:
+            await self._run(partial(self._begin, messages, True))
+            made: list[int] = []
+            text = ""
+            while True:
+                step = await self._run(self._context.next_token)
+                if step is None:
+                    continue
+                token_id, state = step
+                if token_id in self._brain.stop_ids:
+                    return
+                made.append(token_id)
+                longer = str(self._brain.tokenizer.decode(made, skip_special_tokens=True))
+                piece = "" if longer.endswith(UNFINISHED) else longer[len(text) :]
+                text += piece
+                yield BrainToken(token_id, piece, self._wire_state(state))
 
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
         """Read messages now; the reply to more of them only reads the rest."""
-        await self._run(partial(self._begin, messages, False))
-        while await self._run(self._context.step) is None:
-            pass
+        async with self._turn:
+            await self._run(partial(self._begin, messages, False))
+            while await self._run(self._context.step) is None:
+                pass
 
     async def close(self) -> None:
         """Drop the cache."""
