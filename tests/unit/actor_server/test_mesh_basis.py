@@ -13,47 +13,13 @@ from actor_server.codec.mesh.latent import LATENT_DIM, LATENT_STD, MOUTH, MOUTH_
 
 pytestmark = pytest.mark.unit
 
+# fmt: off
 ARPABET = [
-    "AA",
-    "AE",
-    "AH",
-    "AO",
-    "AW",
-    "AY",
-    "B",
-    "CH",
-    "D",
-    "DH",
-    "EH",
-    "ER",
-    "EY",
-    "F",
-    "G",
-    "HH",
-    "IH",
-    "IY",
-    "JH",
-    "K",
-    "L",
-    "M",
-    "N",
-    "NG",
-    "OW",
-    "OY",
-    "P",
-    "R",
-    "S",
-    "SH",
-    "T",
-    "TH",
-    "UH",
-    "UW",
-    "V",
-    "W",
-    "Y",
-    "Z",
-    "ZH",
+    "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH",
+    "IH", "IY", "JH", "K", "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH",
+    "UW", "V", "W", "Y", "Z", "ZH",
 ]
+# fmt: on
 # Inner lip gap over the distance of the outer eye corners, as measured on the corpus.
 MEASURED_GAPS = {"F": 0.041, "UW": 0.050, "L": 0.075, "S": 0.095, "AE": 0.107, "EH": 0.120}
 
