@@ -102,7 +102,6 @@ class Machine:
         derived = {
             "endpoint": self.actor_endpoint,
             "assets": self.settings.cache_paths.assets,
-            "portrait_cache": self.settings.cache / "portraits",
         }
         probe = EngineProbe(self.actor_endpoint)
         return self._python("actor", "actor_server", derived, table, probe)
