@@ -15,7 +15,7 @@ from gateway.avatars import Avatars
 from gateway.calls import Calls
 from gateway.defaults import crop_defaults, seed
 from gateway.deps import Services
-from gateway.errors import Problem, install_error_handlers
+from gateway.errors import PROBLEM_JSON, Problem, install_error_handlers
 from gateway.headers import HeadersMiddleware
 from gateway.livekit_rooms import RoomServer, livekit_rooms
 from gateway.portrait_check import ActorPortraitChecker, PortraitChecker
@@ -107,12 +107,23 @@ def _prepare(database: Database, avatars_: Avatars) -> None:
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
-    """FastAPI's document, with the models that hand-read bodies and problems refer to."""
+    """FastAPI's document, with the models that hand-read bodies and problems refer to.
+
+    FastAPI adds its own 422 to every route with parameters; ours are problems, and path parameters
+    that are any text cannot fail.
+    """
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                answer = operation["responses"].get("422", {})
+                if PROBLEM_JSON not in answer.get("content", {PROBLEM_JSON: None}):
+                    del operation["responses"]["422"]
         schemas = document["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
         for model in (Problem, NewRoom):
             schemas[model.__name__] = model.model_json_schema()
         app.openapi_schema = document

@@ -71,7 +71,7 @@ async def signal(browser: WebSocket) -> None:
                 await _relay(browser, livekit)
     except InvalidStatus as refusal:
         response = refusal.response
-        await browser.send_denial_response(Response(response.body, response.status_code))
+        await browser.send_denial_response(Response(bytes(response.body), response.status_code))
     except (OSError, TimeoutError, WebSocketException):
         logger.warning("LiveKit does not answer")
         await browser.send_denial_response(Response("LiveKit does not answer", 503))

@@ -20,7 +20,7 @@ from gateway.metrics import LIVE_CALLS, REDISPATCHES
 from gateway.store.tables import Call
 
 logger = logging.getLogger(__name__)
-MAX_BACKOFF_DOUBLINGS = 3
+MAX_BACKOFF_DOUBLINGS = 1
 
 
 @dataclass

@@ -1,0 +1,186 @@
+"""/api/rooms: what a caller gets, what LiveKit is asked for, how calls end."""
+
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from fastapi.testclient import TestClient
+
+from gateway.deps import Services
+from services.room_agent.job import CallJob
+from tests.unit.gateway.conftest import KEY, SECRET, FakeChecker, FakeRooms
+
+pytestmark = pytest.mark.unit
+
+
+def call_mara(client: TestClient) -> dict[str, str]:
+    answer = client.post("/api/rooms", json={"avatar_id": "mara"})
+    assert answer.status_code == 201
+    created: dict[str, str] = answer.json()
+    return created
+
+
+def test_a_room_comes_with_everything_that_a_caller_needs(client: TestClient):
+    created = call_mara(client)
+    assert set(created) == {"room", "livekit_url", "token", "call_url", "expires_at"}
+    assert created["livekit_url"] == "ws://testserver/livekit"
+    room, token = created["room"], created["token"]
+    assert created["call_url"] == f"http://testserver/call/{room}#token={token}"
+    left = datetime.fromisoformat(created["expires_at"]) - datetime.now(UTC)
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)
+
+
+def test_the_token_opens_one_room_for_one_microphone_until_the_room_expires(client: TestClient):
+    created = call_mara(client)
+    claims = jwt.decode(created["token"], SECRET, algorithms=["HS256"])
+    assert claims["iss"] == KEY
+    assert claims["video"]["room"] == created["room"]
+    assert claims["video"]["canPublishSources"] == ["microphone"]
+    assert "roomAdmin" not in claims["video"]
+    expires_at = datetime.fromisoformat(created["expires_at"]).timestamp()
+    assert abs(claims["exp"] - expires_at) < 2
+    other = jwt.decode(call_mara(client)["token"], SECRET, algorithms=["HS256"])
+    assert other["sub"] != claims["sub"]
+
+
+def test_callers_cannot_read_dispatch_metadata_in_their_token(client: TestClient):
+    claims = jwt.decode(call_mara(client)["token"], SECRET, algorithms=["HS256"])
+    assert claims["roomConfig"]["syncStreams"] is True
+    assert "agents" not in claims["roomConfig"]
+
+
+def test_the_agent_is_asked_for_before_any_caller_joins(
+    client: TestClient, rooms: FakeRooms, services: Services
+):
+    room = call_mara(client)["room"]
+    config = rooms.configs[room]
+    assert config.sync_streams
+    assert [agent.agent_name for agent in config.agents] == ["xstreamer"]
+    job = CallJob.from_metadata(config.agents[0].metadata)
+    assert job.call_id == room
+    assert (job.avatar.name, job.avatar.voice, job.avatar.language) == ("Mara", "hibari", "en")
+    assert job.portrait_path == str(services.avatars.portraits.best("mara"))
+    assert len(config.agents[0].metadata) < 1000
+
+
+def test_agents_on_other_hosts_are_given_an_address_for_the_portrait(
+    client: TestClient, services: Services, rooms: FakeRooms
+):
+    settings = services.settings.model_copy(
+        update={"agent_shares_disk": False, "internal_url": "http://gateway:8080"}
+    )
+    object.__setattr__(services.calls, "settings", settings)
+    room = call_mara(client)["room"]
+    job = CallJob.from_metadata(rooms.dispatches[room][0])
+    assert job.portrait_path is None
+    assert job.portrait_url == "http://gateway:8080/api/avatars/mara/portrait"
+
+
+def test_behind_https_the_signalling_is_secure_too(client: TestClient):
+    client.base_url = "https://call.example:8443"
+    created = call_mara(client)
+    assert created["livekit_url"] == "wss://call.example:8443/livekit"
+    assert created["call_url"].startswith("https://call.example:8443/call/")
+
+
+def test_a_configured_public_address_of_livekit_is_passed_on(
+    client: TestClient, services: Services
+):
+    settings = services.settings.model_copy(update={"livekit_public_url": "wss://lk.example"})
+    object.__setattr__(services, "settings", settings)
+    assert call_mara(client)["livekit_url"] == "wss://lk.example"
+
+
+def test_a_portrait_becomes_avatar_and_room_in_one_step(client: TestClient, rooms: FakeRooms):
+    files = {"portrait": ("me.png", b"picture", "image/png")}
+    answer = client.post("/api/rooms", files=files, data={"persona": "A sailor"})
+    assert answer.status_code == 201
+    room = answer.json()["room"]
+    job = CallJob.from_metadata(rooms.dispatches[room][0])
+    assert (job.avatar.name, job.avatar.persona) == ("My avatar", "A sailor")
+    view = client.get(f"/api/rooms/{room}").json()
+    assert client.get(f"/api/avatars/{view['avatar']['id']}").status_code == 200
+
+
+def test_a_refused_portrait_makes_no_room(
+    client: TestClient, rooms: FakeRooms, checker: FakeChecker
+):
+    checker.code = "many_faces"
+    files = {"portrait": ("us.png", b"picture", "image/png")}
+    answer = client.post("/api/rooms", files=files)
+    assert (answer.status_code, answer.json()["code"]) == (422, "many_faces")
+    assert rooms.rooms == {}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "status", "code"),
+    [
+        ('{"avatar_id": "nobody"}', "application/json", 404, "avatar_not_found"),
+        ("{}", "application/json", 422, "invalid_request"),
+        ('{"avatar_id": "mara", "x": 1}', "application/json", 422, "invalid_request"),
+        ("{", "application/json", 422, "invalid_request"),
+        (" " * 20_000, "application/json", 413, "too_large"),
+        ("avatar_id=mara", "text/plain", 415, "unsupported_media_type"),
+        ("mara", "", 415, "unsupported_media_type"),
+    ],
+)
+def test_bad_requests_for_a_room_are_refused(
+    client: TestClient, body: str, kind: str, status: int, code: str
+):
+    answer = client.post("/api/rooms", content=body, headers={"content-type": kind})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_without_livekit_there_is_no_room_and_no_live_call(
+    client: TestClient, rooms: FakeRooms, services: Services
+):
+    rooms.down = True
+    answer = client.post("/api/rooms", json={"avatar_id": "mara"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "livekit_unavailable")
+    assert services.calls.store.live() == []
+
+
+def test_a_room_tells_its_state(client: TestClient):
+    created = call_mara(client)
+    view = client.get(f"/api/rooms/{created['room']}").json()
+    assert view["state"] == "created"
+    assert view["avatar"] == {
+        "id": "mara",
+        "name": "Mara",
+        "preview_url": "/api/avatars/mara/portrait",
+    }
+    assert view["livekit_url"] == created["livekit_url"]
+    assert view["livekit_local"] is True
+    assert view["expires_at"] == created["expires_at"]
+
+
+def test_deleting_a_room_ends_the_call_for_everyone_and_keeps_the_record(
+    client: TestClient, rooms: FakeRooms
+):
+    room = call_mara(client)["room"]
+    view = client.delete(f"/api/rooms/{room}").json()
+    assert (view["state"], view["end_reason"]) == ("ended", "deleted")
+    assert room not in rooms.rooms
+    assert client.get(f"/api/rooms/{room}").json() == view
+    assert client.delete(f"/api/rooms/{room}").json() == view
+
+
+def test_an_unknown_room_is_a_problem(client: TestClient):
+    assert client.get("/api/rooms/call-x").json()["code"] == "room_not_found"
+    assert client.delete("/api/rooms/call-x").status_code == 404
+
+
+def test_a_call_outlives_its_avatar(client: TestClient):
+    files = {"portrait": ("me.png", b"picture", "image/png")}
+    room = client.post("/api/rooms", files=files).json()["room"]
+    avatar_id = client.get(f"/api/rooms/{room}").json()["avatar"]["id"]
+    assert client.delete(f"/api/avatars/{avatar_id}").status_code == 204
+    avatar = client.get(f"/api/rooms/{room}").json()["avatar"]
+    assert avatar == {"id": None, "name": "My avatar", "preview_url": None}
+
+
+def test_an_avatar_without_a_picture_cannot_be_called(client: TestClient, services: Services):
+    services.avatars.portraits.remove("tomas")
+    answer = client.post("/api/rooms", json={"avatar_id": "tomas"})
+    assert (answer.status_code, answer.json()["code"]) == (404, "portrait_not_found")
