@@ -22,7 +22,7 @@ from proto.messages import (
     UserText,
 )
 from proto.time_law import TOKEN_SAMPLES
-from proto.wire.clock import now_us
+from services.room_agent.call_clock import call_us
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.reply import Reply
 from services.room_agent.turn_detector import TurnEvent
@@ -113,14 +113,14 @@ class CallSession:
             case "paused":
                 self._boundary("paused")
             case "ended":
-                self._begin_reply(now_us() - (event.at_us - event.voice_us))
+                self._begin_reply(call_us() - (event.at_us - event.voice_us))
                 self._boundary("ended")
 
     def typed(self, text: str) -> None:
         """The caller wrote instead of speaking; what sounds is cut off."""
         self.interrupt()
         self.turn += 1
-        self._begin_reply(now_us())
+        self._begin_reply(call_us())
         self._remember("user", text)
         self._ports.to_thinker(
             UserText(session_id=self._id, epoch=self.epoch, text=text, turn=self.turn)
@@ -143,7 +143,7 @@ class CallSession:
         )
         self._ports.to_thinker(message)
         self._ports.to_actor(message)
-        reply.timing.mark("interrupted_us")
+        reply.timing.mark("interrupted_us", call_us())
         self._finish(reply, heard.tokens)
 
     def _boundary(self, phase: str) -> None:
@@ -154,8 +154,8 @@ class CallSession:
 
     def _begin_reply(self, voice_end_us: int) -> None:
         self.epoch += 1
-        timing = TurnTiming(self.turn, self.epoch, voice_end_us)
-        self.reply = Reply(self.turn, self.epoch, timing, touched_us=now_us())
+        timing = TurnTiming(self.turn, self.epoch, voice_end_us, call_us())
+        self.reply = Reply(self.turn, self.epoch, timing, touched_us=call_us())
         self.advance(Phase.THINKING)
 
     # --- the engines -----------------------------------------------------------------------------
@@ -212,10 +212,10 @@ class CallSession:
         reply = self.reply
         if reply is None or message.turn != reply.turn or message.epoch < reply.epoch:
             return
-        reply.touched_us = now_us()
+        reply.touched_us = call_us()
         match message:
             case TextDelta():
-                reply.timing.mark("first_text_us")
+                reply.timing.mark("first_text_us", call_us())
                 reply.expected = True
                 reply.add_words(message)
             case TurnState(state="speaking"):
@@ -232,11 +232,11 @@ class CallSession:
         reply = self.reply
         if reply is not None and reply.owns(chunk) and not reply.timing.first_chunk_us:
             # What waits is idle face: the first word does not wait behind it.
-            reply.timing.mark("first_chunk_us")
+            reply.timing.mark("first_chunk_us", call_us())
             self._ports.drop_unheard()
         self._ports.play(chunk)
         if reply is not None and reply.is_of(chunk):
-            reply.touched_us = now_us()
+            reply.touched_us = call_us()
             reply.last_chunk_came = reply.last_chunk_came or chunk.last
 
     def _failed(self, failure: Failure) -> None:
@@ -260,17 +260,17 @@ class CallSession:
             self._complete(reply)
 
     def _sounds(self, reply: Reply, token: int) -> None:
-        reply.touched_us = now_us()
+        reply.touched_us = call_us()
         if not reply.began:
             reply.began = True
-            reply.timing.mark("first_shown_us")
+            reply.timing.mark("first_shown_us", call_us())
             self.advance(Phase.SPEAKING)
         if words := reply.words_until(token):
             self._ports.show_reply_words(reply.turn, words)
 
     def check_reply(self, timeout_us: int) -> None:
         """Give up a reply to which nothing happened for so long."""
-        if (reply := self.reply) is not None and now_us() - reply.touched_us > timeout_us:
+        if (reply := self.reply) is not None and call_us() - reply.touched_us > timeout_us:
             log.warning("reply given up", extra={"turn": reply.turn, "began": reply.began})
             if not reply.began:
                 self._ports.show_notice("No answer came. Please try again.")

@@ -25,7 +25,7 @@ PING_INTERVAL_S = 1.0
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 STEADY_S = 10.0
 """A session that lived so long was no part of a series of failures."""
-LOST_SESSION_CODES = frozenset({"session_unknown", "session_failed"})
+LOST_SESSION_CODES = frozenset({"session_unknown", "thinker_failed", "actor_failed"})
 WORTH_ANOTHER_TRY = frozenset({"session_exists"})
 """An old agent's session that is just being closed."""
 

@@ -14,8 +14,11 @@ from services.room_agent.job import CallJob
 class Conversation(Protocol):
     """What a session that is opened anew must know."""
 
-    epoch: int
-    history: list[HistoryTurn]
+    @property
+    def epoch(self) -> int: ...
+
+    @property
+    def history(self) -> list[HistoryTurn]: ...
 
 
 class EngineEvents(Protocol):
@@ -30,8 +33,28 @@ class EngineEvents(Protocol):
     def actor_state(self, state: LinkState) -> None: ...
 
 
-class Engines:
+class Line(Protocol):
+    """The line to one engine; an EngineLink is one."""
+
+    def send(self, message: Message) -> None: ...
+
+    def lose(self, reason: str) -> None: ...
+
+    async def run(self) -> None: ...
+
+
+class Engines(Protocol):
     """The lines to the Thinker and the Actor."""
+
+    @property
+    def thinker(self) -> Line: ...
+
+    @property
+    def actor(self) -> Line: ...
+
+
+class ZmqEngines:
+    """Engines behind the endpoints of the configuration."""
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from proto.messages import AVChunk
+from services.room_agent.call_clock import call_us
 from services.room_agent.playhead import BLOCK_SAMPLES, BLOCK_US, Block, Heard, Playhead
 from services.room_agent.queue_level import QueueLevel
 
@@ -64,7 +65,7 @@ class Playout:
     @property
     def ahead_us(self) -> int:
         """Media time until silence."""
-        return self._playhead.unqueued_us + self._level.at(_now_us())
+        return self._playhead.unqueued_us + self._level.at(call_us())
 
     @property
     def speaking(self) -> bool:
@@ -123,14 +124,14 @@ class Playout:
 
     def _next_block(self) -> Block | None:
         block = None if self._held else self._playhead.next_block()
-        if block is None and self._level.at(_now_us()) <= LOW_WATER_US:
+        if block is None and self._level.at(call_us()) <= LOW_WATER_US:
             return self._playhead.filler()
         return block
 
     async def _wait_for_chunk(self) -> None:
         """Until a chunk comes, but not longer than silence can wait."""
         self._wake.clear()
-        spare_us = self._level.at(_now_us()) - LOW_WATER_US
+        spare_us = self._level.at(call_us()) - LOW_WATER_US
         try:
             async with asyncio.timeout(max(spare_us, 1_000) / 1e6):
                 await self._wake.wait()
@@ -138,7 +139,7 @@ class Playout:
             return
 
     async def _play(self, block: Block) -> None:
-        begun_us = _now_us()
+        begun_us = call_us()
         ahead_us = self._level.pushed(BLOCK_US, begun_us)
         if block.begins_frame:
             self._blocks += 1
@@ -146,7 +147,7 @@ class Playout:
                 ahead_us / 1e6, self._show, self._blocks, block
             )
         await self._audio.push(block.pcm)
-        self._level.returned(begun_us, _now_us())
+        self._level.returned(begun_us, call_us())
         self._settle()
 
     def _show(self, number: int, block: Block) -> None:
@@ -160,18 +161,13 @@ class Playout:
         self._on_shown(block)
 
     def _settle(self) -> None:
-        queued_us = self._level.at(_now_us())
+        queued_us = self._level.at(call_us())
         self._playhead.settle(queued_us * BLOCK_SAMPLES // BLOCK_US)
 
     def _empty_queue(self) -> None:
         self._settle()
         self._audio.clear()
-        self._level.cleared(_now_us())
+        self._level.cleared(call_us())
         for due in self._scheduled.values():
             due.cancel()
         self._scheduled.clear()
-
-
-def _now_us() -> int:
-    """The event loop's clock, so that a virtual loop is a virtual call."""
-    return round(asyncio.get_running_loop().time() * 1e6)

@@ -5,6 +5,7 @@ Every task lives in one TaskGroup; the call ends when the caller is gone, and ev
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ import numpy as np
 from proto.message import Message
 from proto.messages import AVChunk, Grant, Interrupt, Listen, SessionReady, UserAudio
 from proto.time_law import HEARING_BLOCK_SAMPLES
-from proto.wire.clock import now_us
 from services.room_agent.attributes import AttributeWriter
+from services.room_agent.call_clock import call_us
 from services.room_agent.call_room import CallRoom
 from services.room_agent.call_session import CallSession, Phase
 from services.room_agent.captions import Captioner
@@ -21,7 +22,7 @@ from services.room_agent.config import AgentConfig
 from services.room_agent.credit import CreditLaw
 from services.room_agent.ears import BLOCK_US, Ears, TurnModel, VoiceModel
 from services.room_agent.engine_link import LinkState
-from services.room_agent.engines import ENGINE_AWAY, Engines
+from services.room_agent.engines import ENGINE_AWAY, Conversation, EngineEvents, Engines
 from services.room_agent.job import CallJob
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.playout import Playout
@@ -36,7 +37,8 @@ DEAF_AFTER_US = 200_000
 REPORTS_WAITING = 32
 LABELS = {"brain": "xs.brain", "voice": "xs.voice"}
 """Engine labels that people see, as attributes of the avatar."""
-NOTICE = "xs.notice"
+NOTICE = "xs.error"
+"""Text for a person, shown as a banner; empty: all is well."""
 
 
 class CallOver(Exception):
@@ -51,6 +53,10 @@ class Models:
     turn: TurnModel | None
 
 
+EngineMaker = Callable[[Conversation, EngineEvents], Engines]
+"""Makes the lines of a call: they need the conversation, which needs them."""
+
+
 class RoomAgent:
     """RoomEvents, EngineEvents and CallPorts of one call."""
 
@@ -58,16 +64,16 @@ class RoomAgent:
         self,
         config: AgentConfig,
         job: CallJob,
-        portrait: np.ndarray,
         room: CallRoom,
         models: Models,
+        engines: EngineMaker,
     ) -> None:
         self._config = config
         self._room = room
         self._id = job.call_id
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._left_us = 0
-        self._heard_us = now_us()
+        self._heard_us = call_us()
         self._reports: asyncio.Queue[TurnTiming] = asyncio.Queue(REPORTS_WAITING)
         self._credit = CreditLaw()
         self._session = CallSession(job.call_id, self)
@@ -80,7 +86,12 @@ class RoomAgent:
         self._ears = Ears(
             models.voice, models.turn, self._detector, self._turn, lambda: self._session.busy
         )
-        self._engines = Engines(config, job, portrait, self._session, self)
+        self._engines = engines(self._session, self)
+
+    @property
+    def filler_blocks(self) -> int:
+        """How many 20-ms blocks of silence stood in for late chunks."""
+        return self._playout.filler_blocks
 
     async def run(self) -> str:
         """The whole call; returns why it ended."""
@@ -102,7 +113,7 @@ class RoomAgent:
                 raise CallOver(await self._over)
         except* CallOver as ended:
             reason = str(ended.exceptions[0])
-        fields = {"reason": reason, "filler_blocks": self._playout.filler_blocks}
+        fields = {"reason": reason, "filler_blocks": self.filler_blocks}
         log.info("call over", extra=fields)
         return reason
 
@@ -110,7 +121,7 @@ class RoomAgent:
 
     def hear(self, pcm: np.ndarray) -> None:
         """20 ms of the caller, to the Thinker, the detector and the Actor."""
-        self._heard_us = now_us()
+        self._heard_us = call_us()
         pts_us = self._ears.pts_us
         epoch = self._session.epoch
         # Before the turn events that it causes: a turn's last audio comes before its end.
@@ -134,7 +145,7 @@ class RoomAgent:
 
     def caller_left(self) -> None:
         """Nobody is here any more; they may come back."""
-        self._left_us = now_us()
+        self._left_us = call_us()
 
     def room_closed(self, reason: str) -> None:
         """The room is gone."""
@@ -160,7 +171,7 @@ class RoomAgent:
         if isinstance(message, AVChunk) and not self._session.accepts(message):
             return
         if isinstance(message, AVChunk):
-            self._credit.arrived(now_us())
+            self._credit.arrived(call_us())
         self._session.actor_said(message)
         self._grant()
 
@@ -249,7 +260,7 @@ class RoomAgent:
             self._playout.chunks_ahead,
             self._playout.ahead_us,
             self._session.expects_speech,
-            now_us(),
+            call_us(),
         )
         if credit:
             epoch = self._session.epoch
@@ -263,7 +274,7 @@ class RoomAgent:
         """What must happen although nothing comes in."""
         while True:
             await asyncio.sleep(WATCH_INTERVAL_S)
-            now = now_us()
+            now = call_us()
             if now - self._heard_us > DEAF_AFTER_US and self._detector.phase is not TurnPhase.QUIET:
                 for _ in range(round(WATCH_INTERVAL_S * 1e6) // BLOCK_US):
                     self.hear(np.zeros(HEARING_BLOCK_SAMPLES, np.int16))

@@ -1,8 +1,9 @@
 """When what happened in one turn, for the log, the page and the benchmark."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
-from proto.wire.clock import now_us
+Moment = Literal["first_text_us", "first_chunk_us", "first_shown_us", "interrupted_us"]
 
 
 @dataclass
@@ -16,17 +17,17 @@ class TurnTiming:
     turn: int
     epoch: int
     voice_end_us: int
-    ended_us: int = field(default_factory=now_us)
+    ended_us: int
     first_text_us: int = 0
     first_chunk_us: int = 0
     first_shown_us: int = 0
     interrupted_us: int = 0
     heard_tokens: int = 0
 
-    def mark(self, moment: str) -> None:
-        """Note that this moment is now; the first time counts."""
+    def mark(self, moment: Moment, at_us: int) -> None:
+        """Note when this happened; the first time counts."""
         if not getattr(self, moment):
-            setattr(self, moment, now_us())
+            setattr(self, moment, at_us)
 
     def report(self) -> dict[str, int | float]:
         """Milliseconds from the end of the voice to each moment; -1: it did not happen."""

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from services.room_agent.config import AgentConfig
 from services.room_agent.ears import local_turn_model, local_voice_model
+from services.room_agent.engines import ZmqEngines
 from services.room_agent.job import CallJob
 from services.room_agent.livekit_room import LiveKitRoom
 from services.room_agent.portrait import PortraitMissing, load_portrait
@@ -82,5 +83,6 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
         context.shutdown("portrait missing")
         return
     room = LiveKitRoom(context, config.audio_queue_ms)
-    agent = RoomAgent(config, job, portrait, room, context.proc.userdata[MODELS])
+    engines = partial(ZmqEngines, config, job, portrait)
+    agent = RoomAgent(config, job, room, context.proc.userdata[MODELS], engines)
     context.shutdown(await agent.run())

@@ -317,10 +317,10 @@ async def test_the_call_outlives_both_engines(
         await _until("a frame", lambda: caller.record.frames)
         await _replied(caller)
         stage.actor.faces.clear()
-        await _until("a notice", lambda: caller.attribute("xs.notice"), 10)
+        await _until("a notice", lambda: caller.attribute("xs.error"), 10)
         frames = len(caller.record.frames)
         await _until("frames go on", lambda: len(caller.record.frames) > frames + 25)
         await _until("the actor again", lambda: stage.actor.faces, 10)
-        await _until("the notice gone", lambda: not caller.attribute("xs.notice"), 10)
+        await _until("the notice gone", lambda: not caller.attribute("xs.error"), 10)
         await _replied(caller)
         assert caller.record.turns[-1]["heard_tokens"] == 40
