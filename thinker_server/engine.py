@@ -1,11 +1,18 @@
 """The models of one Thinker process and the sessions that share them."""
 
+import asyncio
 import logging
+from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Self
 
+import numpy as np
+
 from proto.messages import OpenThinkerSession
+from proto.time_law import HEARING_HZ
 from thinker_server.answer import SessionParts
 from thinker_server.brain.brain import Brain
+from thinker_server.brain.openai_brain import OpenAIBrain
 from thinker_server.brain.prompt import opening
 from thinker_server.config import ThinkerConfig
 from thinker_server.dialogue import Dialogue
@@ -22,6 +29,21 @@ log = logging.getLogger(__name__)
 
 DEFAULT_VOICE = "default"
 """A session that asks for this voice gets the one configured for its language."""
+
+
+async def _warm_up(brain: Brain, recognisers: Sequence[Recogniser]) -> None:
+    """Run everything once: the first time is several times slower than the second."""
+    for recogniser in recognisers:
+        stream = recogniser.open()
+        stream.hear(np.random.default_rng(0).integers(-3000, 3000, HEARING_HZ).astype(np.int16))
+        stream.settle()
+        stream.close()
+    if isinstance(brain, OpenAIBrain):
+        return  # another's server is not ours to warm
+    conversation = brain.open()
+    async with aclosing(conversation.reply(opening("Ann", ""))) as tokens:
+        await anext(tokens, None)
+    await conversation.close()
 
 
 class ThinkerEngine:
@@ -61,6 +83,7 @@ class ThinkerEngine:
             language: load_recogniser(name) for language, name in config.recognisers.items()
         }
         brain = choose_brain(config)
+        asyncio.run(_warm_up(brain, list(recognisers.values())))
         stay_offline()
         return cls(config, brain, recognisers, voices)
 

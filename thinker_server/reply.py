@@ -103,7 +103,7 @@ class ReplyPipeline:
                 if cut_short or cutter.sentences >= self._limits.max_sentences:
                     break
         self.work.thinking_s = monotonic() - started
-        if not (cut_short and cutter.clauses):
+        if cutter.sentences < self._limits.max_sentences and not (cut_short and cutter.clauses):
             for clause in cutter.finish():  # half a sentence is better than nothing at all
                 trace.mark(FIRST_CLAUSE)
                 await self._clauses.put(clause)

@@ -116,8 +116,8 @@ class ThinkerSession:
         self._pre_roll.append(audio)
 
     async def _begin_listening(self, boundary: TurnBoundary) -> None:
-        if self.state == "speculating":
-            await self._drop_answer()
+        if self._answer is not None and not self._answer.outlet.released:
+            await self._drop_answer()  # speculation, complete or not, about half a turn
         if self._listening is not None and self._listening.turn == boundary.turn:
             return  # the caller goes on after a pause
         self._stop_listening()

@@ -14,6 +14,7 @@ FUNCTION_WORDS = frozenset(
 SHORTEST_CLAUSE_WORDS = 4
 LONGEST_CLAUSE_WORDS = 22
 _FENCE = "```"
+_CODE = re.compile(r"```.*?```", re.DOTALL)
 _SENTENCE_END = re.compile(r"[.!?…]+[\"”’')*_\]]*(?=\s|$)|\n+")
 _CLAUSE_END = re.compile(r"(?<!\d)[,;:—][\"”’')*_]*(?=\s|$)|\s[–—-]+(?=\s)")
 _WORD = re.compile(r"\S+")
@@ -67,9 +68,9 @@ class ClauseCutter:
 
     def _next_end(self) -> tuple[int, bool] | None:
         """Where the next clause ends, and whether a sentence ends there."""
-        rest = self._text[self._start :]
-        if rest.count(_FENCE) % 2:
-            return None  # inside a block of code: it must reach the cleaner whole
+        rest = _CODE.sub(lambda code: "x" * len(code.group()), self._text[self._start :])
+        if _FENCE in rest:
+            return None  # an open block of code: it must reach the cleaner whole
         sentence = self._sentence_end(rest)
         clause = self._clause_end(rest)
         if sentence is not None and (clause is None or sentence <= clause):

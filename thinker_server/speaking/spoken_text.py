@@ -23,7 +23,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"<\|[^>]*\|>", 0, " "),
         (r"(?:https?://|ftp://|www\.)[^\s<>()\"]*[^\s<>()\".,;:!?]", 0, WEBSITE),
         (r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", 0, EMAIL_ADDRESS),
-        (r"\b(?:[\w-]+\.)+(?:com|org|net|edu|gov|io|ai)(?:/\S*[\w/])?(?![\w.])", re.I, WEBSITE),
+        (r"\b(?:[\w-]+\.)+(?:com|org|net|edu|gov|io|ai)(?:/\S*[\w/])?(?!\w|\.\w)", re.I, WEBSITE),
         (r"^\s{0,3}#{1,6}\s+", re.M, ""),  # headings
         (r"^\s*>\s?", re.M, ""),  # quotations
         (r"^\s*(?:[-*+•]|\d{1,2}[.)])\s+", re.M, ""),  # lists

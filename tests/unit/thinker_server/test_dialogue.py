@@ -1,0 +1,71 @@
+"""What the brain gets to read."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from proto.messages import HistoryTurn
+from thinker_server.brain.brain import ChatMessage
+from thinker_server.dialogue import Dialogue, Exchange
+from thinker_server.speaking.voice import TimedWord
+
+pytestmark = pytest.mark.unit
+
+SYSTEM = ChatMessage("system", "s")
+
+
+def words(messages: Sequence[ChatMessage]) -> int:
+    return sum(len(message.text.split()) for message in messages)
+
+
+def said(turn: int, question: str, answer: str) -> Exchange:
+    exchange = Exchange(turn, question)
+    exchange.reply.words = [TimedWord(word, 0, 1) for word in answer.split()]
+    return exchange
+
+
+def test_history_is_restored() -> None:
+    history = (HistoryTurn(role="user", text="hi"), HistoryTurn(role="assistant", text="hello"))
+    dialogue = Dialogue([SYSTEM], history, words, 100)
+    asked = Exchange(3, "again?")
+    assert dialogue.prompt(asked) == [
+        SYSTEM,
+        ChatMessage("user", "hi"),
+        ChatMessage("assistant", "hello"),
+        ChatMessage("user", "again?"),
+    ]
+    assert dialogue.known() == dialogue.prompt(asked)[:-1]
+
+
+def test_the_oldest_leave_when_the_context_is_full_and_the_opening_stays() -> None:
+    dialogue = Dialogue([SYSTEM], (), words, 40)
+    for turn in range(10):
+        dialogue.add(said(turn, f"question {turn}", "a b c"))
+    prompt = dialogue.prompt(Exchange(10, "last question"))
+    assert prompt[0] == SYSTEM
+    assert prompt[-1] == ChatMessage("user", "last question")
+    assert words(prompt) <= 20, "evicted to half, so that the next turns need no eviction"
+    assert ChatMessage("user", "question 9") in prompt
+    assert ChatMessage("user", "question 0") not in prompt
+
+
+def test_a_question_longer_than_the_context_is_still_asked() -> None:
+    dialogue = Dialogue([SYSTEM], (), words, 10)
+    dialogue.add(said(1, "q", "a"))
+    asked = Exchange(2, " ".join(["very"] * 50))
+    dialogue.add(asked)
+    assert dialogue.prompt(asked)[-1].text == asked.user_text
+
+
+def test_a_second_interrupt_cannot_unhear_less() -> None:
+    exchange = said(1, "q", "a b")
+    exchange.cut(5)
+    exchange.cut(9)
+    assert exchange.heard_tokens == 5
+
+
+def test_an_exchange_that_is_being_answered_is_read_once() -> None:
+    dialogue = Dialogue([SYSTEM], (), words, 100)
+    asked = Exchange(1, "why?")
+    dialogue.add(asked)
+    assert dialogue.prompt(asked) == [SYSTEM, ChatMessage("user", "why?")]

@@ -1,0 +1,226 @@
+"""The session's state machine, on doubles of the models."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from proto.messages import (
+    Failure,
+    HiddenChunk,
+    Interrupt,
+    TextDelta,
+    Transcript,
+    TurnEnd,
+    UserAudio,
+    UserText,
+)
+from tests.unit.thinker_server.doubles import ScriptedConversation, wired_session
+from thinker_server.brain.brain import ChatMessage
+from thinker_server.errors import BrainUnavailable
+from thinker_server.reply import ReplyLimits
+
+pytestmark = pytest.mark.unit
+
+LONG = "one two three four five six seven eight. nine ten eleven twelve. and more"
+
+
+async def test_a_spoken_turn_is_transcribed_answered_and_spoken() -> None:
+    async with wired_session(ScriptedConversation(["It is Paris."]), ["Which city?"]) as wired:
+        end = await wired.ask(1)
+        transcripts = [m for m in wired.agent if isinstance(m, Transcript)]
+        words = [m.text for m in wired.agent if isinstance(m, TextDelta)]
+        chunks = [m for m in wired.actor if isinstance(m, HiddenChunk)]
+    assert [(t.text, t.final) for t in transcripts[-1:]] == [("Which city?", True)]
+    assert "".join(words) == "It is Paris."
+    assert end.reason == "completed"
+    assert sum(chunk.audio_tokens for chunk in chunks) == end.audio_tokens == 12
+    assert [chunk.final for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+    assert {(chunk.turn, chunk.epoch) for chunk in chunks} == {(1, 1)}
+
+
+async def test_partial_words_arrive_while_the_caller_still_talks() -> None:
+    async with wired_session(ScriptedConversation(["Yes."]), ["Which city?"]) as wired:
+        wired.talk(1)
+        partial = await wired.until(Transcript)
+    assert isinstance(partial, Transcript)
+    assert (partial.text, partial.final) == ("Which", False)
+
+
+async def test_nothing_of_a_speculation_leaves_before_the_turn_ends() -> None:
+    async with wired_session(ScriptedConversation(["It is Paris."]), ["Which city?"]) as wired:
+        wired.talk(1)
+        wired.boundary("paused", 1, epoch=0)
+        await wired.until_state("speculating")
+        await wired.until_state("hearing")  # the private reply is complete
+        assert not wired.actor
+        assert not [m for m in wired.agent if isinstance(m, TextDelta | TurnEnd)]
+        wired.boundary("ended", 1, epoch=7)
+        await wired.until(TurnEnd)
+        assert {chunk.epoch for chunk in wired.actor} == {7}
+    assert len(wired.conversation.prompts) == 1
+
+
+async def test_a_speculation_is_thrown_away_when_the_caller_goes_on() -> None:
+    conversation = ScriptedConversation(["Wrong answer.", "Right answer."])
+    async with wired_session(conversation, ["Which city?"]) as wired:
+        wired.talk(1)
+        wired.boundary("paused", 1, epoch=0)
+        await wired.until_state("speculating")
+        wired.boundary("started", 1, epoch=0)
+        wired.boundary("ended", 1, epoch=1)
+        await wired.until(TurnEnd)
+        words = [m.text for m in wired.agent if isinstance(m, TextDelta)]
+    assert "".join(words) == "Right answer."
+    assert len(wired.recogniser.streams) == 1, "the turn went on in the same stream"
+    assert conversation.prompts[1] == conversation.prompts[0], "no trace of the first answer"
+
+
+async def test_an_interrupt_stops_the_brain_and_keeps_only_what_was_heard() -> None:
+    conversation = ScriptedConversation([LONG, "Fine."], hold_after=10)
+    async with wired_session(conversation, ["Count!", "And now?"]) as wired:
+        wired.talk(1)
+        wired.boundary("ended", 1, epoch=1)
+        await wired.until(TextDelta)
+        wired.session.receive(
+            Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=9, last_shown_chunk=0)
+        )
+        end = await wired.until(TurnEnd)
+        assert isinstance(end, TurnEnd)
+        assert end.reason == "interrupted"
+        assert conversation.stopped_early == 1
+        conversation.hold_after = 10_000
+        await wired.ask(3)
+    # Words last 4 tokens: after 9 tokens two have sounded and of the third less than half.
+    assert conversation.prompts[1][1:] == [
+        ChatMessage("user", "Count!"),
+        ChatMessage("assistant", "one two"),
+        ChatMessage("user", "And now?"),
+    ]
+
+
+async def test_an_interrupt_during_playout_cuts_a_reply_that_was_complete() -> None:
+    conversation = ScriptedConversation(["one two three four.", "Fine."])
+    async with wired_session(conversation, ["Count!", "And now?"]) as wired:
+        await wired.ask(1)
+        wired.session.receive(
+            Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=12, last_shown_chunk=2)
+        )
+        await wired.ask(3)
+    assert ChatMessage("assistant", "one two three") in conversation.prompts[1]
+
+
+async def test_a_question_whose_answer_was_not_heard_stays_asked() -> None:
+    conversation = ScriptedConversation(["one two.", "Fine."])
+    async with wired_session(conversation, ["Which city?", "In France."]) as wired:
+        await wired.ask(1)
+        wired.session.receive(
+            Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=0, last_shown_chunk=-1)
+        )
+        await wired.ask(3)
+    assert conversation.prompts[1][1:] == [ChatMessage("user", "Which city? In France.")]
+
+
+async def test_a_turn_in_which_nothing_was_understood_ends_empty() -> None:
+    async with wired_session(ScriptedConversation(["Never."]), [""]) as wired:
+        end = await wired.ask(1)
+    assert (end.reason, end.audio_tokens) == ("empty", 0)
+    assert not wired.conversation.prompts
+    assert not wired.actor
+
+
+async def test_typed_text_is_answered_like_speech() -> None:
+    async with wired_session(ScriptedConversation(["It is Paris."]), ["-"]) as wired:
+        wired.session.receive(UserText(session_id="s", epoch=4, turn=2, text="Which city?"))
+        end = await wired.until(TurnEnd)
+    assert (end.epoch, getattr(end, "turn", None)) == (4, 2)
+    assert wired.conversation.prompts[0][-1] == ChatMessage("user", "Which city?")
+    assert not [m for m in wired.agent if isinstance(m, Transcript)]
+
+
+async def test_a_failing_brain_is_reported_and_the_next_turn_works() -> None:
+    conversation = ScriptedConversation(["Fine."], error=BrainUnavailable("the server is down"))
+    async with wired_session(conversation, ["Hello?"]) as wired:
+        end = await wired.ask(1)
+        conversation.error = None
+        again = await wired.ask(2)
+    failures = [m for m in wired.agent if isinstance(m, Failure)]
+    assert [(f.code, f.retryable) for f in failures] == [("brain_unavailable", True)]
+    assert (end.reason, again.reason) == ("failed", "completed")
+
+
+async def test_a_masked_brain_fills_no_text_slots() -> None:
+    async with wired_session(ScriptedConversation(["Fine."], masked=True), ["Hello?"]) as wired:
+        await wired.ask(1)
+    assert wired.actor
+    assert all(m.text_ids is None for m in wired.actor if isinstance(m, HiddenChunk))
+
+
+async def test_a_reply_ends_after_the_allowed_number_of_sentences() -> None:
+    limits = ReplyLimits(max_tokens=40, max_sentences=2, first_clause_words=9)
+    conversation = ScriptedConversation(["One one. Two two. Three three. Four four."])
+    async with wired_session(conversation, ["Go."], limits) as wired:
+        await wired.ask(1)
+    words = [m.text for m in wired.agent if isinstance(m, TextDelta)]
+    assert "".join(words) == "One one. Two two."
+
+
+async def test_half_a_sentence_is_not_spoken_when_the_token_limit_cuts_it() -> None:
+    limits = ReplyLimits(max_tokens=6, max_sentences=9, first_clause_words=9)
+    conversation = ScriptedConversation(["One one one. Two two two two two."])
+    async with wired_session(conversation, ["Go."], limits) as wired:
+        end = await wired.ask(1)
+    words = [m.text for m in wired.agent if isinstance(m, TextDelta)]
+    assert "".join(words) == "One one one."
+    assert end.reason == "completed"
+
+
+async def test_speech_starts_after_the_first_clause() -> None:
+    conversation = ScriptedConversation([LONG], hold_after=9)
+    async with wired_session(conversation, ["Count!"]) as wired:
+        wired.talk(1)
+        wired.boundary("ended", 1, epoch=1)
+        await wired.until(TextDelta)
+        assert wired.actor, "speech leaves while the brain is still held back"
+        conversation.gate.set()
+        await wired.until(TurnEnd)
+
+
+async def test_audio_before_the_start_of_a_turn_is_heard_too() -> None:
+    async with wired_session(ScriptedConversation(["Yes."]), ["Hello?"]) as wired:
+        wired.talk(1, blocks=0)
+        wired.boundary("ended", 1, epoch=1)
+        await wired.until(TurnEnd)
+        wired.session.receive(_block(1_000_000))
+        wired.session.receive(_block(1_020_000))
+        wired.session.receive(_block(5_000_000))  # after a gap: the two before belong elsewhere
+        wired.talk(2, blocks=3)
+        wired.boundary("ended", 2, epoch=2)
+        await wired.until(TurnEnd, 2)
+    assert wired.recogniser.streams[1].heard_samples == 4 * 320
+
+
+async def test_closing_frees_the_conversation_and_the_stream() -> None:
+    conversation = ScriptedConversation([LONG], hold_after=3)
+    async with wired_session(conversation, ["Hello?"]) as wired:
+        wired.talk(1)
+        wired.boundary("ended", 1, epoch=1)
+        await wired.until_state("thinking")
+        await asyncio.sleep(0.02)
+    assert conversation.closed
+    assert all(stream.closed for stream in wired.recogniser.streams)
+    assert conversation.stopped_early == 1
+
+
+async def test_two_sessions_do_not_mix() -> None:
+    first, second = ScriptedConversation(["Red."]), ScriptedConversation(["Blue."])
+    async with wired_session(first, ["Me?"]) as one, wired_session(second, ["You?"]) as two:
+        await asyncio.gather(one.ask(1), two.ask(1))
+    assert first.prompts[0][-1].text == "Me?"
+    assert second.prompts[0][-1].text == "You?"
+    assert [m.text for m in one.agent if isinstance(m, TextDelta)] == ["Red."]
+    assert [m.text for m in two.agent if isinstance(m, TextDelta)] == ["Blue."]
+
+
+def _block(pts_us: int) -> UserAudio:
+    return UserAudio(session_id="s", pts_us=pts_us, pcm=np.ones(320, np.int16))
