@@ -10,8 +10,10 @@ MIN_LEAD_US = 120_000
 MAX_LEAD_US = 300_000
 """Below a chunk: else two idle chunks would be on their way."""
 FIRST_LATENCY_US = 180_000
-MARGIN_US = 40_000
-_SMOOTHING = 0.25
+MARGIN_US = 80_000
+"""Playout fills with silence below 40 ms (its low water); the rest is for a busy machine."""
+_RISE, _FALL = 0.5, 0.05
+"""A machine that becomes busy is believed at once, one that becomes quick only slowly."""
 
 
 class CreditLaw:
@@ -43,8 +45,8 @@ class CreditLaw:
     def arrived(self, now_us: int) -> None:
         """A chunk came, whatever became of it."""
         if self.outstanding == 1 and self._granted_us:
-            latency = now_us - self._granted_us
-            self._latency_us += _SMOOTHING * (latency - self._latency_us)
+            error_us = now_us - self._granted_us - self._latency_us
+            self._latency_us += (_RISE if error_us > 0 else _FALL) * error_us
         self._granted_us = now_us if self.outstanding > 1 else 0
         self.outstanding = max(0, self.outstanding - 1)
 

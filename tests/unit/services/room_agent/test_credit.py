@@ -25,12 +25,12 @@ def test_speech_keeps_two_chunks_ahead() -> None:
 
 
 @pytest.mark.parametrize(
-    ("latency_us", "lead_us"), [(10_000, MIN_LEAD_US), (190_000, 230_000), (2_000_000, MAX_LEAD_US)]
+    ("latency_us", "lead_us"), [(10_000, MIN_LEAD_US), (190_000, 270_000), (2_000_000, MAX_LEAD_US)]
 )
 def test_the_lead_follows_the_actors_latency_within_bounds(latency_us: int, lead_us: int) -> None:
     law = CreditLaw()
     now_us = 1_000_000
-    for _ in range(40):
+    for _ in range(100):
         assert law.grant(0, 0, speaking=False, now_us=now_us) == 1
         law.arrived(now_us + latency_us)
         now_us += 5_000_000
