@@ -66,15 +66,25 @@ class Watchdog:
             if call.state == "active":
                 await asyncio.to_thread(self.calls.store.end, call.room, "left")
             self._absent.pop(call.room, None)
-        elif presence.agents:
+            return
+        await self._note(call, presence)
+        if presence.agents:
             self._absent.pop(call.room, None)
         elif presence.callers or call.state == "created":
             await self._miss_agent(call)
 
+    async def _note(self, call: Call, presence: Presence) -> None:
+        """Webhooks say this sooner; where LiveKit cannot reach us, looking is all there is."""
+        if presence.callers and call.state == "created":
+            await asyncio.to_thread(self.calls.store.activate, call.room)
+        if presence.agents and call.agent_joined_at is None:
+            await asyncio.to_thread(self.calls.store.agent_joined, call.room)
+
     async def _miss_agent(self, call: Call) -> None:
         absence = self._absent.setdefault(call.room, _Absence(self.clock_s()))
         patience_s = self.calls.settings.agent_timeout_s * 2**absence.tries
-        if self.clock_s() - absence.since_s < patience_s:
+        waited_s = self.clock_s() - absence.since_s
+        if waited_s < patience_s and await self.calls.rooms.has_dispatch(call.room):
             return
         logger.warning("no agent came, asking again", extra={"room": call.room})
         await self.calls.dispatch_again(call)

@@ -29,13 +29,19 @@ class CallStore:
             return list(session.scalars(query))
 
     def caller_joined(self, room: str) -> None:
+        """Count one more caller; the first makes the call active."""
         with self._database.session() as session:
             call = session.get(Call, room)
-            if call is None or call.state == "ended":
-                return
-            call.state = "active"
-            call.callers += 1
-            call.started_at = call.started_at or datetime.now(UTC)
+            if call is not None and call.state != "ended":
+                call.callers += 1
+                _activate(call)
+
+    def activate(self, room: str) -> None:
+        """A caller is there, noticed late; each is counted where they join."""
+        with self._database.session() as session:
+            call = session.get(Call, room)
+            if call is not None and call.state != "ended":
+                _activate(call)
 
     def agent_joined(self, room: str) -> Call | None:
         """The call when its agent came for the first time, else None."""
@@ -61,3 +67,8 @@ class CallStore:
             call.state, call.end_reason = "ended", reason
             call.ended_at = datetime.now(UTC)
             return True
+
+
+def _activate(call: Call) -> None:
+    call.state = "active"
+    call.started_at = call.started_at or datetime.now(UTC)

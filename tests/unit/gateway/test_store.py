@@ -130,6 +130,7 @@ def test_calls_that_do_not_exist_are_left_alone(database: Database):
     assert not calls.end("nobody", "deleted")
     assert calls.agent_joined("nobody") is None
     calls.caller_joined("nobody")
+    calls.activate("nobody")
     calls.dispatched("nobody")
     assert calls.get("nobody") is None
 

@@ -148,6 +148,32 @@ async def test_an_expired_call_is_ended_for_everyone(
     assert room not in rooms.rooms
 
 
+async def test_what_no_webhook_told_is_noticed_by_looking(
+    watchdog: Watchdog, rooms: FakeRooms, room: str, services: Services
+):
+    rooms.rooms[room] = Presence(exists=True, agents=1, callers=1)
+    await watchdog.look()
+    call = services.calls.store.get(room)
+    assert call is not None
+    assert call.state == "active"
+    assert call.started_at is not None
+    assert call.agent_joined_at is not None
+    await watchdog.look()
+    again = services.calls.store.get(room)
+    assert again is not None
+    assert (again.started_at, again.callers) == (call.started_at, 0)
+
+
+async def test_a_room_made_again_by_its_token_gets_an_agent_at_once(
+    watchdog: Watchdog, rooms: FakeRooms, room: str
+):
+    rooms.dispatches[room].clear()
+    rooms.rooms[room] = Presence(exists=True, callers=1)
+    await watchdog.look()
+    await watchdog.look()
+    assert len(rooms.dispatches[room]) == 1
+
+
 async def test_it_goes_on_after_livekit_was_away(
     watchdog: Watchdog, rooms: FakeRooms, room: str, monkeypatch: pytest.MonkeyPatch
 ):
