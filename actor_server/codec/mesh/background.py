@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE, Image, Mask, PreparedPortrait
 from actor_server.codec.mesh.shaping import index, polygon_mask, smoothstep
 
 # With less of the crop than this on the person, the outline cannot be trusted: move everything.
 LEAST_COVER: Final = 0.15
+ALPHA_STEP: Final = 0.5 / 255  # less opacity than this rounds to none
 INPAINT_SIZE: Final = 128  # the background behind a head is only ever glimpsed at its edges
 
 
@@ -40,6 +42,20 @@ def empty_background(image: Image, alpha: Mask) -> Image:
     return np.asarray(
         cv2.resize(whole, (FRAME_SIZE, FRAME_SIZE), interpolation=cv2.INTER_AREA), np.uint8
     )
+
+
+def triangles_in_sight(
+    alpha: Mask, vertices: Points, triangles: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Return the (T, 3) triangles that show any of the person; the rest would draw nothing."""
+    corners = np.round(vertices[triangles, :2]).astype(np.int32)  # (T, 3, 2)
+    low = np.clip(corners.min(1) - 1, 0, CROP_SIZE - 1)
+    high = np.clip(corners.max(1) + 2, 1, CROP_SIZE)
+    shown = [
+        bool((alpha[y0:y1, x0:x1] > ALPHA_STEP).any())
+        for (x0, y0), (x1, y1) in zip(low, high, strict=True)
+    ]
+    return np.asarray(triangles[np.array(shown)], np.int32)
 
 
 def moving_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:

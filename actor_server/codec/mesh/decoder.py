@@ -87,7 +87,7 @@ class MeshDecoder:
             self._map_y,
             cv2.INTER_LINEAR,
             dst=self._large,
-            borderMode=cv2.BORDER_REPLICATE,
+            borderMode=cv2.BORDER_CONSTANT,
         )
         paint_mouth(
             self._large, self._map_x, placed, geometry, self._anchors, portrait.mouth, latent

@@ -23,6 +23,7 @@ from actor_server.codec.mesh.latent import (
     REST,
     Latent,
 )
+from actor_server.codec.mesh.lip_seam import OPEN_AT_REST
 from actor_server.codec.mesh.outer_mesh import OVAL
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.shaping import index
@@ -33,8 +34,6 @@ GAZE_UNIT: Final = 0.42  # eye widths
 LID_WIDEN: Final = 0.6  # at closure -1 the eye would be this much wider
 LID_LOWER_SHARE: Final = 0.08  # of a closure is done by the lower lid
 CREASE_SHARE: Final = 0.30  # of the closure is followed by the fold above the lid
-# A mouth that stands open by more than this (inter-iris distances) has to be closed for speech.
-OPEN_AT_REST: Final = 0.03
 
 _INNER_UPPER = index(topology.LIP_INNER_UPPER)
 _INNER_LOWER = index(topology.LIP_INNER_LOWER)

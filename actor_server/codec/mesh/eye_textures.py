@@ -17,7 +17,7 @@ from actor_server.codec.mesh.prepared import Image
 from actor_server.codec.mesh.shaping import polygon_mask, ring, smoothstep
 
 IRIS_RINGS: Final = 10  # resolution of the mean radial colour behind the lids
-IRIS_EDGE: Final = 1.12  # the landmarker's iris circle lies inside the dark limbal ring
+IRIS_EDGE: Final = 1.20  # the landmarker's iris circle lies inside the dark limbal ring
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -71,7 +71,7 @@ def _eyeball(
     """Continue the visible white smoothly under the iris and the lids."""
     distance = _distance(patch.shape, iris_centre)
     inner = cv2.erode(visible.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    white = inner & (distance > radius * IRIS_EDGE * 1.05)
+    white = inner & (distance > radius * IRIS_EDGE * 1.12)
     if white.sum() < 12:
         white = visible & (distance > radius)
     if white.sum() < 6:
@@ -84,7 +84,7 @@ def _eyeball(
         near = blurred / np.maximum(weight, 1e-3)[..., None]
         filled = near * local + patch[white].mean(0) * (1 - local)
     # What is seen of the white stays as it is, lashes and shadows included.
-    seen = (visible & (distance > radius * IRIS_EDGE * 1.15)).astype(np.float32)
+    seen = (visible & (distance > radius * IRIS_EDGE * 1.08)).astype(np.float32)
     keep = cv2.GaussianBlur(seen, (0, 0), 0.7)[..., None]
     ball = patch * keep + filled * (1 - keep)
     return np.dstack([ball.clip(0, 255).astype(np.uint8), np.full(patch.shape[:2], 255, np.uint8)])
@@ -116,22 +116,16 @@ def _closed_lid(patch: Image, landmarks: Points, eye: Eye, width: float) -> Imag
     upper, lower, crease = landmarks[eye.upper], landmarks[eye.lower], landmarks[eye.crease]
     top = upper.copy()
     top[1:-1] = upper[1:-1] * 0.45 + crease * 0.55
-    grow = 2 * int(width * 0.07) + 1
+    grow = 2 * int(width * 0.09) + 1
     covered = cv2.dilate(
         polygon_mask(patch.shape[:2], ring(top, lower)),
         cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (grow, grow)),
     )
-    skin = cv2.inpaint(patch, covered, 5, cv2.INPAINT_TELEA).astype(np.float64)
     fold = np.zeros_like(covered)
     points = [np.round(crease[1:-1]).astype(np.int32)]
     cv2.polylines(fold, points, isClosed=False, color=255, thickness=max(2, int(width * 0.06)))
     fold[covered > 0] = 0
-    if (fold > 0).sum() > 5:
-        # The lit half of the fold is the lid's own skin; inpainting alone brings in brow and bags.
-        folds = patch[fold > 0].astype(np.float64)
-        lit = folds[np.argsort(folds.mean(1))[len(folds) // 2 :]].mean(0)
-        skin = np.where(covered[..., None] > 0, skin * 0.45 + lit * 0.55, skin)
-    skin = np.asarray(cv2.GaussianBlur(skin, (0, 0), max(width * 0.035, 0.3)), np.float64)
+    skin = _skin_across(patch, covered > 0, fold > 0, width)
     columns = np.arange(patch.shape[1])
     rows = np.arange(patch.shape[0])[:, None]
     low, high = _curve(columns, lower), _curve(columns, top)
@@ -141,6 +135,23 @@ def _closed_lid(patch: Image, landmarks: Points, eye: Eye, width: float) -> Imag
     grain = min(float(detail[fold > 0].std()) if (fold > 0).any() else 2.0, 5.0) * 0.5
     skin += np.random.default_rng(0).normal(0, grain, skin.shape[:2])[..., None]
     return skin.clip(0, 255).astype(np.uint8)
+
+
+def _skin_across(patch: Image, covered: Bools, fold: Bools, width: float) -> NDArray[np.float64]:
+    """Spread the lit skin round the eye over it; lashes, brow and deep shadows take no part."""
+    light = patch.mean(2)
+    lids = light[fold] if fold.sum() > 5 else light[~covered]
+    lit = ~covered & (light > 0.82 * np.median(lids)) & (light < 1.25 * np.percentile(lids, 95))
+    near = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=6) > 0
+    known = (lit & near).astype(np.float64) + 3.0 * (fold & lit)
+    sigma = 0.16 * width
+    weight = cv2.GaussianBlur(known, (0, 0), sigma)
+    spread = cv2.GaussianBlur(patch * known[..., None], (0, 0), sigma)
+    overall = (patch * known[..., None]).sum((0, 1)) / max(known.sum(), 1e-6)
+    trust = np.clip(weight / 0.05, 0, 1)[..., None]
+    skin = spread / np.maximum(weight, 1e-6)[..., None] * trust + overall * (1 - trust)
+    blend = cv2.GaussianBlur(covered.astype(np.float64), (0, 0), max(width * 0.03, 0.3))[..., None]
+    return np.asarray(patch * (1 - blend) + skin * blend, np.float64)
 
 
 def _curve(columns: NDArray[np.int64], row: Points) -> NDArray[np.float64]:

@@ -26,8 +26,8 @@ _LOWER = index(topology.LIP_INNER_LOWER)
 
 # Sizes in mouth widths at rest.
 TEETH_HALF_WIDTH: Final = 0.47
-UPPER_TOP, UPPER_HEIGHT = -0.13, 0.215
-LOWER_TOP, LOWER_HEIGHT = -0.075, 0.19
+UPPER_TOP, UPPER_HEIGHT = -0.15, 0.205
+LOWER_TOP, LOWER_HEIGHT = -0.045, 0.18
 TONGUE_TOP, TONGUE_HEIGHT, TONGUE_HALF_WIDTH = -0.32, 0.42, 0.36
 LIP_SHADE_REACH: Final = 0.055
 UPPER_SHADE_REACH: Final = 0.10
@@ -115,6 +115,7 @@ def paint_mouth(
         textures.tongue,
         textures.lower_teeth,
         textures.upper_teeth,
+        textures.lining,
         textures.own,
         _affine(skull[2:], anchors.own[:, :2] - np.array(textures.own_origin)),
         width,
@@ -152,6 +153,7 @@ def _fill(
     tongue: NDArray[np.uint8],
     lower_teeth: NDArray[np.uint8],
     upper_teeth: NDArray[np.uint8],
+    lining: NDArray[np.float64],
     own: NDArray[np.uint8],
     own_map: NDArray[np.float64],
     width: float,
@@ -166,6 +168,7 @@ def _fill(
     rise = abs(axes[3]) * reach + abs(axes[5]) * tall
     x0, x1 = max(0, int(axes[0] - span)), min(frame.shape[1] - 1, int(axes[0] + span) + 1)
     y0, y1 = max(0, int(axes[1] - rise)), min(frame.shape[0] - 1, int(axes[1] + rise) + 1)
+    length = upper[-1, 0] - upper[0, 0]
     texel = np.empty(4, np.float32)
     colour = np.empty(3, np.float32)
     for y in range(y0, y1 + 1):
@@ -197,14 +200,20 @@ def _fill(
                 for c in range(3):
                     colour[c] += (texel[c] - colour[c]) * alpha
             lip = min(below_upper, above_lower) / (LIP_SHADE_REACH * width)
-            shade = 0.42 + 0.58 * min(max(lip, 0.0), 1.0)
-            shade *= 0.78 + 0.22 * min(max(below_upper / (UPPER_SHADE_REACH * width), 0.0), 1.0)
+            inner_lip = 1 - min(max(lip, 0.0), 1.0)
+            inner_lip *= inner_lip * 0.9 * shading
+            shade = 0.78 + 0.22 * min(max(below_upper / (UPPER_SHADE_REACH * width), 0.0), 1.0)
             shade = 1 - shading * (1 - shade)
+            # Towards the corners light no longer reaches the teeth.
+            side = abs(a) / (0.5 * length)
+            shade *= 1 - shading * 0.55 * min(max((side - 0.55) / 0.45, 0.0), 1.0)
             u = own_map[0, 0] * x + own_map[0, 1] * y + own_map[0, 2]
             v = own_map[1, 0] * x + own_map[1, 1] * y + own_map[1, 2]
             sample(own, u, v, texel)
             alpha = texel[3] / 255
             for c in range(3):
                 value = colour[c] + (texel[c] - colour[c]) * alpha
-                frame[y, x, c] = np.uint8(min(max(value * shade, 0.0), 255.0))
+                value *= shade
+                value += (lining[c] - value) * inner_lip
+                frame[y, x, c] = np.uint8(min(max(value, 0.0), 255.0))
             frame[y, x, 3] = 255

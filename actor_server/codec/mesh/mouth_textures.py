@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
-from actor_server.codec.mesh.expression import OPEN_AT_REST
 from actor_server.codec.mesh.geometry import FaceGeometry
+from actor_server.codec.mesh.lip_seam import lips_open
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
 from actor_server.codec.mesh.shaping import index, polygon_mask, ring, smoothstep
 
@@ -25,11 +25,12 @@ UPPER_LENGTHS: Final = (0.97, 0.89, 0.94, 0.84, 0.78, 0.72)
 LOWER_LENGTHS: Final = (0.90, 0.92, 0.95, 0.88, 0.80, 0.70)
 # No two neighbours reflect the same light.
 TOOTH_SHADES: Final = (1.0, 0.965, 0.90, 0.84, 0.78, 0.72)
-ENAMEL: Final = (233.0, 225.0, 208.0)
+ENAMEL: Final = (226.0, 216.0, 200.0)
 GUM: Final = (168.0, 100.0, 104.0)
-TONGUE: Final = (160.0, 78.0, 86.0)
-CAVITY_DARK: Final = (14.0, 6.0, 8.0)
+TONGUE: Final = (138.0, 66.0, 72.0)
+CAVITY_DARK: Final = (24.0, 9.0, 10.0)
 CAVITY_RED: Final = (58.0, 20.0, 26.0)
+LINING_SHADE: Final = 0.42
 GREY_CHROMA: Final = 14.0  # mean LAB chroma of the face below which a portrait counts as greyish
 
 
@@ -41,6 +42,7 @@ class MouthTextures:
     tongue: Image
     lower_teeth: Image
     upper_teeth: Image
+    lining: NDArray[np.float64]  # (3,) colour of the inner lips in their own shade
     own: Image  # (h, w, 4) the open mouth of the portrait itself; 1x1 transparent when closed
     own_origin: tuple[int, int]  # x, y of `own` in the crop
 
@@ -62,7 +64,8 @@ class MouthTextures:
             rgb = rgb * colour + grey[..., None] * (1 - colour)
             painted.append(np.dstack([rgb, layer[..., 3]]).clip(0, 255).astype(np.uint8))
         cavity, tongue, lower, upper = painted
-        return cls(cavity, tongue, lower, upper, own, origin)
+        lining = _lip_colour(portrait.image, landmarks) * LINING_SHADE
+        return cls(cavity, tongue, lower, upper, lining, own, origin)
 
 
 def skin_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -71,6 +74,13 @@ def skin_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.flo
     patches = [image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 3) for x, y in cheeks]
     colour: NDArray[np.float64] = np.concatenate(patches).astype(np.float64).mean(0)
     return colour
+
+
+def _lip_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the (3,) median colour of the lower lip."""
+    inner, outer = index(topology.LIP_INNER_LOWER), index(topology.LIP_OUTER_LOWER)
+    lip = polygon_mask(image.shape[:2], ring(landmarks[inner, :2], landmarks[outer, :2])) > 0
+    return np.asarray(np.median(image[lip].astype(np.float64), axis=0), np.float64)
 
 
 def _colourfulness(image: Image, landmarks: NDArray[np.floating]) -> float:
@@ -86,8 +96,7 @@ def _own_mouth(
     """Return the portrait's open mouth as a texture, its place, and its enamel colour if seen."""
     landmarks = geometry.vertices[: topology.LANDMARKS]
     upper, lower = index(topology.LIP_INNER_UPPER), index(topology.LIP_INNER_LOWER)
-    gap = (landmarks[lower] - landmarks[upper]) @ geometry.down / geometry.alignment.scale
-    if gap.max() < OPEN_AT_REST:
+    if not lips_open(landmarks, geometry.down, geometry.alignment.scale):
         return np.zeros((1, 1, 4), np.uint8), (0, 0), None
     outline = ring(landmarks[upper, :2], landmarks[lower, :2])
     inside = polygon_mask(portrait.image.shape[:2], outline)
@@ -126,8 +135,8 @@ def _tongue() -> NDArray[np.float64]:
     x, y = _axes()
     rim = (x / 0.72) ** 2 + ((y - 1.0) / 0.78) ** 2
     light = 0.55 + 0.45 * smoothstep(1 - np.abs(y - 0.55) * 1.6)
-    groove = 1 - 0.18 * np.exp(-((x / 0.07) ** 2))
-    return _layer(light * groove, TONGUE, smoothstep((1 - rim) * 3))
+    groove = 1 - 0.08 * np.exp(-((x / 0.09) ** 2))
+    return _layer(light * groove, TONGUE, smoothstep((1 - rim) * 1.6))
 
 
 def _teeth(upper: bool) -> NDArray[np.float64]:
@@ -147,8 +156,15 @@ def _teeth(upper: bool) -> NDArray[np.float64]:
     arch = np.clip(1 - side**2 * 0.72, 0.12, 1)
     under_lip = 0.72 + 0.28 * smoothstep(from_gum * 1.5)
     tip = 1 - 0.07 * smoothstep((from_gum - edge + 0.18) / 0.18)
-    shade = arch * under_lip * round_ * tip * np.array(TOOTH_SHADES)[tooth] * (1 - 0.20 * between)
+    shade = (
+        arch
+        * under_lip
+        * round_
+        * tip
+        * np.array(TOOTH_SHADES)[tooth]
+        * (1 - (0.15 if upper else 0.08) * between)
+    )
     gum = smoothstep((0.20 - from_gum) / 0.12)[..., None]
     colour = np.array(ENAMEL) * (1 - gum) + np.array(GUM) * gum
-    rgb = shade[..., None] * colour * (1.0 if upper else 0.80)
+    rgb = shade[..., None] * colour * (1.0 if upper else 0.72)
     return np.dstack([rgb, 255 * np.broadcast_to(alpha, shade.shape)])

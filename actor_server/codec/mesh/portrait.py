@@ -1,16 +1,18 @@
 """Everything the decoder needs of one portrait; shared by its calls, never written to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import background
+from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.expression import EYES, Expression
 from actor_server.codec.mesh.eye_textures import EyeTextures
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import Latent
+from actor_server.codec.mesh.lip_seam import meet_at_seam
 from actor_server.codec.mesh.mouth_textures import MouthTextures
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
@@ -30,8 +32,18 @@ class MeshPortrait:
     @classmethod
     def build(cls, portrait: PreparedPortrait) -> Self:
         """Build the animated portrait; takes a few hundred milliseconds."""
-        geometry = FaceGeometry.build(portrait.landmarks)
         alpha = background.person_alpha(portrait)
+        pose = canonical_face().align(portrait.landmarks)
+        landmarks = meet_at_seam(
+            portrait.landmarks, portrait.image, pose.rotation[:, 1], pose.scale
+        )
+        geometry = FaceGeometry.build(landmarks)
+        geometry = replace(
+            geometry,
+            outer_triangles=background.triangles_in_sight(
+                alpha, geometry.vertices, geometry.outer_triangles
+            ),
+        )
         right, left = (EyeTextures.build(portrait.image, portrait.landmarks, eye) for eye in EYES)
         return cls(
             geometry=geometry,

@@ -6,6 +6,7 @@ import pytest
 from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.encoder import MeshEncoder
 from actor_server.codec.mesh.expression import EYES, lid_opening
+from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import (
     BROWS,
     LATENT_DIM,
@@ -20,6 +21,7 @@ from actor_server.codec.mesh.latent import (
     speech_neutral_latent,
 )
 from actor_server.codec.mesh.portrait import MeshPortrait
+from actor_server.codec.mesh.prepared import PreparedPortrait
 
 pytestmark = pytest.mark.unit
 
@@ -40,13 +42,21 @@ def lip_gaps(portrait: MeshPortrait, latent: Latent) -> np.ndarray:
     return gaps[1:-1]
 
 
-def test_the_mesh_has_face_and_surroundings(portrait: MeshPortrait) -> None:
-    geometry = portrait.geometry
+def test_the_mesh_has_face_and_surroundings(prepared: PreparedPortrait) -> None:
+    geometry = FaceGeometry.build(prepared.landmarks)
     assert len(geometry.face_triangles) == 852
     assert 920 <= len(geometry.vertices) <= 960
     assert 1680 <= len(geometry.face_triangles) + len(geometry.outer_triangles) <= 1760
     used = np.unique(np.concatenate([geometry.face_triangles, geometry.outer_triangles]))
     assert set(range(478, len(geometry.vertices))) <= set(used.tolist())
+
+
+def test_triangles_that_show_only_background_are_not_drawn(
+    portrait: MeshPortrait, prepared: PreparedPortrait
+) -> None:
+    whole = FaceGeometry.build(prepared.landmarks).outer_triangles
+    drawn = portrait.geometry.outer_triangles
+    assert 0.3 * len(whole) < len(drawn) < 0.9 * len(whole)
 
 
 def test_the_head_moves_as_one_and_the_torso_hardly(portrait: MeshPortrait) -> None:
