@@ -43,6 +43,7 @@ def install(workshop: Workshop, watch: Watch) -> str:
             STEP, [go, "install", "-trimpath", "-v", MODULE], watch, env=_build_env(Path(scratch))
         )
         (Path(scratch) / "bin" / "server").rename(target)
+    workshop.discard_wheel(GO_WHEEL)  # 300 MB that nothing else needs
     return str(target)
 
 

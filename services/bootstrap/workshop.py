@@ -49,9 +49,16 @@ class Workshop:
         self.shell.run("installer", [self.python, *pip, PIP, UV], _ignore)
         stamp.write_text(wanted)
 
+    def discard_wheel(self, requirement: str) -> None:
+        """Forget an unpacked wheel that has done its work."""
+        shutil.rmtree(self._unpacked(requirement), ignore_errors=True)
+
+    def _unpacked(self, requirement: str) -> Path:
+        return self.cache.tools / requirement.replace("==", "-")
+
     def unpack_wheel(self, step: str, requirement: str, watch: Watch) -> Path:
         """The files of a wheel, kept in the cache below its name; no code of it is run."""
-        target = self.cache.tools / requirement.replace("==", "-")
+        target = self._unpacked(requirement)
         with self._installer_lock:
             if target.is_dir():
                 return target

@@ -38,11 +38,11 @@ class Child:
     async def start(self) -> None:
         """Start it. Raises ChildError when the program cannot be run."""
         rotate_log(self.log)
-        supervisor, nice = os.getpid(), self.plan.nice
+        supervisor, plan = os.getpid(), self.plan
 
         def in_child() -> None:
-            process_tree.die_with_parent(supervisor, signal.SIGTERM)
-            os.nice(nice)
+            process_tree.die_with_parent(supervisor, plan.death_signal)
+            os.nice(plan.nice)
 
         with self.log.open("ab") as log:
             try:

@@ -1,9 +1,10 @@
 """What runs on one machine: five processes, their environments, ports and probes."""
 
 import json
+import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ AGENT_DRAIN_S = 2
 
 @dataclass(frozen=True)
 class ProcessPlan:
-    """One process. `stop_s`: how long it may take to leave after SIGTERM."""
+    """One process. `stop_s`: how long it may take to leave after SIGTERM. `death_signal` is what
+    it gets when the supervisor itself is killed: a process with children must end them first.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -28,6 +31,7 @@ class ProcessPlan:
     probe: Probe
     nice: int = 0
     stop_s: float = 5.0
+    death_signal: signal.Signals = signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,8 @@ class Machine:
             "drain_timeout_s": AGENT_DRAIN_S,
         }
         probe = HttpProbe(f"http://127.0.0.1:{table.health_port}/")
-        return self._python("agent", "services.room_agent", derived, table, probe)
+        plan = self._python("agent", "services.room_agent", derived, table, probe)
+        return replace(plan, death_signal=signal.SIGTERM)
 
     def _livekit_access(self) -> dict[str, Any]:
         return {

@@ -72,8 +72,8 @@ class Supervisor:
         for child in reversed(self.children):
             if child.pid is not None:
                 self._progress(child.plan.name, "stopping")
-            await child.stop()
-            self._progress(child.plan.name, "stopped")
+                await child.stop()
+                self._progress(child.plan.name, "stopped")
         process_tree.kill_all(process_tree.descendants(os.getpid()))
         for _ in range(20):
             left = process_tree.descendants(os.getpid())

@@ -1,0 +1,114 @@
+"""The real machine under its supervisor: up, whole again after a crash, gone after a stop."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.conftest import Stack, start_stack, stop_stack
+
+pytestmark = pytest.mark.integration
+
+SECOND_START_S = 20.0
+PATIENCE_S = 60.0
+PROCESSES = {"livekit", "thinker", "actor", "gateway", "agent"}
+
+
+def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.1)
+
+
+def gone(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.fixture
+def own_stack(assets_dir: Path, tmp_path: Path) -> Iterator[Stack]:
+    """A machine that the test may break."""
+    running = start_stack(tmp_path)
+    try:
+        yield running
+    finally:
+        stop_stack(running)
+
+
+def test_the_machine_is_ready_and_says_where(stack: Stack) -> None:
+    state = stack.state()
+    assert state["ready"] is True
+    assert set(state["processes"]) == PROCESSES
+    assert f"Open {stack.gateway_url}" in stack.console_log.read_text()
+    with urllib.request.urlopen(f"{stack.gateway_url}/readyz", timeout=10) as answer:
+        assert answer.status == 200
+
+
+def test_the_status_command_counts_the_memory_of_every_process(stack: Stack) -> None:
+    command = [sys.executable, "-m", "services.cli", "status", "--json"]
+    done = subprocess.run(command, env=stack.env, capture_output=True, text=True, check=True)
+    status = json.loads(done.stdout)
+    assert set(status["pss_bytes"]) == PROCESSES | {"supervisor"}
+    assert all(size > 1_000_000 for size in status["pss_bytes"].values())
+    assert status["pss_bytes_total"] < 3.0e9
+
+
+def test_the_doctor_says_which_brain_runs(stack: Stack) -> None:
+    command = [sys.executable, "-m", "services.cli", "doctor"]
+    done = subprocess.run(command, env=stack.env, capture_output=True, text=True, check=False)
+    assert "running: " in done.stdout
+    assert "in use by our own process" in done.stdout
+
+
+def test_a_second_machine_on_the_same_ports_is_refused_by_name(
+    stack: Stack, tmp_path: Path
+) -> None:
+    env = {**stack.env, "XSTREAMER_DATA": str(tmp_path)}
+    command = [sys.executable, "-m", "services.cli", "up"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    for variable in ("XSTREAMER_GATEWAY_PORT", "XSTREAMER_LIVEKIT_PORT"):
+        assert variable in done.stderr
+
+
+def test_ctrl_c_stops_everything_and_a_second_start_is_quick(
+    assets_dir: Path, tmp_path: Path
+) -> None:
+    first = start_stack(tmp_path)
+    below = first.descendants()
+    first.process.send_signal(signal.SIGINT)
+    assert first.process.wait(30) == 0
+    assert [process for process in below if not gone(process)] == []
+    assert not (tmp_path / "supervisor.json").exists()
+    before = time.monotonic()
+    second = start_stack(tmp_path)
+    elapsed_s = time.monotonic() - before
+    stop_stack(second)
+    assert elapsed_s <= SECOND_START_S
+
+
+def test_a_crashed_process_comes_back_and_the_machine_is_ready_again(own_stack: Stack) -> None:
+    first = own_stack.state()["processes"]["actor"]["pid"]
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: own_stack.state()["processes"]["actor"]["restarts"] == 1)
+    eventually(lambda: own_stack.state()["processes"]["actor"]["ready"])
+    assert own_stack.state()["processes"]["actor"]["pid"] != first
+
+
+def test_a_killed_supervisor_leaves_no_process(own_stack: Stack) -> None:
+    below = own_stack.descendants()
+    assert len(below) >= len(PROCESSES)
+    own_stack.process.kill()
+    own_stack.process.wait()
+    eventually(lambda: all(gone(process) for process in below), patience_s=20.0)
