@@ -29,7 +29,7 @@ BLINK: Final = (0.35, 0.88, 1.0, 0.8, 0.45, 0.15)
 """Closure frame by frame: down in 80 ms, up in 160 ms."""
 BLINK_EVERY_S: Final = (2.2, 5.6)
 BLINK_REFRACTORY_FRAMES: Final = 22
-PHRASE_BLINK_CHANCE: Final = 0.5
+PHRASE_BLINK_CHANCE: Final = 0.4
 TURN_BLINK_CHANCE: Final = 0.5
 GLANCE_BLINK_CHANCE: Final = 0.3
 DOUBLE_BLINK_CHANCE: Final = 0.07

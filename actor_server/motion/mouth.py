@@ -20,10 +20,10 @@ from actor_server.motion.feature_lips import (
     frame_inputs,
     loudness,
 )
-from actor_server.motion.phone_lips import SILENCE, close_lips, phone_lips
+from actor_server.motion.phone_lips import SILENCE, close_lips, keep_natural, phone_lips
 from actor_server.motion.source import Floats, SpeechWindow
 from proto.messages import Phone
-from proto.time_law import CHUNK_FRAMES, FRAME_US
+from proto.time_law import AUDIO_TOKEN_US, CHUNK_FRAMES, FRAME_US
 
 FADE: Final = np.array([0.62, 0.24, 0.05] + [0.0] * (CHUNK_FRAMES - 3), np.float32)
 """What is left of a disagreement in the frames after it: the mouth of an interrupted speaker is
@@ -34,7 +34,14 @@ ONSET_US: Final = 120_000
 RELEASE_US: Final = 200_000
 RAMP_US: Final = 120_000
 """Lips leave rest this long before a sound, return as long after it, over this ramp."""
+SILENT: Final = 0.18
 VOICED: Final = 0.30
+"""Loudness, in shares of the voice's range, that is surely no speech, and surely speech."""
+ACTIVITY_STEP: Final = 0.34
+"""Change per frame: the mouth comes out of rest, and goes back, in three frames at the soonest."""
+HOLD_FRAMES: Final = 4
+AHEAD_FRAMES: Final = 3
+FRAMES_PER_TOKEN: Final = AUDIO_TOKEN_US // FRAME_US
 REST_FALL: Final = 0.2
 REST_RISE: Final = 0.08
 """Change of the latent's rest per frame: speech takes the mouth quickly, rest more slowly."""
@@ -54,35 +61,63 @@ class Mouth:
     def chunk(self, speech: SpeechWindow | None) -> tuple[Floats, Floats]:
         """Mouth coefficients (C, K) and rest (C,) of the next chunk."""
         if speech is None:
-            plan = np.zeros((CHUNK_FRAMES + 1, MOUTH_DIM), np.float32)
             active = np.zeros(CHUNK_FRAMES + 1, np.float32)
-        elif speech.phones is not None:
-            plan, active = _by_phones(speech, speech.phones)
+            plan = np.zeros((CHUNK_FRAMES + 1, MOUTH_DIM), np.float32)
         else:
-            plan, active = self._by_features(speech)
+            bands = self._bands(speech)
+            active = self._activity(speech, bands)
+            if speech.phones is None:
+                plan = _scaled(self._by_features(speech, bands), active)
+            else:
+                plan = _by_phones(speech, speech.phones, active)
         mouths = plan[1:] + np.outer(FADE, self.last - plan[0]).astype(np.float32)
         if speech is not None and speech.phones is not None:
             # a fading difference must not keep lips apart that have to meet
             mouths = close_lips(mouths, speech.phones, speech.start_us)
         self.last = mouths[-1]
+        self.activity = float(active[-1])
         return mouths, self._rest(active[1:])
 
-    def _by_features(self, speech: SpeechWindow) -> tuple[Floats, Floats]:
-        """The frame before the chunk and its C frames, (C + 1, K) and activity (C + 1,)."""
-        lips = feature_lips()
-        heard = speech.heard[:, None, None]
-        bands = frame_bands(np.where(heard, speech.features, SILENT_LEVEL).astype(np.float32))
-        frames_per_token = len(bands) // len(speech.heard)
-        first = speech.history_tokens * frames_per_token
-        self.voice.hear(bands[first : first + CHUNK_FRAMES])
+    def _activity(self, speech: SpeechWindow, bands: Floats) -> Floats:
+        """How much the mouth is in speech, (C + 1,) 0-1; the first is the frame before."""
+        wanted = np.ones(CHUNK_FRAMES + 1, np.float32)
+        if speech.phones is not None:
+            wanted = _around_phones(speech.phones, speech.start_us - FRAME_US, len(wanted))
+        if speech.heard.any():
+            # voices stretch a sentence's last phone over the silence behind it
+            wanted = np.minimum(wanted, self._audible(bands, speech))
+        eased = np.empty_like(wanted)
+        eased[0] = self.activity
+        for frame in range(1, len(wanted)):
+            low, high = eased[frame - 1] - ACTIVITY_STEP, eased[frame - 1] + ACTIVITY_STEP
+            eased[frame] = np.clip(wanted[frame], low, high)
+        return eased
+
+    def _by_features(self, speech: SpeechWindow, bands: Floats) -> Floats:
+        """Mouths of the frame before the chunk and of its C frames, (C + 1, K)."""
         known = bands if not speech.last else np.concatenate([bands, _silence(bands)])
         inputs = frame_inputs(known, self.voice.peak, self.voice.colour)
-        plan = lips.track(inputs, first - 1, CHUNK_FRAMES + 1)
+        first = speech.history_tokens * FRAMES_PER_TOKEN
+        return feature_lips().track(inputs, first - 1, CHUNK_FRAMES + 1)
+
+    def _bands(self, speech: SpeechWindow) -> Floats:
+        """Bands of all visible frames; the voice's level follows the chunk's own."""
+        heard = speech.heard[:, None, None]
+        bands = frame_bands(np.where(heard, speech.features, SILENT_LEVEL).astype(np.float32))
+        first = speech.history_tokens * FRAMES_PER_TOKEN
+        self.voice.hear(bands[first : first + CHUNK_FRAMES])
+        return bands
+
+    def _audible(self, bands: Floats, speech: SpeechWindow) -> Floats:
+        """Whether there is a voice around the frame before the chunk and its frames, (C + 1,)."""
         loud = loudness(bands, self.voice.peak)
-        # the widest of the last frames: a stop consonant is no end of speech
-        spans = [loud[max(0, row - 4) : row + 3].max() for row in range(first - 1, first + 8)]
-        active = np.clip((np.array(spans, np.float32) - 0.2) / (VOICED - 0.2), 0.0, 1.0)
-        return _scaled(plan, active), active
+        first = speech.history_tokens * FRAMES_PER_TOKEN - 1
+        rows = range(first, first + CHUNK_FRAMES + 1)
+        # the loudest of the frames around: a stop consonant is no end of speech
+        around = [loud[max(0, row - HOLD_FRAMES) : row + AHEAD_FRAMES].max() for row in rows]
+        share = (np.array(around, np.float32) - SILENT) / (VOICED - SILENT)
+        audible: Floats = np.clip(share, 0.0, 1.0).astype(np.float32)
+        return audible
 
     def _rest(self, active: Floats) -> Floats:
         rest = np.empty(CHUNK_FRAMES, np.float32)
@@ -93,22 +128,21 @@ class Mouth:
         return rest
 
 
-def _by_phones(speech: SpeechWindow, phones: tuple[Phone, ...]) -> tuple[Floats, Floats]:
-    """The frame before the chunk and its C frames, (C + 1, K) and activity (C + 1,)."""
+def _by_phones(speech: SpeechWindow, phones: tuple[Phone, ...], active: Floats) -> Floats:
+    """The frame before the chunk and its C frames, (C + 1, K), for activity (C + 1,)."""
     start_us = speech.start_us - FRAME_US
-    complete = speech.last or _complete(speech, phones)
+    complete = speech.last or _complete(phones)
     plan = phone_lips().track(phones, start_us, CHUNK_FRAMES + 1, complete)
-    active = _activity(phones, start_us, CHUNK_FRAMES + 1)
-    return close_lips(_scaled(plan, active), phones, start_us), active
+    return close_lips(_scaled(plan, active), phones, start_us)
 
 
-def _complete(speech: SpeechWindow, phones: tuple[Phone, ...]) -> bool:
+def _complete(phones: tuple[Phone, ...]) -> bool:
     """Whether the last known phone is a silence, which nothing need be made of."""
     return not phones or phones[-1].symbol == SILENCE
 
 
-def _activity(phones: tuple[Phone, ...], start_us: int, frames: int) -> Floats:
-    """How much the mouth is in speech, (F,) 0-1: 1 from before a sound to after it."""
+def _around_phones(phones: tuple[Phone, ...], start_us: int, frames: int) -> Floats:
+    """1 from before each sound to after it, (F,), with smooth ramps to 0."""
     centres_us = start_us + (np.arange(frames) + 0.5) * FRAME_US
     active = np.zeros(frames, np.float32)
     for phone in phones:
@@ -122,7 +156,7 @@ def _activity(phones: tuple[Phone, ...], start_us: int, frames: int) -> Floats:
 
 
 def _scaled(plan: Floats, active: Floats) -> Floats:
-    return (plan * (AMPLITUDE * active)[:, None]).astype(np.float32)
+    return keep_natural((plan * (AMPLITUDE * active)[:, None]).astype(np.float32))
 
 
 def _silence(bands: Floats) -> Floats:

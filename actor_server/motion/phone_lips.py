@@ -54,7 +54,9 @@ LABIODENTALS: Final = frozenset(CLASSES["labiodental"])
 CLOSED_GAP: Final = -0.01
 """Inner lip gap of a closure, inter-iris distances; the decoder lets lips touch, not cross."""
 TEETH_GAP: Final = 0.035
-CLOSURE_EDGE_US: Final = 30_000
+WIDE_GAP: Final = 0.20
+"""Wider openings are rare in GRID; what a sum of contributions adds beyond counts half."""
+CLOSURE_EDGE_US: Final = 52_000
 """Lips begin to meet this long before a closure and part as long after it."""
 
 
@@ -122,6 +124,15 @@ def close_lips(mouths: Floats, phones: tuple[Phone, ...], start_us: int) -> Floa
         excess = np.maximum(mouths @ gap - limit, 0.0) * share
         mouths = mouths - np.outer(excess, gap / (gap @ gap)).astype(np.float32)
     return mouths
+
+
+def keep_natural(mouths: Floats) -> Floats:
+    """Bound the opening of the lips, (F, K) in and out: they never cross nor gape."""
+    gap = _gap_row()
+    opening = mouths @ gap
+    bounded = np.maximum(opening, CLOSED_GAP)
+    bounded = np.where(bounded > WIDE_GAP, 0.5 * (bounded + WIDE_GAP), bounded)
+    return mouths + np.outer(bounded - opening, gap / (gap @ gap)).astype(np.float32)
 
 
 def _closure(phone: Phone, start_us: int, frames: int) -> Floats:

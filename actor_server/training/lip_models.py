@@ -32,13 +32,16 @@ from actor_server.motion.source import Floats
 from actor_server.training.grid_tracks import read_aligned_phones, read_tracks
 from actor_server.training.mouth_basis import HELD_OUT_EVERY, canonical_motion, mirror_order
 from proto.messages import Phone
-from proto.speech_features import HOP_SAMPLES, SpeechFeatures
+from proto.speech_features import HOP_SAMPLES, MEL_BINS, SpeechFeatures
 from proto.time_law import HEARING_HZ
 
 RARE_PENALTY: Final = 3.0
 """A phone's own column is damped more than its class: seldom phones lean on their class."""
 PHONE_DAMPING: Final = 60.0
-FEATURE_DAMPING: Final = 10.0
+FEATURE_DAMPING: Final = 300.0
+VOCAL_TRACTS: Final = (0.80, 0.87, 0.93, 1.0, 1.08, 1.16)
+"""Shorter and longer vocal tracts than the speaker's, imitated by stretching the mel axis: one
+voice alone teaches lips that follow only that voice."""
 PEAK_PERCENTILE: Final = 97.0
 
 
@@ -129,21 +132,41 @@ def _phone_rows(clips: list[Clip], held_out: bool) -> Iterator[tuple[Floats, Flo
 
 def fit_feature_lips(clips: list[Clip]) -> tuple[list[Floats], Floats]:
     """Return one weight matrix for each number of known future frames, and the colour (B,)."""
-    bands = [frame_bands(clip.features) for clip in clips]
+    voices = {tract: _voice_inputs(clips, tract) for tract in VOCAL_TRACTS}
+    natural, colour = voices[1.0]
+    matrices = []
+    for ahead in range(FUTURE_FRAMES + 1):
+        normal: NDArray[np.float64] = np.zeros(1)
+        target: NDArray[np.float64] = np.zeros(1)
+        for inputs, _ in voices.values():
+            train, mouths = _stack(_feature_rows(clips, inputs, ahead, held_out=False))
+            normal = normal + train.T @ train / len(voices)
+            target = target + train.T @ mouths / len(voices)
+        weights = np.linalg.solve(normal + FEATURE_DAMPING * np.eye(len(normal)), target)
+        test, truth = _stack(_feature_rows(clips, natural, ahead, held_out=True))
+        _report(f"features, {ahead} frames ahead", test @ weights, truth)
+        matrices.append(weights.astype(np.float32))
+    return matrices, colour
+
+
+def _voice_inputs(clips: list[Clip], tract: float) -> tuple[list[Floats], Floats]:
+    """Inputs (F, I) of every clip as another vocal tract would say it, and its colour (B,)."""
+    bands = [frame_bands(_stretched(clip.features, tract)) for clip in clips]
     peak = float(np.percentile(np.concatenate(bands).mean(1), PEAK_PERCENTILE))
     voiced = [rows[loudness(rows, peak) > AUDIBLE] for rows in bands]
     colour = np.concatenate([rows - rows.mean(1, keepdims=True) for rows in voiced]).mean(0)
-    inputs = [frame_inputs(rows, peak, colour) for rows in bands]
-    print(f"peak level {peak:.3f}")
-    matrices = []
-    for ahead in range(FUTURE_FRAMES + 1):
-        train, mouths = _stack(_feature_rows(clips, inputs, ahead, held_out=False))
-        normal = train.T @ train + FEATURE_DAMPING * np.eye(train.shape[1])
-        weights = np.linalg.solve(normal, train.T @ mouths)
-        test, truth = _stack(_feature_rows(clips, inputs, ahead, held_out=True))
-        _report(f"features, {ahead} frames ahead", test @ weights, truth)
-        matrices.append(weights.astype(np.float32))
-    return matrices, colour.astype(np.float32)
+    print(f"vocal tract {tract}: peak level {peak:.3f}")
+    return [frame_inputs(rows, peak, colour) for rows in bands], colour.astype(np.float32)
+
+
+def _stretched(features: Floats, tract: float) -> Floats:
+    """Features (F, 80) with the mel axis stretched by linear interpolation."""
+    place = np.clip(np.arange(MEL_BINS) * tract, 0, MEL_BINS - 1)
+    low = place.astype(np.int64)
+    share = (place - low).astype(np.float32)
+    high = np.minimum(low + 1, MEL_BINS - 1)
+    stretched: Floats = features[:, low] * (1 - share) + features[:, high] * share
+    return stretched
 
 
 def _feature_rows(
