@@ -18,6 +18,8 @@ from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.raster import sample
 from actor_server.codec.mesh.shaping import ring
 
+# Within this gaze (units of the latent) the portrait's own eye fades into the layered one.
+STILL_GAZE: Final = 0.14
 LID_STARTS: Final = 0.08  # closure at which the closed lid begins to show
 LASH_STARTS: Final = 0.10
 LASH_OPACITY: Final = 0.72
@@ -55,12 +57,20 @@ def paint_eyeball(
         np.array([low[0] - 1, low[1] - 1, high[0] + 2, high[1] + 2]),
         socket - np.array([[0, 0, textures.origin[0]], [0, 0, textures.origin[1]]]),
         np.ascontiguousarray(placed[eye.upper, :2]),
+        textures.still,
         textures.eyeball,
         textures.iris,
         gaze,
         textures.width,
         min(1.0, abs(closure) * 2.0),
+        _still_share(latent),
     )
+
+
+def _still_share(latent: Latent) -> float:
+    """Return how much of the portrait's own eye shows: 1 at its own gaze and lids, else less."""
+    distance = float(np.hypot(*latent[GAZE])) / STILL_GAZE
+    return max(0.0, 1.0 - distance)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -70,16 +80,19 @@ def _fill(
     box: NDArray[np.float64],
     to_patch: NDArray[np.float64],
     upper: NDArray[np.float64],
+    still: NDArray[np.uint8],
     eyeball: NDArray[np.uint8],
     iris: NDArray[np.uint8],
     gaze: NDArray[np.float64],
     width: float,
     shading: float,
+    still_share: float,
 ) -> None:
     x0, x1 = max(0, int(box[0])), min(frame.shape[1] - 1, int(box[2]))
     y0, y1 = max(0, int(box[1])), min(frame.shape[0] - 1, int(box[3]))
     white = np.empty(4, np.float32)
     disc = np.empty(4, np.float32)
+    own = np.empty(4, np.float32)
     for y in range(y0, y1 + 1):
         for x in range(x0, x1 + 1):
             if map_x[y, x] > -1e3:
@@ -88,6 +101,7 @@ def _fill(
             v = to_patch[1, 0] * x + to_patch[1, 1] * y + to_patch[1, 2]
             u = min(max(u, 0.0), eyeball.shape[1] - 1.0)
             v = min(max(v, 0.0), eyeball.shape[0] - 1.0)
+            sample(still, u, v, own)
             sample(eyeball, u, v, white)
             sample(iris, u - gaze[0], v - gaze[1], disc)
             alpha = disc[3] / 255
@@ -98,6 +112,7 @@ def _fill(
             shade = 1 - shading * 0.30 * (1 - lid)
             for c in range(3):
                 value = white[c] + (disc[c] - white[c]) * alpha
+                value += (own[c] - value) * still_share * own[3] / 255
                 frame[y, x, c] = np.uint8(min(max(value * shade, 0.0), 255.0))
             frame[y, x, 3] = 255
 

@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh.expression import Eye
+from actor_server.codec.mesh.iris_fit import fit_iris
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image
 from actor_server.codec.mesh.shaping import polygon_mask, ring, smoothstep
 
 IRIS_RINGS: Final = 10  # resolution of the mean radial colour behind the lids
-IRIS_EDGE: Final = 1.20  # the landmarker's iris circle lies inside the dark limbal ring
+# From this many iris radii outwards what is seen of the eye (corner, white) stays as it is; nearer
+# in, the clean white shows when the iris moves away.
+KEEP_FROM: Final = 1.30
+KEEP_WHOLLY: Final = 1.55
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -29,6 +33,7 @@ class EyeTextures:
 
     origin: tuple[int, int]  # x, y of the patches in the crop
     width: float  # corner to corner
+    still: Image  # (h, w, 4) what is seen of the portrait's own eye, for a gaze near its own
     eyeball: Image  # (h, w, 4) the white, continued under iris and lids
     iris: Image  # (h, w, 4) the whole disc
     closed_lid: Image  # (h, w, 3) skin where the open eye was
@@ -49,11 +54,14 @@ class EyeTextures:
         iris_centre = landmarks[eye.iris[0], :2] - low
         rim = landmarks[eye.iris[1:], :2] - landmarks[eye.iris[0], :2]
         radius = float(np.linalg.norm(rim, axis=1).mean())
+        inner = cv2.erode(visible.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+        iris_centre, radius = fit_iris(patch.mean(2), inner, iris_centre, radius)
         return cls(
             origin=(int(low[0]), int(low[1])),
             width=width,
+            still=_seen(patch, visible),
             eyeball=_eyeball(patch, visible, iris_centre, radius, width),
-            iris=_iris(patch, visible, iris_centre, radius),
+            iris=_iris(patch, inner, iris_centre, radius),
             closed_lid=_closed_lid(patch, landmarks[:, :2] - low, eye, width),
             lash=_lash_colour(image, upper),
         )
@@ -65,29 +73,40 @@ def _distance(shape: tuple[int, ...], centre: Points) -> NDArray[np.float64]:
     return distance
 
 
+def _opaque(patch: Image) -> Image:
+    return np.dstack([patch, np.full(patch.shape[:2], 255, np.uint8)])
+
+
+def _seen(patch: Image, visible: Bools) -> Image:
+    mask = cv2.dilate(visible.astype(np.uint8) * 255, np.ones((3, 3), np.uint8))
+    return np.dstack([patch, np.asarray(mask, np.uint8)])
+
+
 def _eyeball(
     patch: Image, visible: Bools, iris_centre: Points, radius: float, width: float
 ) -> Image:
     """Continue the visible white smoothly under the iris and the lids."""
     distance = _distance(patch.shape, iris_centre)
-    inner = cv2.erode(visible.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    white = inner & (distance > radius * IRIS_EDGE * 1.12)
-    if white.sum() < 12:
-        white = visible & (distance > radius)
+    pixels = patch.astype(np.float64)
+    light, colour = pixels.mean(2), np.ptp(pixels, axis=2)
+    around = visible & (distance > radius * 1.12)
+    white = around.copy()
+    if around.sum() >= 12:
+        # Lid edges, lashes and the pink corner are darker or more colourful than the white.
+        white &= light > 0.72 * np.percentile(light[around], 90)
+        white &= colour < np.percentile(colour[around], 60) + 12
     if white.sum() < 6:
-        filled = np.full(patch.shape, 190, np.float32)
+        filled = np.full(patch.shape, 190.0)
     else:
-        sigma = width * 0.10
-        weight = cv2.GaussianBlur(white.astype(np.float32), (0, 0), sigma)
-        blurred = cv2.GaussianBlur(patch.astype(np.float32) * white[..., None], (0, 0), sigma)
-        local = np.clip(weight / 0.05, 0, 1)[..., None]
-        near = blurred / np.maximum(weight, 1e-3)[..., None]
-        filled = near * local + patch[white].mean(0) * (1 - local)
-    # What is seen of the white stays as it is, lashes and shadows included.
-    seen = (visible & (distance > radius * IRIS_EDGE * 1.08)).astype(np.float32)
-    keep = cv2.GaussianBlur(seen, (0, 0), 0.7)[..., None]
-    ball = patch * keep + filled * (1 - keep)
-    return np.dstack([ball.clip(0, 255).astype(np.uint8), np.full(patch.shape[:2], 255, np.uint8)])
+        sigma = width * 0.12
+        weight = cv2.GaussianBlur(white.astype(np.float64), (0, 0), sigma)[..., None]
+        blurred = cv2.GaussianBlur(pixels * white[..., None], (0, 0), sigma)
+        local = np.clip(weight / 0.08, 0, 1)
+        filled = blurred / np.maximum(weight, 1e-6) * local + pixels[white].mean(0) * (1 - local)
+    seen = cv2.GaussianBlur(visible.astype(np.float64), (0, 0), 0.7)
+    keep = seen * smoothstep((distance / radius - KEEP_FROM) / (KEEP_WHOLLY - KEEP_FROM))
+    ball = pixels * keep[..., None] + filled * (1 - keep[..., None])
+    return _opaque(ball.clip(0, 255).astype(np.uint8))
 
 
 def _iris(patch: Image, visible: Bools, centre: Points, radius: float) -> Image:
@@ -99,15 +118,15 @@ def _iris(patch: Image, visible: Bools, centre: Points, radius: float) -> Image:
     flipped = cv2.remap(pixels, columns, flip_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     seen = cv2.remap(visible.astype(np.float32), columns, flip_y, cv2.INTER_LINEAR) > 0.9
     rings = np.zeros_like(pixels)
-    edges = radius * 1.25 * np.arange(IRIS_RINGS + 1) / IRIS_RINGS
-    disc = visible & (distance < radius * 1.1)
+    edges = radius * 1.15 * np.arange(IRIS_RINGS + 1) / IRIS_RINGS
+    disc = visible & (distance < radius)
     fallback = pixels[disc].mean(0) if disc.any() else np.full(3, 60, np.float32)
     for inside, outside in pairwise(edges):
         band = (distance >= inside) & (distance < outside)
         known = band & visible
         rings[band] = pixels[known].mean(0) if known.sum() > 2 else fallback
     whole = np.where(visible[..., None], pixels, np.where(seen[..., None], flipped, rings))
-    alpha = smoothstep((radius * IRIS_EDGE * 1.04 - distance) / (radius * 0.22 + 0.8))
+    alpha = smoothstep((radius * 1.06 - distance) / (radius * 0.16 + 0.8))
     return np.dstack([whole, alpha * 255]).clip(0, 255).astype(np.uint8)
 
 
@@ -130,7 +149,9 @@ def _closed_lid(patch: Image, landmarks: Points, eye: Eye, width: float) -> Imag
     rows = np.arange(patch.shape[0])[:, None]
     low, high = _curve(columns, lower), _curve(columns, top)
     down = np.clip((rows - high) / (low - high + 1e-3), 0, 1)
-    skin *= (1 + 0.06 * np.sin(np.pi * down) - 0.16 * down**3)[..., None]
+    curve = 0.06 * np.sin(np.pi * down) - 0.12 * down**3
+    inside = cv2.GaussianBlur(covered.astype(np.float64) / 255, (0, 0), max(width * 0.03, 0.3))
+    skin *= (1 + curve * inside)[..., None]
     detail = patch.astype(np.float64) - cv2.GaussianBlur(patch, (0, 0), 1.5)
     grain = min(float(detail[fold > 0].std()) if (fold > 0).any() else 2.0, 5.0) * 0.5
     skin += np.random.default_rng(0).normal(0, grain, skin.shape[:2])[..., None]
@@ -141,7 +162,9 @@ def _skin_across(patch: Image, covered: Bools, fold: Bools, width: float) -> NDA
     """Spread the lit skin round the eye over it; lashes, brow and deep shadows take no part."""
     light = patch.mean(2)
     lids = light[fold] if fold.sum() > 5 else light[~covered]
-    lit = ~covered & (light > 0.82 * np.median(lids)) & (light < 1.25 * np.percentile(lids, 95))
+    # A lid comes forward out of the socket's shadow: no darker than most skin round the eye.
+    typical = max(float(np.median(lids)), 0.88 * float(np.median(light[~covered])))
+    lit = ~covered & (light > 0.85 * typical) & (light < 1.4 * typical)
     near = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=6) > 0
     known = (lit & near).astype(np.float64) + 3.0 * (fold & lit)
     sigma = 0.16 * width

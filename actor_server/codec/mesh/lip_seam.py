@@ -12,8 +12,8 @@ from actor_server.codec.mesh.prepared import Image
 from actor_server.codec.mesh.shaping import index
 
 # Inner lips farther apart than this (inter-iris distances) are an open mouth, left as it is.
-OPEN_AT_REST: Final = 0.03
-SEARCH: Final = 0.04  # inter-iris distances above and below the tracked lips
+OPEN_AT_REST: Final = 0.07
+SEARCH: Final = 0.045  # inter-iris distances above and below the middle of the tracked lips
 STEPS: Final = 33
 CENTRE_PULL: Final = 0.6  # how much darker a far place must be to win over the tracked middle
 
