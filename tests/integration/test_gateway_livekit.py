@@ -1,0 +1,303 @@
+"""The gateway as a process in front of a real LiveKit server: rooms, tokens, webhooks, TLS."""
+
+import asyncio
+import os
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from livekit import api, rtc
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from services.bootstrap.livekit_server import find
+from services.paths import cache_paths
+from services.room_agent.job import CallJob
+from tests.conftest import free_ports
+
+pytestmark = pytest.mark.integration
+
+KEY, SECRET = "devkey", "a-secret-of-at-least-32-characters-xx"
+AGENT_TIMEOUT_S = 2
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A running gateway and the LiveKit behind it."""
+
+    url: str
+    livekit_url: str
+    http: httpx.Client
+
+    def call(self, avatar_id: str = "mara") -> dict[str, Any]:
+        answer = self.http.post("/api/rooms", json={"avatar_id": avatar_id})
+        assert answer.status_code == 201, answer.text
+        created: dict[str, Any] = answer.json()
+        return created
+
+    def room(self, name: str) -> dict[str, Any]:
+        view: dict[str, Any] = self.http.get(f"/api/rooms/{name}").json()
+        return view
+
+    async def until(self, name: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The room's record as soon as something holds of it."""
+        deadline = time.monotonic() + 15
+        while not holds(view := self.room(name)):
+            assert time.monotonic() < deadline, f"never came true: {view}"
+            await asyncio.sleep(0.1)
+        return view
+
+
+@contextmanager
+def running(command: list[str], log: Path, env: dict[str, str] | None = None) -> Iterator[None]:
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def await_answer(http: httpx.Client, path: str, log: Path) -> None:
+    deadline = time.monotonic() + 40
+    while time.monotonic() < deadline:
+        try:
+            http.get(path)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"no answer from {http.base_url}:\n{log.read_text()}")
+
+
+@contextmanager
+def gateway_process(
+    folder: Path, port: int, livekit_url: str, **settings: str
+) -> Iterator[httpx.Client]:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("XSTREAMER_")}
+    values = {
+        "port": str(port),
+        "data_dir": str(folder / "data"),
+        "livekit_url": livekit_url,
+        "livekit_api_key": KEY,
+        "livekit_api_secret": SECRET,
+        "actor_endpoint": f"ipc://{folder}/actor.sock",
+        "thinker_endpoint": f"ipc://{folder}/thinker.sock",
+        "agent_health_url": "http://127.0.0.1:9/",
+        "agent_timeout_s": str(AGENT_TIMEOUT_S),
+        "watchdog_interval_s": "0.2",
+        "departure_timeout_s": "1",
+        **settings,
+    }
+    env |= {f"XSTREAMER_GATEWAY_{name.upper()}": value for name, value in values.items()}
+    scheme = "https" if "tls_cert" in settings else "http"
+    log = folder / "gateway.log"
+    with (
+        running([sys.executable, "-m", "gateway"], log, env),
+        httpx.Client(
+            base_url=f"{scheme}://127.0.0.1:{port}", verify=False, trust_env=False
+        ) as http,
+    ):
+        await_answer(http, "/healthz", log)
+        yield http
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    folder = tmp_path_factory.mktemp("gateway")
+    port, livekit_port, tcp_port, udp_port = free_ports(4)
+    binary = find(cache_paths(os.environ), os.environ)
+    if binary is None:
+        pytest.fail("the LiveKit server is missing: `make setup` builds it")
+    config = folder / "livekit.yaml"
+    config.write_text(
+        f"""
+port: {livekit_port}
+bind_addresses: ["127.0.0.1"]
+keys: {{{KEY}: {SECRET}}}
+rtc:
+  tcp_port: {tcp_port}
+  udp_port: {udp_port}
+  use_external_ip: false
+  node_ip: 127.0.0.1
+  enable_loopback_candidate: true
+  interfaces: {{includes: [lo]}}
+  stun_servers: ["127.0.0.1:3478"]
+webhook: {{api_key: {KEY}, urls: ["http://127.0.0.1:{port}/api/livekit/webhook"]}}
+"""
+    )
+    livekit_url = f"ws://127.0.0.1:{livekit_port}"
+    log = folder / "livekit.log"
+    with running([str(binary), "--config", str(config)], log):
+        with httpx.Client(base_url=f"http://127.0.0.1:{livekit_port}") as livekit:
+            await_answer(livekit, "/", log)
+        with gateway_process(folder, port, livekit_url) as http:
+            yield Gateway(f"http://127.0.0.1:{port}", livekit_url, http)
+
+
+@asynccontextmanager
+async def livekit_api(gateway: Gateway) -> AsyncIterator[api.LiveKitAPI]:
+    async with api.LiveKitAPI(gateway.livekit_url, KEY, SECRET) as client:
+        yield client
+
+
+@asynccontextmanager
+async def caller(url: str, token: str) -> AsyncIterator[rtc.Room]:
+    room = rtc.Room()
+    await room.connect(url, token)
+    try:
+        yield room
+    finally:
+        await room.disconnect()
+
+
+def agent_token(room: str) -> str:
+    grants = api.VideoGrants(room_join=True, room=room, agent=True)
+    token = api.AccessToken(KEY, SECRET).with_identity("agent-1").with_kind("agent")
+    return token.with_grants(grants).to_jwt()
+
+
+async def test_the_room_is_there_with_its_dispatch_before_any_caller(gateway: Gateway):
+    created = gateway.call("daniel")
+    async with livekit_api(gateway) as client:
+        dispatches = await client.agent_dispatch.list_dispatch(created["room"])
+    assert [dispatch.agent_name for dispatch in dispatches] == ["xstreamer"]
+    job = CallJob.from_metadata(dispatches[0].metadata)
+    assert (job.call_id, job.avatar.name) == (created["room"], "Daniel")
+    portrait = await asyncio.to_thread(Path(str(job.portrait_path)).read_bytes)
+    assert portrait.startswith(b"\xff\xd8\xff")
+
+
+async def test_a_caller_joins_through_our_port_and_the_record_follows(gateway: Gateway):
+    created = gateway.call()
+    async with caller(created["livekit_url"], created["token"]) as room:
+        assert room.name == created["room"]
+        assert room.local_participant.identity.startswith("caller-")
+        view = await gateway.until(created["room"], lambda view: view["callers"] == 1)
+        assert view["state"] == "active"
+    view = await gateway.until(created["room"], lambda view: view["state"] == "ended")
+    assert view["end_reason"] == "left"
+    assert view["started_at"] < view["ended_at"]
+
+
+async def test_an_agent_is_noted_and_ends_the_asking(gateway: Gateway):
+    created = gateway.call()
+    async with caller(gateway.livekit_url, agent_token(created["room"])):
+        view = await gateway.until(
+            created["room"], lambda view: view["agent_joined_at"] is not None
+        )
+        assert (view["state"], view["callers"]) == ("created", 0)
+        await asyncio.sleep(AGENT_TIMEOUT_S * 1.5)
+        assert gateway.room(created["room"])["dispatches"] == 1
+
+
+async def test_the_watchdog_asks_again_for_an_agent_that_does_not_come(gateway: Gateway):
+    created = gateway.call()
+    async with livekit_api(gateway) as client:
+        first = await client.agent_dispatch.list_dispatch(created["room"])
+        await gateway.until(created["room"], lambda view: view["dispatches"] == 2)
+        second = await client.agent_dispatch.list_dispatch(created["room"])
+    assert len(second) == 1
+    assert second[0].id != first[0].id
+    assert second[0].metadata == first[0].metadata
+
+
+async def test_deleting_the_room_sends_the_caller_out_and_nobody_comes_back(gateway: Gateway):
+    created = gateway.call()
+    async with caller(created["livekit_url"], created["token"]) as room:
+        left = asyncio.Event()
+        room.on("disconnected", lambda _reason: left.set())
+        view = gateway.http.delete(f"/api/rooms/{created['room']}").json()
+        assert (view["state"], view["end_reason"]) == ("ended", "deleted")
+        await asyncio.wait_for(left.wait(), 5)
+    intruder = rtc.Room()
+    thrown_out = asyncio.Event()
+    intruder.on("disconnected", lambda _reason: thrown_out.set())
+    try:
+        await intruder.connect(created["livekit_url"], created["token"])
+        await asyncio.wait_for(thrown_out.wait(), 5)
+    except rtc.ConnectError:
+        pass  # the room was closed while it was being joined
+    finally:
+        await intruder.disconnect()
+    assert gateway.room(created["room"])["state"] == "ended"
+
+
+async def test_a_late_caller_makes_the_room_again_and_gets_an_agent(gateway: Gateway):
+    created = gateway.call()
+    async with livekit_api(gateway) as client:
+        await client.room.delete_room(api.DeleteRoomRequest(room=created["room"]))
+        async with caller(created["livekit_url"], created["token"]):
+            await gateway.until(created["room"], lambda view: view["dispatches"] == 2)
+            assert len(await client.agent_dispatch.list_dispatch(created["room"])) == 1
+            rooms = await client.room.list_rooms(api.ListRoomsRequest(names=[created["room"]]))
+    assert [room.departure_timeout for room in rooms.rooms] == [1]
+
+
+async def test_a_token_opens_no_other_room_and_no_administration(gateway: Gateway):
+    mine, other = gateway.call(), gateway.call("tomas")
+    async with caller(mine["livekit_url"], mine["token"]) as room:
+        assert room.name == mine["room"] != other["room"]
+    headers = {"Authorization": f"Bearer {mine['token']}"}
+    path = f"{gateway.livekit_url.replace('ws', 'http', 1)}/twirp/livekit.RoomService/DeleteRoom"
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(path, json={"room": other["room"]}, headers=headers)
+    assert answer.status_code == 401
+
+
+async def test_a_bad_token_is_refused_with_livekits_own_status(gateway: Gateway):
+    url = gateway.url.replace("http", "ws", 1)
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(f"{url}/livekit/rtc?access_token=nonsense"):
+            pass
+    assert refused.value.response.status_code == 401
+    answer = gateway.http.get("/livekit/rtc/validate?access_token=nonsense")
+    assert answer.status_code == 401
+
+
+def test_readiness_sees_livekit_and_the_database(gateway: Gateway):
+    answer = gateway.http.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["not_ready"] == ["actor", "thinker", "agent_worker"]
+
+
+def test_tokens_never_reach_the_log(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory):
+    logs = list(tmp_path_factory.getbasetemp().glob("gateway*/gateway.log"))
+    assert logs
+    for log in logs:
+        assert "eyJ" not in log.read_text()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> dict[str, str]:
+    """Settings that turn TLS on with a self-signed certificate."""
+    cert, key = str(tmp_path / "cert.pem"), str(tmp_path / "key.pem")
+    request = "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1"
+    subject = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert]
+    subprocess.run(["openssl", *request.split(), *subject], check=True, capture_output=True)
+    return {"tls_cert": cert, "tls_key": key}
+
+
+async def test_with_tls_one_certificate_serves_page_rest_and_signalling(
+    gateway: Gateway, tmp_path: Path, certificate: dict[str, str]
+):
+    (port,) = free_ports(1)
+    trusting = ssl.create_default_context(cafile=certificate["tls_cert"])
+    with gateway_process(tmp_path, port, gateway.livekit_url, **certificate) as http:
+        created = http.post("/api/rooms", json={"avatar_id": "mara"}).json()
+        assert created["livekit_url"] == f"wss://127.0.0.1:{port}/livekit"
+        assert created["call_url"].startswith(f"https://127.0.0.1:{port}/call/")
+        query = f"access_token={created['token']}&protocol=16&auto_subscribe=1"
+        async with connect(f"{created['livekit_url']}/rtc?{query}", ssl=trusting) as socket:
+            first = await asyncio.wait_for(socket.recv(), 5)
+    assert isinstance(first, bytes)
+    assert created["room"].encode() in first
