@@ -8,7 +8,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -36,21 +38,40 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
-@pytest.fixture
-def own_stack(assets_dir: Path, tmp_path: Path) -> Iterator[Stack]:
-    """A machine that the test may break."""
-    running = start_stack(tmp_path)
+@dataclass(frozen=True)
+class Restarted:
+    """A machine that was stopped by Ctrl-C and started again; tests may break it."""
+
+    stack: Stack
+    exit_status: int
+    left_behind: list[psutil.Process]
+    kept_state: bool
+    second_start_s: float
+
+
+@pytest.fixture(scope="module")
+def restarted(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Restarted]:
+    data_dir = tmp_path_factory.mktemp("restarted")
+    first = start_stack(data_dir)
+    below = first.descendants()
+    first.process.send_signal(signal.SIGINT)
+    exit_status = first.process.wait(30)
+    left_behind = [process for process in below if not gone(process)]
+    kept_state = (data_dir / "supervisor.json").exists()
+    before = time.monotonic()
+    second = start_stack(data_dir)
+    elapsed_s = time.monotonic() - before
     try:
-        yield running
+        yield Restarted(second, exit_status, left_behind, kept_state, elapsed_s)
     finally:
-        stop_stack(running)
+        stop_stack(second)
 
 
 def test_the_machine_is_ready_and_says_where(stack: Stack) -> None:
     state = stack.state()
     assert state["ready"] is True
     assert set(state["processes"]) == PROCESSES
-    assert f"Open {stack.gateway_url}" in stack.console_log.read_text()
+    eventually(lambda: f"Open {stack.gateway_url}" in stack.console_log.read_text())
     with urllib.request.urlopen(f"{stack.gateway_url}/readyz", timeout=10) as answer:
         assert answer.status == 200
 
@@ -82,33 +103,32 @@ def test_a_second_machine_on_the_same_ports_is_refused_by_name(
         assert variable in done.stderr
 
 
-def test_ctrl_c_stops_everything_and_a_second_start_is_quick(
-    assets_dir: Path, tmp_path: Path
+def test_ctrl_c_stops_everything(restarted: Restarted) -> None:
+    assert restarted.exit_status == 0
+    assert restarted.left_behind == []
+    assert not restarted.kept_state
+
+
+def test_the_second_start_is_quick(restarted: Restarted) -> None:
+    assert restarted.second_start_s <= SECOND_START_S
+
+
+def test_a_crashed_process_comes_back_and_the_machine_is_ready_again(
+    restarted: Restarted,
 ) -> None:
-    first = start_stack(tmp_path)
-    below = first.descendants()
-    first.process.send_signal(signal.SIGINT)
-    assert first.process.wait(30) == 0
-    assert [process for process in below if not gone(process)] == []
-    assert not (tmp_path / "supervisor.json").exists()
-    before = time.monotonic()
-    second = start_stack(tmp_path)
-    elapsed_s = time.monotonic() - before
-    stop_stack(second)
-    assert elapsed_s <= SECOND_START_S
+    def actor() -> dict[str, Any]:
+        state: dict[str, Any] = restarted.stack.state()["processes"]["actor"]
+        return state
 
-
-def test_a_crashed_process_comes_back_and_the_machine_is_ready_again(own_stack: Stack) -> None:
-    first = own_stack.state()["processes"]["actor"]["pid"]
+    first = actor()["pid"]
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: own_stack.state()["processes"]["actor"]["restarts"] == 1)
-    eventually(lambda: own_stack.state()["processes"]["actor"]["ready"])
-    assert own_stack.state()["processes"]["actor"]["pid"] != first
+    eventually(lambda: actor()["restarts"] == 1 and actor()["ready"])
+    assert actor()["pid"] != first
 
 
-def test_a_killed_supervisor_leaves_no_process(own_stack: Stack) -> None:
-    below = own_stack.descendants()
+def test_a_killed_supervisor_leaves_no_process(restarted: Restarted) -> None:
+    below = restarted.stack.descendants()
     assert len(below) >= len(PROCESSES)
-    own_stack.process.kill()
-    own_stack.process.wait()
+    restarted.stack.process.kill()
+    restarted.stack.process.wait()
     eventually(lambda: all(gone(process) for process in below), patience_s=20.0)
