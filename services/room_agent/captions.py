@@ -16,7 +16,7 @@ QUEUE_ITEMS = 256
 
 
 class CaptionStream(Protocol):
-    """An open stream of one segment."""
+    """An open stream of one segment. Its methods raise ConnectionError when the room is gone."""
 
     async def write(self, text: str) -> None: ...
 
@@ -24,7 +24,7 @@ class CaptionStream(Protocol):
 
 
 class CaptionRoom(Protocol):
-    """Where captions go."""
+    """Where captions go. Its methods raise ConnectionError when the room is gone."""
 
     async def open_caption(self, segment_id: str) -> CaptionStream: ...
 
@@ -66,16 +66,23 @@ class Captioner:
             log.warning("caption dropped", extra={"turn": item.turn, "kind": item.kind})
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write until cancelled. A caption that the room does not take is lost, not the call."""
         while True:
             item = await self._items.get()
-            match item.kind:
-                case "user":
-                    await self._room.show_user_caption(f"user-{item.turn}", item.text, item.final)
-                case "reply":
-                    if item.turn not in self._open:
-                        self._open[item.turn] = await self._room.open_caption(f"reply-{item.turn}")
-                    await self._open[item.turn].write(item.text)
-                case "end":
-                    if (stream := self._open.pop(item.turn, None)) is not None:
-                        await stream.finish()
+            try:
+                await self._write(item)
+            except ConnectionError as error:
+                self._open.pop(item.turn, None)
+                log.warning("caption lost", extra={"turn": item.turn, "reason": str(error)})
+
+    async def _write(self, item: _Item) -> None:
+        match item.kind:
+            case "user":
+                await self._room.show_user_caption(f"user-{item.turn}", item.text, item.final)
+            case "reply":
+                if item.turn not in self._open:
+                    self._open[item.turn] = await self._room.open_caption(f"reply-{item.turn}")
+                await self._open[item.turn].write(item.text)
+            case "end":
+                if (stream := self._open.pop(item.turn, None)) is not None:
+                    await stream.finish()

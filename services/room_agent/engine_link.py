@@ -84,7 +84,7 @@ class EngineLink:
 
     def lose(self, reason: str) -> None:
         """The session is no good any more: open another one."""
-        if self.state is LinkState.OPEN:
+        if self.state in (LinkState.OPENING, LinkState.OPEN):
             log.warning("engine session lost", extra={"engine": self._port.name, "reason": reason})
             self._set_state(LinkState.LOST)
         self._lost.set()
@@ -148,11 +148,14 @@ class EngineLink:
                     self._on_message(message)
 
     def _opening_failed(self, failure: Failure) -> None:
-        if failure.retryable or failure.code in WORTH_ANOTHER_TRY:
+        if failure.code in WORTH_ANOTHER_TRY:
             self._lost.set()
             return
         self._on_message(failure)
-        self._set_state(LinkState.REFUSED)
+        if failure.retryable:
+            self._lost.set()
+        else:
+            self._set_state(LinkState.REFUSED)
 
     async def _send(self, socket: ClientSocket) -> None:
         while True:

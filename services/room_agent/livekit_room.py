@@ -7,6 +7,7 @@ import logging
 import numpy as np
 from livekit import rtc
 from livekit.agents import AutoSubscribe, JobContext
+from livekit.rtc.participant import PublishDataError
 
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.call_room import RoomEvents
@@ -125,8 +126,11 @@ class LiveKitRoom:
         await self._room.local_participant.set_attributes(attributes)
 
     async def send_turn(self, report: dict[str, int | float]) -> None:
-        """Publish the timings of a turn."""
-        await self._room.local_participant.publish_data(json.dumps(report), topic=TURN_TOPIC)
+        """Publish the timings of a turn; they are also in the log."""
+        try:
+            await self._room.local_participant.publish_data(json.dumps(report), topic=TURN_TOPIC)
+        except PublishDataError as error:
+            log.warning("turn report lost", extra={"reason": str(error)})
 
     async def open_caption(self, segment_id: str) -> LiveKitCaption:
         """Begin a segment of the avatar's words."""

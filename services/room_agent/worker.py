@@ -79,7 +79,9 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
     try:
         portrait = await load_portrait(job)
     except PortraitMissing as error:
+        # Whoever dispatches this job again would fail again: the call is over.
         log.error("call without portrait", extra={"reason": str(error)})
+        await context.delete_room()
         context.shutdown("portrait missing")
         return
     room = LiveKitRoom(context, config.audio_queue_ms)

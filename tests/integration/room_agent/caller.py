@@ -79,13 +79,34 @@ class Caller:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def start(self) -> None:
-        """Publish the microphone."""
+    async def start(self, said_before: bytes | None = None) -> None:
+        """Publish the microphone. `said_before` is a WAV from before anybody could hear it."""
         track = rtc.LocalAudioTrack.create_audio_track("mic", self._microphone)
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        options = rtc.TrackPublishOptions(
+            source=rtc.TrackSource.SOURCE_MICROPHONE, preconnect_buffer=said_before is not None
+        )
         publication = await self.room.local_participant.publish_track(track, options)
         self.microphone_sid = publication.sid
+        if said_before is not None:
+            await self._send_recording(said_before)
         self._spawn(self._speak())
+
+    async def _send_recording(self, wav: bytes) -> None:
+        while not self.record.frames:  # noqa: ASYNC110  # browsers wait for the agent, too
+            await asyncio.sleep(0.02)
+        samples, _ = soundfile.read(io.BytesIO(wav), dtype="int16")
+        writer = await self.room.local_participant.stream_bytes(
+            "preconnect-buffer",
+            topic="lk.agent.pre-connect-audio-buffer",
+            mime_type="audio/raw",
+            attributes={
+                "trackId": self.microphone_sid,
+                "sampleRate": str(MICROPHONE_HZ),
+                "channels": "1",
+            },
+        )
+        await writer.write(samples.tobytes())
+        await writer.aclose()
 
     async def say(self, wav: bytes) -> float:
         """Play a WAV; returns the moment at which its last sample left."""
@@ -161,7 +182,7 @@ class Caller:
 
 
 @asynccontextmanager
-async def call(url: str, token: str) -> AsyncIterator[Caller]:
+async def call(url: str, token: str, said_before: bytes | None = None) -> AsyncIterator[Caller]:
     """Join a room with a microphone; hang up at the end."""
     room = rtc.Room()
     caller = Caller(room)
@@ -170,7 +191,7 @@ async def call(url: str, token: str) -> AsyncIterator[Caller]:
     room.on("participant_attributes_changed", caller.on_attributes)
     room.register_text_stream_handler("lk.transcription", caller.on_caption)
     await room.connect(url, token)
-    await caller.start()
+    await caller.start(said_before)
     try:
         yield caller
     finally:
