@@ -8,11 +8,14 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 MIN_GLIBC = (2, 34)  # the floor of the binary wheels in uv.lock
 MIN_FREE_GB = 9
 NEEDED_LIBRARIES = {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
-TEST_PROGRAMS = {"chromium": "chromium"}
+TEST_PROGRAMS = {"chromium": "chromium", "initdb": "postgresql"}
+DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
+"""Debian keeps PostgreSQL's server programs off the PATH, one directory a version."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,11 @@ def missing_libraries() -> list[str]:
 
 def missing_test_programs() -> list[str]:
     """Debian packages that only the tests need."""
-    return [package for name, package in TEST_PROGRAMS.items() if shutil.which(name) is None]
+    return [package for name, package in TEST_PROGRAMS.items() if not _is_there(name)]
+
+
+def _is_there(program: str) -> bool:
+    return shutil.which(program) is not None or any(DEBIAN_POSTGRES.glob(f"*/bin/{program}"))
 
 
 def apt_command(packages: list[str]) -> str:
