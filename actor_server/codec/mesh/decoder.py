@@ -17,6 +17,7 @@ from actor_server.codec.mesh.latent import (
     LATENT_DIM,
     LID_RANGE,
     LIDS,
+    YAW,
     Latent,
     portrait_latent,
 )
@@ -38,6 +39,7 @@ class MeshDecoder:
 
     def __init__(self, portrait: MeshPortrait) -> None:
         self.portrait = portrait
+        self._texture = portrait.texture.copy()
         self._anchors = Anchors.of(portrait.geometry)
         self._map_x = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
         self._map_y = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
@@ -74,6 +76,10 @@ class MeshDecoder:
         placed = geometry.place(shaped, latent, float(latent[BREATH]))
         sources = geometry.vertices[:, :2].astype(np.float32)
         self._slide_lid_skin(sources, latent)
+        # Turning to the left brings the right of the picture into sight, and the other way round.
+        yaw = float(latent[YAW])
+        for side, turn in zip(portrait.sides, (-min(yaw, 0), max(yaw, 0)), strict=True):
+            side.apply(sources, self._texture, turn)
         self._map_x.fill(_UNCOVERED)
         self._map_y.fill(_UNCOVERED)
         depth = placed[geometry.face_triangles, 2].mean(1)
@@ -82,7 +88,7 @@ class MeshDecoder:
         )
         draw_triangles(placed.astype(np.float32), sources, triangles, self._map_x, self._map_y)
         cv2.remap(
-            portrait.texture,
+            self._texture,
             self._map_x,
             self._map_y,
             cv2.INTER_LINEAR,

@@ -16,6 +16,7 @@ from actor_server.codec.mesh.lip_seam import meet_at_seam
 from actor_server.codec.mesh.mouth_textures import MouthTextures
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
+from actor_server.codec.mesh.revealed_side import RevealedSide
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class MeshPortrait:
 
     geometry: FaceGeometry
     expression: Expression
+    sides: tuple[RevealedSide, RevealedSide]  # left and right of the picture
     texture: NDArray[np.uint8]  # (512, 512, 4) RGBA, the person
     background: Image  # (256, 256, 3) RGB
     mouth: MouthTextures
@@ -48,6 +50,10 @@ class MeshPortrait:
         return cls(
             geometry=geometry,
             expression=Expression.build(geometry),
+            sides=(
+                RevealedSide.build(geometry, portrait.image, -1),
+                RevealedSide.build(geometry, portrait.image, 1),
+            ),
             texture=background.moving_texture(portrait.image, alpha),
             background=background.empty_background(portrait.image, alpha),
             mouth=MouthTextures.build(portrait, geometry),
