@@ -27,8 +27,8 @@ def smollm2_directory(assets: Path, cache: Path) -> Path:
     source = assets / SMOLLM2_GGUF
     if not source.exists():
         raise AssetMissing(
-            f"{source} is missing: run `xstreamer assets`, or set XSTREAMER_THINKER_ASSETS to the "
-            "directory that holds it"
+            f"{source} is missing: run `xstreamer assets fetch`, or set XSTREAMER_THINKER_ASSETS "
+            "to the directory that holds it"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()

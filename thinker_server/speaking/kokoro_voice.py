@@ -94,7 +94,7 @@ def _open(model: Path, cache: Path, threads: int) -> onnxruntime.InferenceSessio
     exposed = cache / "converted" / f"{model.stem}.durations.onnx"
     if not exposed.exists():
         if not model.exists():
-            raise AssetMissing(f"{model} is missing: run `xstreamer assets`")
+            raise AssetMissing(f"{model} is missing: run `xstreamer assets fetch`")
         exposed.parent.mkdir(parents=True, exist_ok=True)
         scratch = exposed.with_suffix(f".{os.getpid()}.part")
         onnx.save(expose(model, _DURATIONS), str(scratch))
