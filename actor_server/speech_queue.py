@@ -26,7 +26,7 @@ from proto.time_law import (
 MAX_QUEUED_TOKENS: Final = 4500
 """Six minutes of speech, 23 MB; a reply is seconds long."""
 PHONE_MEMORY_US: Final = 1_000_000
-"""Phones stay known this long after their end: coarticulation looks back."""
+"""A chunk sees phones this long before and after it: coarticulation looks both ways."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,8 @@ class TurnSpeech:
                 if token.features is not None:
                     features[row] = token.features
         slot, states = self._visible_text(first, count)
+        horizon_us = tokens_to_us(first + CHUNK_AUDIO_TOKENS) + PHONE_MEMORY_US
+        near = tuple(phone for phone in self._phones if phone.start_us < horizon_us)
         return SpeechWindow(
             turn=self.turn,
             first_token=first,
@@ -136,7 +138,7 @@ class TurnSpeech:
             history_tokens=self._history_tokens,
             features=features,
             heard=heard,
-            phones=tuple(self._phones) if self._phones_given else None,
+            phones=near if self._phones_given else None,
             first_text_slot=slot,
             text_states=states,
             last=self.final and first + count >= self.received_tokens,

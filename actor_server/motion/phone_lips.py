@@ -8,6 +8,7 @@ F and V bring the lower lip to the teeth.
 Shapes: F frames, S symbols + classes, K = 16 mouth coefficients, O = 2 CONTEXT_FRAMES + 1 offsets.
 """
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import as_file, files
@@ -49,11 +50,17 @@ CLASS_OF: Final = {symbol: name for name, members in CLASSES.items() for symbol 
 COLUMNS: Final = SYMBOLS + tuple(CLASSES)
 _COLUMN: Final = {name: index for index, name in enumerate(COLUMNS)}
 
-BILABIALS: Final = frozenset(CLASSES["bilabial"])
-LABIODENTALS: Final = frozenset(CLASSES["labiodental"])
 CLOSED_GAP: Final = -0.01
 """Inner lip gap of a closure, inter-iris distances; the decoder lets lips touch, not cross."""
 TEETH_GAP: Final = 0.035
+CLOSURES: Final = dict.fromkeys(CLASSES["bilabial"], CLOSED_GAP) | dict.fromkeys(
+    CLASSES["labiodental"], TEETH_GAP
+)
+VOWEL_SHARE: Final = 0.6
+"""A vowel opens the lips to this share of its mean in GRID at least, in its middle."""
+VOWELS: Final = (
+    *("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"),
+)
 WIDE_GAP: Final = 0.20
 """Wider openings are rare in GRID; what a sum of contributions adds beyond counts half."""
 CLOSURE_EDGE_US: Final = 52_000
@@ -77,7 +84,7 @@ class PhoneLips:
         active = activations(phones, first_us, frames + 2 * CONTEXT_FRAMES, final)
         windows = np.lib.stride_tricks.sliding_window_view(active, len(self.weights), axis=0)
         mouths = np.einsum("fso,osk->fk", windows, self.weights, optimize=True) + self.bias
-        return close_lips(mouths.astype(np.float32), phones, start_us)
+        return articulate(mouths.astype(np.float32), phones, start_us)
 
 
 def activations(
@@ -110,20 +117,34 @@ def _fill(active: NDArray[np.float32], symbol: str, from_us: int, to_us: int) ->
             active[frame, columns] += overlap_us / FRAME_US
 
 
+def articulate(mouths: Floats, phones: tuple[Phone, ...], start_us: int) -> Floats:
+    """Open vowels that their neighbours would swallow, then close lips, (F, K) in and out."""
+    gap = _gap_row()
+    for phone in _near(phones, start_us, len(mouths)):
+        least = _vowel_gaps().get(phone.symbol)
+        if least is not None:
+            share = _nearness(phone, start_us, len(mouths))
+            lack = np.maximum(least - mouths @ gap, 0.0) * share
+            mouths = mouths + np.outer(lack, gap / (gap @ gap)).astype(np.float32)
+    return close_lips(mouths, phones, start_us)
+
+
 def close_lips(mouths: Floats, phones: tuple[Phone, ...], start_us: int) -> Floats:
     """Enforce the closures that must be seen, (F, K) in and out."""
     gap = _gap_row()
-    for phone in phones:
-        if phone.symbol in BILABIALS:
-            limit = CLOSED_GAP
-        elif phone.symbol in LABIODENTALS:
-            limit = TEETH_GAP
-        else:
-            continue
-        share = _closure(phone, start_us, len(mouths))
-        excess = np.maximum(mouths @ gap - limit, 0.0) * share
-        mouths = mouths - np.outer(excess, gap / (gap @ gap)).astype(np.float32)
+    for phone in _near(phones, start_us, len(mouths)):
+        limit = CLOSURES.get(phone.symbol)
+        if limit is not None:
+            share = _nearness(phone, start_us, len(mouths))
+            excess = np.maximum(mouths @ gap - limit, 0.0) * share
+            mouths = mouths - np.outer(excess, gap / (gap @ gap)).astype(np.float32)
     return mouths
+
+
+def _near(phones: tuple[Phone, ...], start_us: int, frames: int) -> list[Phone]:
+    """The phones that touch the frames, edges included."""
+    first_us, end_us = start_us - CLOSURE_EDGE_US, start_us + frames * FRAME_US + CLOSURE_EDGE_US
+    return [phone for phone in phones if phone.end_us > first_us and phone.start_us < end_us]
 
 
 def keep_natural(mouths: Floats) -> Floats:
@@ -135,8 +156,8 @@ def keep_natural(mouths: Floats) -> Floats:
     return mouths + np.outer(bounded - opening, gap / (gap @ gap)).astype(np.float32)
 
 
-def _closure(phone: Phone, start_us: int, frames: int) -> Floats:
-    """How closed the lips are in each frame for one phone, 0-1; 1 in its middle frame at least."""
+def _nearness(phone: Phone, start_us: int, frames: int) -> Floats:
+    """How much each frame belongs to one phone, (F,) 0-1; 1 in its middle frame at least."""
     centres_us = start_us + (np.arange(frames) + 0.5) * FRAME_US
     outside_us = np.maximum(phone.start_us - centres_us, centres_us - phone.end_us)
     share = np.clip(1.0 - outside_us / CLOSURE_EDGE_US, 0.0, 1.0)
@@ -145,14 +166,22 @@ def _closure(phone: Phone, start_us: int, frames: int) -> Floats:
     for frame in nearest:
         if 0 <= frame < frames:
             share[frame] = 1.0
-    closed: Floats = share.astype(np.float32)
-    return closed
+    near: Floats = share.astype(np.float32)
+    return near
 
 
 @cache
 def _gap_row() -> Floats:
     row: Floats = mouth_basis().features["gap"].astype(np.float32)
     return row
+
+
+@cache
+def _vowel_gaps() -> dict[str, float]:
+    """The least opening of each vowel, inter-iris distances, from its mean mouth in GRID."""
+    text = (files("actor_server.codec.mesh") / "data" / "phone_mouths.json").read_text()
+    means = {symbol: np.array(mouth["mean"]) for symbol, mouth in json.loads(text).items()}
+    return {symbol: VOWEL_SHARE * float(_gap_row() @ means[symbol]) for symbol in VOWELS}
 
 
 @cache

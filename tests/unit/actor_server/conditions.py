@@ -1,0 +1,108 @@
+"""Speech and conditions for tests of the Actor: short, timed, and made of phones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from actor_server.motion.source import Condition, Floats, HeardWindow, MotionStream
+from actor_server.speech_queue import TurnSpeech
+from proto.messages import HiddenChunk, Phone
+from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
+from proto.time_law import AUDIO_TOKEN_US, TOKEN_SAMPLES
+
+VOICED_LEVEL, SILENT_LEVEL = 0.35, -1.4
+
+
+def phones_of(symbols: str, each_us: int = 100_000) -> tuple[Phone, ...]:
+    """Phones of "M AA SIL", one after another."""
+    return tuple(
+        Phone(symbol=symbol, start_us=n * each_us, end_us=(n + 1) * each_us)
+        for n, symbol in enumerate(symbols.split())
+    )
+
+
+def reply(
+    symbols: str = "M AA M IY B AA P UW F EH",
+    *,
+    epoch: int = 1,
+    turn: int = 1,
+    session_id: str = "s",
+    with_phones: bool = True,
+) -> HiddenChunk:
+    """A whole reply: voiced where there is a sound, silent at SIL, pcm that counts samples."""
+    phones = phones_of(symbols)
+    tokens = -(-phones[-1].end_us // AUDIO_TOKEN_US)
+    features = np.full((tokens, TOKEN_MEL_FRAMES, MEL_BINS), SILENT_LEVEL, np.float16)
+    hops = features.reshape(-1, MEL_BINS)
+    for phone in phones:
+        if phone.symbol != "SIL":
+            hops[phone.start_us // 10_000 : phone.end_us // 10_000] = VOICED_LEVEL
+    return HiddenChunk(
+        session_id=session_id,
+        epoch=epoch,
+        turn=turn,
+        first_token=0,
+        audio_tokens=tokens,
+        final=True,
+        phones=phones if with_phones else None,
+        features=features,
+        pcm=(np.arange(tokens * TOKEN_SAMPLES) % 30_000).astype(np.int16),
+    )
+
+
+def parts_of(whole: HiddenChunk, sizes: Sequence[int]) -> list[HiddenChunk]:
+    """A reply cut into parts of so many audio tokens; the last part takes what is left."""
+    assert whole.features is not None
+    assert whole.pcm is not None
+    parts, first = [], 0
+    while first < whole.audio_tokens:
+        size = sizes[len(parts)] if len(parts) < len(sizes) else whole.audio_tokens
+        end = min(first + size, whole.audio_tokens)
+        begun = tuple(
+            phone
+            for phone in whole.phones or ()
+            if first * AUDIO_TOKEN_US <= phone.start_us < end * AUDIO_TOKEN_US
+        )
+        update = {
+            "first_token": first,
+            "audio_tokens": end - first,
+            "final": end == whole.audio_tokens,
+            "features": whole.features[first:end],
+            "pcm": whole.pcm[first * TOKEN_SAMPLES : end * TOKEN_SAMPLES],
+            "phones": None if whole.phones is None else begun,
+        }
+        parts.append(whole.model_copy(update=update))
+        first = end
+    return parts
+
+
+def speaking(whole: HiddenChunk) -> list[Condition]:
+    """The conditions of every chunk of a reply."""
+    speech = TurnSpeech(whole.turn, history_tokens=4, lookahead_tokens=0)
+    speech.extend(whole)
+    conditions = []
+    while speech.ready:
+        conditions.append(Condition("speaking", whole.epoch, speech.cut().window))
+    return conditions
+
+
+def idle(epoch: int = 0) -> Condition:
+    """Nobody speaks."""
+    return Condition("idle", epoch)
+
+
+def listening(level: float, epoch: int = 0) -> Condition:
+    """The caller's voice at a level of the features, for one chunk."""
+    features = np.full((4, TOKEN_MEL_FRAMES, MEL_BINS), level, np.float32)
+    return Condition("listening", epoch, heard=HeardWindow(level > -1.0, features))
+
+
+def play(stream: MotionStream, conditions: Sequence[Condition]) -> Floats:
+    """The latents (F, 31) of one chunk for each condition."""
+    chunks = []
+    for condition in conditions:
+        stream.offer(condition)
+        latents = stream.next_chunk()
+        assert latents is not None
+        chunks.append(latents)
+    return np.concatenate(chunks)

@@ -1,0 +1,222 @@
+"""The server on a real socket with faces that need no models."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from actor_server.config import ActorConfig
+from actor_server.motion.procedural import ProceduralMotion
+from actor_server.server import ActorServer
+from proto.message import Message
+from proto.messages import (
+    AVChunk,
+    CheckPortrait,
+    CloseSession,
+    EngineStatus,
+    Failure,
+    Grant,
+    Interrupt,
+    OpenActorSession,
+    Ping,
+    PortraitChecked,
+    SessionReady,
+    UserText,
+)
+from proto.wire.sockets import ClientSocket
+from tests.unit.actor_server.conditions import reply
+from tests.unit.actor_server.faces import SketchStudio, image
+
+pytestmark = pytest.mark.unit
+
+MOTION = ProceduralMotion()
+
+
+@dataclasses.dataclass
+class Desk:
+    """A running server and its studio."""
+
+    endpoint: str
+    studio: SketchStudio
+
+
+@asynccontextmanager
+async def running(tmp_path: Path, **options: float) -> AsyncIterator[Desk]:
+    endpoint = f"ipc://{tmp_path}/a"
+    config = ActorConfig.model_validate(
+        {"endpoint": endpoint, "idle_hold_ms": 0, "underrun_hold_ms": 0} | options
+    )
+    studio = SketchStudio()
+    serving = asyncio.create_task(ActorServer(config, MOTION, studio).run())
+    try:
+        yield Desk(endpoint, studio)
+    finally:
+        serving.cancel()
+        with suppress(asyncio.CancelledError):
+            await serving
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with running(tmp_path, max_sessions=2) as found:
+        yield found
+
+
+@pytest.fixture
+async def agent(desk: Desk) -> AsyncIterator[ClientSocket]:
+    async with ClientSocket(desk.endpoint) as socket:
+        yield socket
+
+
+async def answer(socket: ClientSocket) -> Message:
+    async with asyncio.timeout(5):
+        return await socket.recv()
+
+
+async def ask(socket: ClientSocket, message: Message) -> Message:
+    await socket.send(message)
+    return await answer(socket)
+
+
+def opening(session_id: str, portrait: str = "face 7") -> OpenActorSession:
+    return OpenActorSession(session_id=session_id, portrait=image(portrait))
+
+
+async def test_a_ping_is_answered_with_the_load(agent: ClientSocket) -> None:
+    status = await ask(agent, Ping(session_id="p"))
+    assert isinstance(status, EngineStatus)
+    assert status.engine == "actor"
+    assert status.sessions == 0
+    assert status.labels == {"motion": "procedural", "face": "sketch"}
+
+
+async def test_a_call_gets_its_face_and_its_speech(agent: ClientSocket) -> None:
+    assert isinstance(await ask(agent, opening("a")), SessionReady)
+    await agent.send(reply(session_id="a"))
+    chunk = await ask(agent, Grant(session_id="a", credit=1))
+    assert isinstance(chunk, AVChunk)
+    assert chunk.audio_tokens == 4
+    assert chunk.frames[0, 0, 0] == 7
+    assert {stamp.name for stamp in chunk.stamps} == {"actor_chunk_made"}
+
+
+async def test_speech_that_overtakes_the_opening_is_not_lost(
+    desk: Desk, agent: ClientSocket
+) -> None:
+    async with ClientSocket(desk.endpoint) as thinker:
+        await thinker.send(reply(session_id="a"))
+        await ask(thinker, Ping(session_id="p"))  # the speech has arrived
+        await agent.send(opening("a"))
+        await agent.send(Grant(session_id="a", credit=1))
+        assert isinstance(await answer(agent), SessionReady)
+        chunk = await answer(agent)
+        assert isinstance(chunk, AVChunk)
+        assert chunk.audio_tokens == 4
+
+
+async def test_chunks_go_to_the_agent_and_refusals_to_the_thinker(
+    desk: Desk, agent: ClientSocket
+) -> None:
+    await ask(agent, opening("a"))
+    async with ClientSocket(desk.endpoint) as thinker:
+        bad = reply(session_id="a").model_copy(update={"first_token": 3})
+        refusal = await ask(thinker, bad)
+        assert isinstance(refusal, Failure)
+        assert refusal.code == "speech_refused"
+        await thinker.send(reply(session_id="a", epoch=2, turn=2))
+        await ask(thinker, Ping(session_id="p"))
+    chunk = await ask(agent, Grant(session_id="a", credit=1))
+    assert isinstance(chunk, AVChunk)
+    assert chunk.turn == 2
+
+
+@pytest.mark.parametrize(
+    ("portrait", "code"), [("landscape", "no_face"), ("crash", "actor_failed")]
+)
+async def test_a_portrait_that_cannot_be_used_is_a_failure_and_frees_the_place(
+    agent: ClientSocket, portrait: str, code: str
+) -> None:
+    for _ in range(3):  # more often than there are places
+        refusal = await ask(agent, opening("a", portrait))
+        assert isinstance(refusal, Failure)
+        assert refusal.code == code
+        assert refusal.message
+    assert isinstance(await ask(agent, opening("a")), SessionReady)
+
+
+async def test_checks_are_answered_with_a_verdict(agent: ClientSocket) -> None:
+    good = await ask(agent, CheckPortrait(session_id="c", image=image("face 1")))
+    assert isinstance(good, PortraitChecked)
+    assert good.code == "ok"
+    assert good.crop is not None
+    bad = await ask(agent, CheckPortrait(session_id="c", image=image("landscape")))
+    assert isinstance(bad, PortraitChecked)
+    assert (bad.code, bad.crop) == ("no_face", None)
+    assert bad.hint
+
+
+async def test_no_more_sessions_than_configured(agent: ClientSocket) -> None:
+    await ask(agent, opening("a"))
+    await ask(agent, opening("b"))
+    full = await ask(agent, opening("c"))
+    assert isinstance(full, Failure)
+    assert (full.code, full.retryable) == ("busy", True)
+    again = await ask(agent, opening("b"))
+    assert isinstance(again, Failure)
+    assert again.code == "session_exists"
+    await agent.send(CloseSession(session_id="a"))
+    assert isinstance(await ask(agent, opening("c")), SessionReady)
+
+
+async def test_a_portrait_that_was_used_before_is_not_built_again(
+    desk: Desk, agent: ClientSocket
+) -> None:
+    await ask(agent, opening("a"))
+    await ask(agent, opening("b"))
+    assert desk.studio.built == 1
+
+
+async def test_a_decoder_that_fails_ends_its_call_only(agent: ClientSocket) -> None:
+    await ask(agent, opening("a"))
+    await ask(agent, opening("b", "broken"))
+    failure = await ask(agent, Grant(session_id="b", credit=1))
+    assert isinstance(failure, Failure)
+    assert failure.session_id == "b"
+    assert isinstance(await ask(agent, Grant(session_id="a", credit=1)), AVChunk)
+    status = await ask(agent, Ping(session_id="p"))
+    assert isinstance(status, EngineStatus)
+    assert status.sessions == 1
+
+
+async def test_after_an_interrupt_nothing_is_made_until_granted(agent: ClientSocket) -> None:
+    await ask(agent, opening("a"))
+    await ask(agent, Grant(session_id="a", credit=1))
+    stop = Interrupt(session_id="a", epoch=1, turn=0, heard_tokens=0, last_shown_chunk=-1)
+    await agent.send(stop)
+    assert isinstance(await ask(agent, Ping(session_id="p")), EngineStatus)
+    chunk = await ask(agent, Grant(session_id="a", credit=1, epoch=1))
+    assert isinstance(chunk, AVChunk)
+    assert (chunk.chunk, chunk.epoch) == (0, 1)
+
+
+async def test_a_message_for_another_process_is_refused(agent: ClientSocket) -> None:
+    refusal = await ask(agent, UserText(session_id="a", text="hello", turn=1))
+    assert isinstance(refusal, Failure)
+    assert "UserText" in refusal.message
+
+
+async def test_an_agent_that_is_gone_loses_its_session(desk: Desk, agent: ClientSocket) -> None:
+    async with ClientSocket(desk.endpoint) as leaving:
+        await ask(leaving, opening("a"))
+        await leaving.send(Grant(session_id="a", credit=64))
+        await answer(leaving)
+    for _ in range(50):
+        status = await ask(agent, Ping(session_id="p"))
+        assert isinstance(status, EngineStatus)
+        if status.sessions == 0:
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("the session of an agent that is gone was kept")

@@ -1,0 +1,134 @@
+"""A reply's speech: cut by audio tokens, in order, whatever the parts."""
+
+import random
+
+import numpy as np
+import pytest
+
+from actor_server.errors import SpeechRefused
+from actor_server.speech_queue import MAX_QUEUED_TOKENS, TurnSpeech
+from proto.messages import HiddenChunk
+from proto.time_law import CHUNK_SAMPLES, TOKEN_SAMPLES
+from tests.unit.actor_server.conditions import parts_of, reply
+
+pytestmark = pytest.mark.unit
+
+
+def queue(lookahead: int = 0) -> TurnSpeech:
+    return TurnSpeech(1, history_tokens=4, lookahead_tokens=lookahead)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_chunks_hold_the_replys_samples_in_order_however_it_was_cut(seed: int) -> None:
+    chance = random.Random(seed)
+    whole = reply("AA M SIL " * chance.randint(2, 12))
+    assert whole.pcm is not None
+    speech, heard, tokens = queue(), [], []
+    for part in parts_of(whole, [chance.randint(1, 9) for _ in range(80)]):
+        speech.extend(part)
+        while speech.ready:
+            cut = speech.cut()
+            heard.append(cut.pcm)
+            tokens.append((cut.window.first_token, cut.window.audio_tokens))
+    assert speech.finished
+    sound = np.concatenate(heard)
+    assert np.array_equal(sound[: len(whole.pcm)], whole.pcm)
+    assert not sound[len(whole.pcm) :].any()
+    assert sum(count for _, count in tokens) == whole.audio_tokens
+    assert all(first == 4 * n for n, (first, _) in enumerate(tokens))
+
+
+def test_a_chunk_waits_for_four_tokens_and_the_lookahead_or_the_end() -> None:
+    first, rest = parts_of(reply("AA " * 16), [5])
+    for lookahead, ready in ((0, True), (1, True), (2, False)):
+        speech = queue(lookahead)
+        speech.extend(first)
+        assert speech.ready is ready
+        speech.extend(rest)
+        assert speech.ready
+
+
+def test_only_the_last_chunk_is_marked() -> None:
+    speech = queue()
+    speech.extend(reply("AA " * 12))
+    marks = []
+    while speech.ready:
+        marks.append(speech.cut().window.last)
+    assert marks == [False, False, False, True]
+
+
+def test_the_window_shows_history_and_hides_what_was_never_heard() -> None:
+    speech = queue()
+    speech.extend(reply("AA " * 10))
+    first, second = speech.cut().window, speech.cut().window
+    assert first.heard.tolist() == [False] * 4 + [True] * 4
+    assert second.heard.tolist() == [True] * 8
+    assert np.array_equal(second.features[:4], first.features[4:])
+
+
+def test_a_gap_and_a_closed_reply_are_refused() -> None:
+    speech = queue()
+    first, *rest = parts_of(reply("AA " * 30), [4, 4])
+    speech.extend(first)
+    with pytest.raises(SpeechRefused, match="begins at 8"):
+        speech.extend(rest[1])
+    closed = queue()
+    closed.extend(reply())
+    with pytest.raises(SpeechRefused, match="closed"):
+        closed.extend(reply())
+
+
+def test_tokens_without_pcm_are_refused() -> None:
+    ids = HiddenChunk(
+        session_id="s",
+        turn=1,
+        first_token=0,
+        audio_tokens=4,
+        final=True,
+        audio_ids=np.zeros(4, np.int32),
+    )
+    with pytest.raises(SpeechRefused, match="decoder"):
+        queue().extend(ids)
+
+
+def test_a_reply_without_end_is_refused_before_it_fills_the_memory() -> None:
+    speech = queue()
+    pcm = np.zeros(500 * TOKEN_SAMPLES, np.int16)
+    for first in range(0, MAX_QUEUED_TOKENS, 500):
+        speech.extend(silent_part(first, pcm))
+    with pytest.raises(SpeechRefused, match=str(MAX_QUEUED_TOKENS)):
+        speech.extend(silent_part(MAX_QUEUED_TOKENS, pcm))
+
+
+def silent_part(first_token: int, pcm: np.ndarray) -> HiddenChunk:
+    tokens = len(pcm) // TOKEN_SAMPLES
+    return HiddenChunk(
+        session_id="s",
+        turn=1,
+        first_token=first_token,
+        audio_tokens=tokens,
+        final=False,
+        pcm=pcm,
+    )
+
+
+def test_text_states_are_seen_by_the_chunks_of_their_segment_only() -> None:
+    whole = reply("AA " * 40)  # 50 audio tokens: two segments
+    states = np.arange(26, dtype=np.float16)[:, None] * np.ones((1, 3), np.float16)
+    speech = queue()
+    speech.extend(whole.model_copy(update={"text_states": states, "text_ids": None}))
+    seen = []
+    while speech.ready:
+        window = speech.cut().window
+        assert window.text_states is not None
+        seen.append((window.first_token, window.first_text_slot, len(window.text_states)))
+    assert seen[0] == (0, 0, 13)
+    assert seen[6] == (24, 0, 26)  # tokens 24-27 lie in both segments
+    assert seen[7] == (28, 13, 13)
+
+
+def test_pcm_of_a_chunk_has_its_full_length_at_the_end_of_a_reply() -> None:
+    speech = queue()
+    speech.extend(parts_of(reply("AA " * 4), [])[0])
+    while speech.ready:
+        assert len(speech.cut().pcm) == CHUNK_SAMPLES
