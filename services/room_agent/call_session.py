@@ -130,6 +130,7 @@ class CallSession:
         """Cut off the reply, if there is one: silence now, and a new epoch everywhere."""
         if (reply := self.reply) is None:
             return
+        self.reply = None
         heard = self._ports.heard(reply.turn)
         self.epoch += 1
         self._floor = self.epoch

@@ -35,16 +35,16 @@ def test_a_turn_starts_pauses_and_ends() -> None:
     assert started.at_us - started.voice_us == 128_000
     paused, ended = hear(detector, SILENCE, 1_000)
     assert (paused.kind, ended.kind) == ("paused", "ended")
-    assert paused.at_us - paused.voice_us == 160_000
+    assert paused.at_us - paused.voice_us == 128_000
     assert ended.at_us - ended.voice_us == 800_000
     assert detector.phase is TurnPhase.QUIET
 
 
-def test_a_sure_model_shortens_the_wait_and_an_unsure_one_does_not() -> None:
-    for probability, wait_us in ((0.9, 320_000), (0.1, 800_000)):
+def test_the_surer_the_model_the_shorter_the_wait() -> None:
+    for probability, wait_us in ((0.9, 320_000), (0.51, 576_000), (0.1, 800_000)):
         detector = TurnDetector(TurnTuning())
         hear(detector, VOICE, 960)
-        hear(detector, SILENCE, 160)
+        hear(detector, SILENCE, 128)
         detector.judge(probability)
         (ended,) = hear(detector, SILENCE, 1_000)
         assert ended.at_us - ended.voice_us == wait_us
