@@ -35,7 +35,7 @@ unit: setup  ## only the tests that need no service
 check: setup  ## format, lint, types, import rules; Python and web
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/mypy $(PACKAGES)
 	$(BIN)/lint-imports
 	$(PYTHON) -m services.bootstrap.npm run check
 

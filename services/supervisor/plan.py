@@ -23,6 +23,7 @@ AGENT_DRAIN_S = 2
 class ProcessPlan:
     """One process. `stop_s`: how long it may take to leave after SIGTERM. `death_signal` is what
     it gets when the supervisor itself is killed: a process with children must end them first.
+    `nice`: its priority once it is ready.
     """
 
     name: str
