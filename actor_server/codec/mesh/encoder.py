@@ -66,7 +66,7 @@ class MeshEncoder:
         # Only landmarks are seen, so only their part of every field is needed.
         self._expression = Expression(
             mouth=expression.mouth[:, :_LANDMARKS],
-            closing=expression.closing,
+            closing=expression.closing[:_LANDMARKS],
             brows=expression.brows[:, :_LANDMARKS],
             mouth_scale=expression.mouth_scale,
             down=expression.down,
@@ -108,16 +108,13 @@ class MeshEncoder:
     def _read_expression(self, upright: Points, latent: NDArray[np.float64]) -> None:
         """Fill mouth, brows, lids and gaze from (478, 3) landmarks with the head turned back."""
         expression = self._expression
-        moved = upright - self._rest
-        mouth = np.tensordot(
-            latent[MOUTH] + (1 - latent[REST]) * expression.closing, expression.mouth, 1
-        )
+        moved = upright - self._rest - (1 - latent[REST]) * expression.closing
+        mouth = np.tensordot(latent[MOUTH], expression.mouth, 1)
         brows = self._brow_inverse @ (moved - mouth)[_BROW_POINTS].reshape(-1)
         latent[BROWS], latent[FURROW] = brows[:2], brows[2]
         moved = moved - np.tensordot(brows, expression.brows, 1)
         canonical = moved @ self._geometry.alignment.rotation / self._geometry.alignment.scale
-        coefficients = mouth_basis().project(canonical / expression.mouth_scale)
-        latent[MOUTH] = coefficients - (1 - latent[REST]) * expression.closing
+        latent[MOUTH] = mouth_basis().project(canonical / expression.mouth_scale)
         without_lids = latent.copy()
         without_lids[LIDS], without_lids[GAZE] = 0.0, 0.0
         base = expression.apply(self._rest, without_lids.astype(np.float32))

@@ -19,7 +19,6 @@ from actor_server.codec.mesh.latent import (
     GAZE,
     LIDS,
     MOUTH,
-    MOUTH_DIM,
     REST,
     Latent,
 )
@@ -33,6 +32,8 @@ FURROW_UNIT: Final = 0.09
 GAZE_UNIT: Final = 0.42  # eye widths
 LID_WIDEN: Final = 0.6  # at closure -1 the eye would be this much wider
 LID_LOWER_SHARE: Final = 0.08  # of a closure is done by the lower lid
+UPPER_LIP_SHARE: Final = 0.4  # of a closing mouth is done by the upper lip
+LIP_FOLLOWS: Final = 0.6  # the outer edge of a lip follows the inner one by this much
 CREASE_SHARE: Final = 0.30  # of the closure is followed by the fold above the lid
 
 _INNER_UPPER = index(topology.LIP_INNER_UPPER)
@@ -72,7 +73,7 @@ class Expression:
     """Displacement fields of one portrait; `apply` sums them, the encoder inverts them."""
 
     mouth: Points  # (K, V, 3) per coefficient
-    closing: NDArray[np.float64]  # (K,) closes the portrait's mouth
+    closing: Points  # (V, 3) closes the portrait's mouth
     brows: Points  # (3, V, 3): right brow, left brow, furrow
     mouth_scale: float  # the portrait's mouth over the canonical one
     down: Points  # (3,)
@@ -93,12 +94,6 @@ class Expression:
             return np.concatenate([pixels, spread @ pixels[OVAL]])
 
         basis = mouth_basis()
-        gap = float(own[topology.INNER_LIP_BOTTOM, 1] - own[topology.INNER_LIP_TOP, 1])
-        closing = (
-            basis.solve(damping=0.02, gap=-gap / mouth_scale)
-            if gap > OPEN_AT_REST
-            else np.zeros(MOUTH_DIM)
-        )
         brows = (
             _brow_field(own, index(topology.RIGHT_BROW), RIGHT_EYE),
             _brow_field(own, index(topology.LEFT_BROW), LEFT_EYE),
@@ -106,7 +101,7 @@ class Expression:
         )
         return cls(
             mouth=np.stack([on_mesh(field * mouth_scale) for field in basis.displacements]),
-            closing=np.asarray(closing, np.float64),
+            closing=on_mesh(_closing_field(own, mouth_scale)),
             brows=np.stack([on_mesh(field) for field in brows]),
             mouth_scale=mouth_scale,
             down=geometry.down,
@@ -114,9 +109,10 @@ class Expression:
 
     def apply(self, rest: Points, latent: Latent) -> Points:
         """Return the (V, 3) vertices with the latent's expression, head not yet turned."""
-        mouth = latent[MOUTH] + (1.0 - latent[REST]) * self.closing
         brows = np.append(latent[BROWS], latent[FURROW]).astype(np.float64)
-        vertices = rest + np.tensordot(mouth, self.mouth, 1) + np.tensordot(brows, self.brows, 1)
+        vertices = rest + np.tensordot(latent[MOUTH].astype(np.float64), self.mouth, 1)
+        vertices += np.tensordot(brows, self.brows, 1)
+        vertices += (1.0 - float(latent[REST])) * self.closing
         self._keep_lips_apart(vertices)
         for eye, closure in zip(EYES, latent[LIDS], strict=True):
             _close_lids(vertices, eye, float(closure))
@@ -159,6 +155,25 @@ def _oval_spread(geometry: FaceGeometry) -> Points:
     fade = np.exp(-((distance.min(1) / (0.22 * geometry.face_height)) ** 2))
     spread: Points = weights * fade[:, None]
     return spread
+
+
+def _closing_field(own: Points, mouth_scale: float) -> Points:
+    """Return the (478, 3) canonical displacement that brings parted lips together, or zeros.
+
+    The basis does what jaw and cheeks do; what is then left of each gap is closed lip by lip.
+    """
+    gaps = own[_INNER_LOWER, 1] - own[_INNER_UPPER, 1]
+    if gaps.max() <= OPEN_AT_REST:
+        return np.zeros_like(own)
+    basis = mouth_basis()
+    field = basis.displace(basis.solve(damping=0.02, gap=-gaps[5] / mouth_scale)) * mouth_scale
+    shut = own + field
+    left = shut[_INNER_LOWER] - shut[_INNER_UPPER]
+    field[_INNER_UPPER] += UPPER_LIP_SHARE * left
+    field[_INNER_LOWER] -= (1 - UPPER_LIP_SHARE) * left
+    field[index(topology.LIP_OUTER_UPPER)] += UPPER_LIP_SHARE * left * LIP_FOLLOWS
+    field[index(topology.LIP_OUTER_LOWER)] -= (1 - UPPER_LIP_SHARE) * left * LIP_FOLLOWS
+    return field
 
 
 def _brow_field(own: Points, brow: NDArray[np.int64], eye: Eye) -> Points:

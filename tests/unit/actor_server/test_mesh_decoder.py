@@ -163,3 +163,24 @@ def test_landmarks_found_in_frames_encode_to_what_was_asked_for(
     a, s = np.array(asked), np.array(seen)
     assert correlation(a[:, MOUTH] @ gap, s[:, MOUTH] @ gap) > 0.95
     assert correlation(a[:, YAW], s[:, YAW]) > 0.95
+
+
+def test_a_portrait_with_an_open_mouth_keeps_it_at_rest_and_closes_it_for_speech(
+    intake: PortraitIntake, decoder: MeshDecoder
+) -> None:
+    laughing = speech_neutral_latent()
+    laughing[MOUTH] = mouth_basis().solve(gap=0.3, width=0.05)
+    frame = cv2.resize(decoder.render_rgb(laughing), (512, 512), interpolation=cv2.INTER_CUBIC)
+    face = intake.landmarks(np.asarray(frame))
+    picture = PreparedPortrait(np.asarray(frame), face, np.ones((512, 512), np.float32))
+    portrait = MeshPortrait.build(picture)
+    rest = portrait.geometry.vertices
+
+    def gap(latent: Latent) -> float:
+        shaped = portrait.expression.apply(rest, latent)
+        between = shaped[14] - shaped[13]
+        return float(between @ portrait.geometry.down) / portrait.geometry.alignment.scale
+
+    assert gap(portrait_latent()) > 0.12
+    assert gap(speech_neutral_latent()) == pytest.approx(0, abs=0.01)
+    assert psnr(MeshDecoder(portrait).render_rgb(portrait_latent()), reduced(picture)) > 32
