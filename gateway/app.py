@@ -48,7 +48,9 @@ def create_app(
             if rooms_ is None:
                 rooms_ = await stack.enter_async_context(livekit_rooms(settings))
             checker_ = checker or ActorPortraitChecker(
-                settings.actor_endpoint, settings.portrait_timeout_s
+                settings.actor_endpoint,
+                settings.portrait_timeout_s,
+                settings.curve_to(settings.actor_curve_server_key),
             )
             http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
             database = Database(settings.resolved_database_url)

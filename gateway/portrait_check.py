@@ -9,6 +9,7 @@ import numpy as np
 from gateway.errors import GatewayError, unavailable
 from gateway.metrics import PORTRAIT_SECONDS, PORTRAITS
 from proto.messages import CheckPortrait, Failure, PortraitChecked
+from proto.wire.curve import CurveClient
 from proto.wire.sockets import PeerBusy, request
 
 MAX_CONCURRENT_CHECKS = 4
@@ -37,8 +38,9 @@ class PortraitChecker(Protocol):
 class ActorPortraitChecker:
     """CheckPortrait over ZeroMQ, a few at a time."""
 
-    def __init__(self, endpoint: str, timeout_s: float) -> None:
+    def __init__(self, endpoint: str, timeout_s: float, curve: CurveClient | None = None) -> None:
         self._endpoint = endpoint
+        self._curve = curve
         self._timeout_s = timeout_s
         self._free = asyncio.Semaphore(MAX_CONCURRENT_CHECKS)
 
@@ -49,7 +51,7 @@ class ActorPortraitChecker:
         with PORTRAIT_SECONDS.time():
             try:
                 async with asyncio.timeout(self._timeout_s), self._free:
-                    answer = await request(self._endpoint, message, self._timeout_s)
+                    answer = await request(self._endpoint, message, self._timeout_s, self._curve)
             except (TimeoutError, PeerBusy):
                 raise _no_verdict("The Actor does not answer") from None
         if isinstance(answer, PortraitChecked):

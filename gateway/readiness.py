@@ -29,8 +29,12 @@ class ReadinessProbe:
         probes = {
             "database": self._database(),
             "livekit": self._livekit(),
-            "actor": self._engine(self.settings.actor_endpoint),
-            "thinker": self._engine(self.settings.thinker_endpoint),
+            "actor": self._engine(
+                self.settings.actor_endpoint, self.settings.actor_curve_server_key
+            ),
+            "thinker": self._engine(
+                self.settings.thinker_endpoint, self.settings.thinker_curve_server_key
+            ),
             "agent_worker": self._agent_worker(),
         }
         parts = dict(zip(probes, await asyncio.gather(*probes.values()), strict=True))
@@ -55,10 +59,11 @@ class ReadinessProbe:
             return PartStatus(ready=False, detail=error.problem.title)
         return PartStatus(ready=True, detail="answers")
 
-    async def _engine(self, endpoint: str) -> PartStatus:
+    async def _engine(self, endpoint: str, server_key: str) -> PartStatus:
         ping = Ping(session_id="gateway")
+        curve = self.settings.curve_to(server_key)
         try:
-            answer = await request(endpoint, ping, self.settings.ready_timeout_s)
+            answer = await request(endpoint, ping, self.settings.ready_timeout_s, curve)
         except (TimeoutError, PeerBusy):
             return PartStatus(ready=False, detail="does not answer yet")
         if isinstance(answer, EngineStatus):

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from proto.wire.curve import CurveClient
 from services.room_agent.job import DEFAULT_AGENT_NAME
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -45,6 +46,11 @@ class GatewaySettings(BaseSettings):
 
     actor_endpoint: str = "ipc:///tmp/xstreamer-actor.sock"
     thinker_endpoint: str = "ipc:///tmp/xstreamer-thinker.sock"
+    curve_public_key: str = ""
+    curve_secret_key: SecretStr = SecretStr("")
+    actor_curve_server_key: str = ""
+    thinker_curve_server_key: str = ""
+    """CURVE keys (Z85) for engines on other hosts; empty: none."""
     agent_health_url: str = "http://127.0.0.1:8081/"
     agent_name: str = DEFAULT_AGENT_NAME
     agent_shares_disk: bool = True
@@ -70,9 +76,12 @@ class GatewaySettings(BaseSettings):
     def resolved_database_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'gateway.sqlite3'}"
 
-    @property
-    def scheme(self) -> str:
-        return "https" if self.tls_cert else "http"
+    def curve_to(self, server_key: str) -> CurveClient | None:
+        """The keys towards an engine; None where it has no key of its own."""
+        if not server_key:
+            return None
+        secret = self.curve_secret_key.get_secret_value()
+        return CurveClient(self.curve_public_key, secret, server_key)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

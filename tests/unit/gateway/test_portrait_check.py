@@ -11,13 +11,16 @@ from gateway.errors import GatewayError
 from gateway.portrait_check import ActorPortraitChecker
 from proto.message import Message
 from proto.messages import CheckPortrait, Failure, PortraitChecked
+from proto.wire.curve import CurveClient, CurveServer, new_key_pair
 from proto.wire.sockets import ServerSocket
 
 pytestmark = pytest.mark.unit
 
 
 @asynccontextmanager
-async def actor(endpoint: str, answer: Message) -> AsyncIterator[list[CheckPortrait]]:
+async def actor(
+    endpoint: str, answer: Message, curve: CurveServer | None = None
+) -> AsyncIterator[list[CheckPortrait]]:
     asked: list[CheckPortrait] = []
 
     async def serve() -> None:
@@ -26,7 +29,7 @@ async def actor(endpoint: str, answer: Message) -> AsyncIterator[list[CheckPortr
         asked.append(message)
         await server.send(peer, answer)
 
-    async with ServerSocket(endpoint) as server:
+    async with ServerSocket(endpoint, curve) as server:
         task = asyncio.create_task(serve())
         yield asked
         await task
@@ -51,6 +54,17 @@ async def test_a_failure_of_the_actor_is_no_verdict(endpoint: str):
         with pytest.raises(GatewayError, match="too busy") as refused:
             await ActorPortraitChecker(endpoint, 5).check(b"picture")
     assert refused.value.problem.status == 503
+
+
+async def test_an_actor_on_another_host_is_asked_with_keys(endpoint: str):
+    server_public, server_secret = new_key_pair()
+    public, secret = new_key_pair()
+    keys = CurveServer(server_public, server_secret, client_keys=(public,))
+    verdict = PortraitChecked(session_id="p", code="blurred")
+    async with actor(endpoint, verdict, keys):
+        curve = CurveClient(public, secret, server_public)
+        found = await ActorPortraitChecker(endpoint, 5, curve).check(b"picture")
+    assert found.code == "blurred"
 
 
 async def test_an_actor_that_is_not_there_is_waited_for_only_so_long(endpoint: str):

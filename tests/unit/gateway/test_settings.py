@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.settings import GatewaySettings
+from proto.wire.curve import CurveClient
 from tests.unit.gateway.conftest import KEY, SECRET
 
 pytestmark = pytest.mark.unit
@@ -48,6 +49,13 @@ def test_a_certificate_needs_its_key():
 def test_agents_elsewhere_need_an_address_for_portraits():
     with pytest.raises(ValidationError, match="internal_url"):
         GatewaySettings(agent_shares_disk=False)
+
+
+def test_engines_on_this_host_need_no_keys_and_others_get_ours():
+    keys = {"curve_public_key": "mine", "curve_secret_key": "secret"}
+    settings = GatewaySettings.model_validate(keys)
+    assert settings.curve_to("") is None
+    assert settings.curve_to("theirs") == CurveClient("mine", "secret", "theirs")
 
 
 @pytest.mark.parametrize(
