@@ -28,8 +28,9 @@ from proto.time_law import AUDIO_TOKEN_US, CHUNK_FRAMES, FRAME_US
 FADE: Final = np.array([0.62, 0.24, 0.05] + [0.0] * (CHUNK_FRAMES - 3), np.float32)
 """What is left of a disagreement in the frames after it: the mouth of an interrupted speaker is
 closed after 120 ms."""
-AMPLITUDE: Final = 1.12
-"""The regressions shrink motion to .87 of its size (held-out GRID)."""
+AMPLITUDE: Final = np.array([1.12] + [1.35] * (MOUTH_DIM - 1), np.float32)
+"""The regressions shrink the opening to .87 and the width of the mouth to .67 of its size (held-out
+GRID): the first coefficient is the jaw, the others shape the lips."""
 ONSET_US: Final = 120_000
 RELEASE_US: Final = 200_000
 RAMP_US: Final = 120_000
@@ -156,7 +157,7 @@ def _around_phones(phones: tuple[Phone, ...], start_us: int, frames: int) -> Flo
 
 
 def _scaled(plan: Floats, active: Floats) -> Floats:
-    return keep_natural((plan * (AMPLITUDE * active)[:, None]).astype(np.float32))
+    return keep_natural((plan * AMPLITUDE * active[:, None]).astype(np.float32))
 
 
 def _silence(bands: Floats) -> Floats:

@@ -61,6 +61,16 @@ VOWEL_SHARE: Final = 0.6
 VOWELS: Final = (
     *("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"),
 )
+ROUNDED_WIDTH: Final = {"W": -0.10, "UW": -0.10, "UH": -0.08, "OW": -0.09, "AO": -0.08} | {
+    "SH": -0.06,
+    "ZH": -0.06,
+    "CH": -0.05,
+    "JH": -0.05,
+    "R": -0.06,
+    "ER": -0.05,
+}
+"""Mouth width of rounded sounds, inter-iris distances from rest: GRID's speaker rounds little, and
+a regression less still."""
 WIDE_GAP: Final = 0.20
 """Wider openings are rare in GRID; what a sum of contributions adds beyond counts half."""
 CLOSURE_EDGE_US: Final = 52_000
@@ -118,9 +128,14 @@ def _fill(active: NDArray[np.float32], symbol: str, from_us: int, to_us: int) ->
 
 
 def articulate(mouths: Floats, phones: tuple[Phone, ...], start_us: int) -> Floats:
-    """Open vowels that their neighbours would swallow, then close lips, (F, K) in and out."""
-    gap = _gap_row()
+    """Open vowels that their neighbours would swallow, round, then close lips, (F, K) in, out."""
+    gap, width = _row("gap"), _row("width")
     for phone in _near(phones, start_us, len(mouths)):
+        narrow = ROUNDED_WIDTH.get(phone.symbol)
+        if narrow is not None:
+            share = _nearness(phone, start_us, len(mouths))
+            excess = np.maximum(mouths @ width - narrow, 0.0) * share
+            mouths = mouths + np.outer(excess, _narrowing()).astype(np.float32)
         least = _vowel_gaps().get(phone.symbol)
         if least is not None:
             share = _nearness(phone, start_us, len(mouths))
@@ -131,7 +146,7 @@ def articulate(mouths: Floats, phones: tuple[Phone, ...], start_us: int) -> Floa
 
 def close_lips(mouths: Floats, phones: tuple[Phone, ...], start_us: int) -> Floats:
     """Enforce the closures that must be seen, (F, K) in and out."""
-    gap = _gap_row()
+    gap = _row("gap")
     for phone in _near(phones, start_us, len(mouths)):
         limit = CLOSURES.get(phone.symbol)
         if limit is not None:
@@ -149,7 +164,7 @@ def _near(phones: tuple[Phone, ...], start_us: int, frames: int) -> list[Phone]:
 
 def keep_natural(mouths: Floats) -> Floats:
     """Bound the opening of the lips, (F, K) in and out: they never cross nor gape."""
-    gap = _gap_row()
+    gap = _row("gap")
     opening = mouths @ gap
     bounded = np.maximum(opening, CLOSED_GAP)
     bounded = np.where(bounded > WIDE_GAP, 0.5 * (bounded + WIDE_GAP), bounded)
@@ -171,9 +186,17 @@ def _nearness(phone: Phone, start_us: int, frames: int) -> Floats:
 
 
 @cache
-def _gap_row() -> Floats:
-    row: Floats = mouth_basis().features["gap"].astype(np.float32)
+def _row(feature: str) -> Floats:
+    """How each coefficient changes a feature of the mouth, (K,)."""
+    row: Floats = mouth_basis().features[feature].astype(np.float32)
     return row
+
+
+@cache
+def _narrowing() -> Floats:
+    """Coefficients (K,) that make the mouth narrower by one unit and open it no further."""
+    direction: Floats = mouth_basis().solve(width=-1.0, gap=0.0).astype(np.float32)
+    return direction
 
 
 @cache
@@ -181,7 +204,7 @@ def _vowel_gaps() -> dict[str, float]:
     """The least opening of each vowel, inter-iris distances, from its mean mouth in GRID."""
     text = (files("actor_server.codec.mesh") / "data" / "phone_mouths.json").read_text()
     means = {symbol: np.array(mouth["mean"]) for symbol, mouth in json.loads(text).items()}
-    return {symbol: VOWEL_SHARE * float(_gap_row() @ means[symbol]) for symbol in VOWELS}
+    return {symbol: VOWEL_SHARE * float(_row("gap") @ means[symbol]) for symbol in VOWELS}
 
 
 @cache

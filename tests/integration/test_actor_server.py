@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from proto.message import Message
 from proto.messages import (
     AVChunk,
     CheckPortrait,
@@ -20,7 +21,6 @@ from proto.messages import (
     Grant,
     HiddenChunk,
     Interrupt,
-    Message,
     OpenActorSession,
     Phone,
     Ping,
@@ -145,7 +145,9 @@ async def test_frames_show_the_portrait_that_was_sent(agent: ClientSocket) -> No
     assert isinstance(checked, PortraitChecked)
     assert checked.code == "ok"
     assert checked.crop is not None
-    crop = cv2.cvtColor(cv2.imdecode(checked.crop.copy(), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    decoded = cv2.imdecode(checked.crop.copy(), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    crop = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
     small = cv2.resize(crop, (256, 256), interpolation=cv2.INTER_AREA).astype(float)
     assert np.abs(shown - small).mean() < 8.0
     await agent.send(CloseSession(session_id="face"))

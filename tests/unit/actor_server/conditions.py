@@ -54,7 +54,8 @@ def parts_of(whole: HiddenChunk, sizes: Sequence[int]) -> list[HiddenChunk]:
     """A reply cut into parts of so many audio tokens; the last part takes what is left."""
     assert whole.features is not None
     assert whole.pcm is not None
-    parts, first = [], 0
+    parts: list[HiddenChunk] = []
+    first = 0
     while first < whole.audio_tokens:
         size = sizes[len(parts)] if len(parts) < len(sizes) else whole.audio_tokens
         end = min(first + size, whole.audio_tokens)
