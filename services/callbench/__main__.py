@@ -1,0 +1,59 @@
+"""Measure real calls: python -m services.callbench --help."""
+
+import asyncio
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import soundfile
+import typer
+from rich.console import Console
+
+from services.callbench.bench import BenchPlan, BenchResult, run_bench
+from services.callbench.caller import BrowserMissing
+from services.callbench.config import CallbenchConfig
+from services.callbench.machine import this_machine
+from services.callbench.own_stack import StackFailed, own_stack
+from services.callbench.report import report, table
+
+out = Console()
+
+
+def main(
+    url: Annotated[str, typer.Option(help="A running machine; else one is started.")] = "",
+    avatar: Annotated[str, typer.Option(help="Whom to call, by id or name.")] = "mara",
+    turns: Annotated[int, typer.Option(help="Questions to ask.")] = 6,
+    barge_ins: Annotated[int, typer.Option(help="Answers to speak into.")] = 5,
+    preset: Annotated[str, typer.Option(help="Preset of the machine to start.")] = "nano",
+    to: Annotated[Path, typer.Option("--out", help="Where the JSON goes.")] = Path("call.json"),
+    keep: Annotated[Path | None, typer.Option(help="Keep sound and pictures here.")] = None,
+) -> None:
+    """Call an avatar with headless Chromium and measure what the caller gets."""
+    machine = this_machine()
+    try:
+        with own_stack(preset) if not url else nullcontext(url) as address:
+            plan = BenchPlan(address, avatar, turns, barge_ins)
+            result = asyncio.run(run_bench(plan, CallbenchConfig(), out.print))
+    except (BrowserMissing, StackFailed) as problem:
+        out.print(f"[red]{problem}[/]")
+        raise typer.Exit(1) from problem
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(json.dumps(report(machine, plan, result), indent=2) + "\n")
+    if keep is not None:
+        _keep(result, keep)
+    out.print(table(result))
+    out.print(f"Written to {to}")
+
+
+def _keep(result: BenchResult, folder: Path) -> None:
+    """Write what the caller heard and saw, for ears and eyes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sound = result.recording.sound
+    soundfile.write(folder / "heard.wav", sound.samples, sound.sample_hz)
+    for name, png in result.pictures.items():
+        (folder / f"{name}.png").write_bytes(png)
+
+
+if __name__ == "__main__":
+    typer.run(main)

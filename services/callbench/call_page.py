@@ -1,0 +1,53 @@
+"""The product's pages as a person uses them."""
+
+import re
+
+from services.callbench.caller import Caller
+
+OPEN_WITHIN_MS = 20_000
+
+
+class CallPage:
+    """The home page and the call page of one caller."""
+
+    def __init__(self, caller: Caller, url: str) -> None:
+        self._caller = caller
+        self._page = caller.page
+        self._url = url.rstrip("/")
+
+    async def open_home(self) -> None:
+        """Go to the home page."""
+        await self._page.goto(self._url)
+
+    async def call(self, avatar: str) -> None:
+        """Click the call button of an avatar, by id or name; returns with its first frame."""
+        await self.open_home()
+        by_id = self._page.get_by_test_id(f"avatar-card-{avatar}").get_by_test_id("call-button")
+        by_name = self._page.get_by_role(
+            "button", name=re.compile(rf"^Call {re.escape(avatar)}$", re.IGNORECASE)
+        )
+        await by_id.or_(by_name).first.click(timeout=OPEN_WITHIN_MS)
+        await self._caller.wait_for_frame()
+
+    async def type_message(self, text: str) -> None:
+        """Write instead of speaking."""
+        await self._page.get_by_test_id("chat-input").fill(text)
+        await self._page.get_by_test_id("chat-send").click()
+
+    async def captions(self) -> list[str]:
+        """Return what both sides said, as the page shows it: `Mara: Hello.`"""
+        items = self._page.get_by_test_id("captions").locator("li")
+        return [text.replace("\n", ": ", 1) for text in await items.all_inner_texts()]
+
+    async def state(self) -> str:
+        """Return listening, thinking, speaking, ..."""
+        return await self._page.get_by_test_id("state").get_attribute("data-state") or ""
+
+    async def brain(self) -> str:
+        """Return which model answers, as the page shows it."""
+        return await self._page.get_by_test_id("brain").inner_text()
+
+    async def end(self) -> None:
+        """Hang up."""
+        await self._page.get_by_test_id("end-button").click()
+        await self._page.get_by_test_id("ended").wait_for(timeout=OPEN_WITHIN_MS)

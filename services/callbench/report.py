@@ -1,0 +1,121 @@
+"""A benchmark as one JSON object and as a table for people."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from services.callbench.bench import BenchPlan, BenchResult
+from services.callbench.machine import Machine
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure of the summary and what it should be. `of`: whether a value reaches it."""
+
+    key: str
+    label: str
+    unit: str
+    wanted: str
+    low: float
+    high: float
+
+
+GOALS = (
+    Goal("first_frame_ms_max", "room creation to first frame, slowest", "ms", "<= 2000", 0, 2000),
+    Goal("voice_to_voice_ms_p50", "voice end to voice start, p50", "ms", "", 0, math.inf),
+    Goal("voice_to_face_ms_p50", "voice end to lips moving, p50", "ms", "<= 1500", 0, 1500),
+    Goal("fps_speaking", "frames a second while speaking", "", "25", 24, 26),
+    Goal("fps", "frames a second, whole call", "", "25", 24, 26),
+    Goal("freezes_per_minute", "freezes a minute", "", "<= 1", 0, 1),
+    Goal("concealed_percent", "concealed sound", "%", "", 0, math.inf),
+    Goal("av_offset_ms", "picture late against sound", "ms", "-80 .. 80", -80, 80),
+    Goal("lips_lag_ms", "the same from lips and sound", "ms", "-80 .. 80", -80, 80),
+    Goal(
+        "barge_in_to_silence_ms_p95",
+        "barge-in (noticed) to silence, p95",
+        "ms",
+        "<= 300",
+        -1e9,
+        300,
+    ),
+    Goal(
+        "barge_in_voice_to_silence_ms_p95", "caller's voice to silence, p95", "ms", "", 0, math.inf
+    ),
+    Goal("barge_in_to_still_ms_p95", "caller's voice to still lips, p95", "ms", "", 0, math.inf),
+    Goal("unanswered", "questions without an answer", "", "0", 0, 0),
+)
+
+
+def summary(result: BenchResult) -> dict[str, float | int | None]:
+    """Return the figures that the goals are about."""
+    figures = result.figures
+    turns, barge_ins = figures.turns, figures.barge_ins
+    return {
+        "first_frame_ms_p50": percentile(result.first_frames_ms, 50),
+        "first_frame_ms_max": percentile(result.first_frames_ms, 100),
+        "voice_to_voice_ms_p50": percentile([t.voice_to_voice_ms for t in turns], 50),
+        "voice_to_voice_ms_p95": percentile([t.voice_to_voice_ms for t in turns], 95),
+        "voice_to_face_ms_p50": percentile([t.voice_to_face_ms for t in turns], 50),
+        "voice_to_face_ms_p95": percentile([t.voice_to_face_ms for t in turns], 95),
+        "fps": figures.transport.fps,
+        "fps_speaking": percentile([t.fps_speaking for t in turns if t.answer_s > 1], 50),
+        "freezes_per_minute": figures.transport.freezes_per_minute,
+        "concealed_percent": figures.transport.concealed_percent,
+        "av_offset_ms": figures.transport.av_offset_ms,
+        "lips_lag_ms": figures.lips_lag_ms,
+        "barge_in_to_silence_ms_p95": percentile([b.noticed_to_silence_ms for b in barge_ins], 95),
+        "barge_in_voice_to_silence_ms_p95": percentile([b.to_silence_ms for b in barge_ins], 95),
+        "barge_in_to_still_ms_p95": percentile([b.to_still_ms for b in barge_ins], 95),
+        "unanswered": len(result.unanswered),
+    }
+
+
+def percentile(values: Sequence[float | None], percent: float) -> float | None:
+    """Return the percentile of what could be measured, or None when nothing could."""
+    measured = [value for value in values if value is not None]
+    return float(np.percentile(measured, percent)) if measured else None
+
+
+def report(machine: Machine, plan: BenchPlan, result: BenchResult) -> dict[str, Any]:
+    """Return everything, ready for JSON."""
+    whole = {
+        "machine": asdict(machine),
+        "plan": asdict(plan) | {"url": "own stack" if not plan.url else plan.url},
+        "brain": result.brain,
+        "summary": summary(result),
+        "first_frames_ms": result.first_frames_ms,
+        "call": asdict(result.figures),
+        "captions": result.captions,
+        "unanswered": result.unanswered,
+    }
+    rounded: dict[str, Any] = _rounded(whole)
+    return rounded
+
+
+def table(result: BenchResult) -> Table:
+    """Return the summary for people, each figure beside its goal."""
+    shown = Table("figure", "measured", "goal", "", title="A real call in headless Chromium")
+    values = summary(result)
+    for goal in GOALS:
+        value = values[goal.key]
+        if value is None:
+            shown.add_row(goal.label, "not measured", goal.wanted, "")
+            continue
+        verdict = "" if not goal.wanted else "ok" if goal.low <= value <= goal.high else "missed"
+        shown.add_row(goal.label, f"{value:.1f} {goal.unit}".strip(), goal.wanted, verdict)
+    return shown
+
+
+def _rounded(value: Any) -> Any:
+    """Return the same with floats rounded to a tenth, NaN (no JSON) as None."""
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    if isinstance(value, float | np.floating):
+        return round(float(value), 3) if math.isfinite(value) else None
+    return value
