@@ -5,8 +5,6 @@ socket and no room. Only here are epochs raised: at each start of a reply and at
 """
 
 import logging
-from enum import StrEnum
-from typing import Protocol
 
 from proto.message import Message
 from proto.messages import (
@@ -21,9 +19,10 @@ from proto.messages import (
     TurnState,
     UserText,
 )
-from proto.time_law import TOKEN_SAMPLES
+from proto.time_law import FRAME_US, TOKEN_SAMPLES
 from services.room_agent.call_clock import call_us
-from services.room_agent.playhead import Block, Heard
+from services.room_agent.call_ports import CallPorts, Phase
+from services.room_agent.playhead import Block
 from services.room_agent.reply import Reply
 from services.room_agent.turn_detector import TurnEvent
 from services.room_agent.turn_timing import TurnTiming
@@ -31,41 +30,6 @@ from services.room_agent.turn_timing import TurnTiming
 log = logging.getLogger(__name__)
 
 MAX_HISTORY_TURNS = 64
-
-
-class Phase(StrEnum):
-    """What the avatar does, as people see it (`lk.agent.state`)."""
-
-    INITIALIZING = "initializing"
-    LISTENING = "listening"
-    THINKING = "thinking"
-    SPEAKING = "speaking"
-
-
-class CallPorts(Protocol):
-    """What a call can do to the world. Nothing here waits."""
-
-    def to_thinker(self, message: Message) -> None: ...
-
-    def to_actor(self, message: Message) -> None: ...
-
-    def show_phase(self, phase: Phase) -> None: ...
-
-    def show_user_words(self, turn: int, text: str, final: bool) -> None: ...
-
-    def show_reply_words(self, turn: int, text: str) -> None: ...
-
-    def end_reply_words(self, turn: int) -> None: ...
-
-    def show_notice(self, text: str) -> None: ...
-
-    def report_turn(self, timing: TurnTiming) -> None: ...
-
-    def drop_unheard(self) -> None: ...
-
-    def play(self, chunk: AVChunk) -> None: ...
-
-    def heard(self, turn: int) -> Heard: ...
 
 
 class CallSession:
@@ -251,7 +215,12 @@ class CallSession:
         if self.phase is Phase.INITIALIZING and block.chunk is not None:
             self.advance(Phase.LISTENING)
         reply, chunk = self.reply, block.chunk
-        if reply is None or chunk is None or not reply.is_of(chunk):
+        if reply is None:
+            return
+        if chunk is None:
+            reply.timing.late_us += FRAME_US if reply.began else 0
+            return
+        if not reply.is_of(chunk):
             return
         in_chunk = block.offset // TOKEN_SAMPLES
         if in_chunk < chunk.audio_tokens:

@@ -15,8 +15,9 @@ from proto.messages import AVChunk, Grant, Interrupt, Listen, SessionReady, User
 from proto.time_law import HEARING_BLOCK_SAMPLES
 from services.room_agent.attributes import AttributeWriter
 from services.room_agent.call_clock import call_us
+from services.room_agent.call_ports import Phase
 from services.room_agent.call_room import CallRoom
-from services.room_agent.call_session import CallSession, Phase
+from services.room_agent.call_session import CallSession
 from services.room_agent.captions import Captioner
 from services.room_agent.config import AgentConfig
 from services.room_agent.credit import CreditLaw

@@ -23,6 +23,8 @@ class TurnTiming:
     first_shown_us: int = 0
     interrupted_us: int = 0
     heard_tokens: int = 0
+    late_us: int = 0
+    """Silence inside the reply: speech was late, or the agent held it for a cough."""
 
     def mark(self, moment: Moment, at_us: int) -> None:
         """Note when this happened; the first time counts."""
@@ -39,6 +41,7 @@ class TurnTiming:
             "turn": self.turn,
             "epoch": self.epoch,
             "heard_tokens": self.heard_tokens,
+            "late_ms": self.late_us / 1000,
             "ended_ms": after_ms(self.ended_us),
             "first_text_ms": after_ms(self.first_text_us),
             "first_chunk_ms": after_ms(self.first_chunk_us),

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -251,7 +252,11 @@ class ThinkerDouble:
         actor: ClientSocket,
         asked: TurnBoundary | UserText,
     ) -> None:
-        about = {"session_id": asked.session_id, "epoch": asked.epoch, "turn": asked.turn}
+        about: dict[str, Any] = {
+            "session_id": asked.session_id,
+            "epoch": asked.epoch,
+            "turn": asked.turn,
+        }
         if isinstance(asked, TurnBoundary):
             await socket.send(peer, Transcript(**about, text="what I heard", final=True))
         await asyncio.sleep(THINK_S)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -304,17 +305,16 @@ class FakeThinker(FakeLine):
 
     def send(self, message: Message) -> None:
         super().send(message)
-        asked = isinstance(message, UserText) or (
+        if isinstance(message, UserText) or (
             isinstance(message, TurnBoundary) and message.phase == "ended"
-        )
-        if asked:
+        ):
             asyncio.get_running_loop().call_later(self.think_s, self._reply, message)
 
     def _reply(self, asked: TurnBoundary | UserText) -> None:
         epochs = [m.epoch for m in self.of(Interrupt)]
         if any(epoch > asked.epoch for epoch in epochs):
             return
-        about = {"session_id": CALL, "epoch": asked.epoch, "turn": asked.turn}
+        about: dict[str, Any] = {"session_id": CALL, "epoch": asked.epoch, "turn": asked.turn}
         tell = self._events.thinker_said
         tell(TurnState(**about, state="speaking"))
         for first in range(0, self.reply_tokens, 4):

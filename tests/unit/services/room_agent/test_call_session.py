@@ -14,7 +14,8 @@ from proto.messages import (
     TurnState,
     UserText,
 )
-from services.room_agent.call_session import CallSession, Phase
+from services.room_agent.call_ports import Phase
+from services.room_agent.call_session import CallSession
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.turn_detector import TurnEvent
 from services.room_agent.turn_timing import TurnTiming

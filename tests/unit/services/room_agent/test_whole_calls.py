@@ -1,9 +1,10 @@
 """Whole calls on virtual time: the agent with its engines and room in memory."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.unit
 TOKEN_S = 0.08
 
 
-def virtually(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
+def virtually(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
     """Run a test's coroutine on virtual time."""
 
     @wraps(test)
@@ -159,6 +160,8 @@ async def test_a_late_chunk_costs_silence_but_never_the_lips() -> None:
         times = [at for at, _ in room.video.shown]
         assert max(b - a for a, b in pairwise(times)) < 0.081
         assert room.reports[0]["heard_tokens"] == 40
+        pause_s = room.audio.position(17) - room.audio.position(16) - TOKEN_S
+        assert room.reports[0]["late_ms"] / 1000 == pytest.approx(pause_s, abs=0.041)
 
 
 @virtually
