@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -42,11 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Set the machine up; 0 when everything is there."""
     parser = argparse.ArgumentParser(prog="bootstrap", description=__doc__)
     parser.add_argument("--with-tests", action="store_true", help="also what `make test` needs")
-    parser.add_argument("--only", nargs="+", choices=sorted(CALL_STEPS), help="only these steps")
+    parser.add_argument("--only", nargs="*", metavar="STEP", help="only these steps")
     options = parser.parse_args(arguments)
     steps = TEST_STEPS if options.with_tests else CALL_STEPS
-    if options.only:
-        steps = {name: step for name, step in steps.items() if name in options.only}
+    if options.only is not None:
+        if unknown := set(options.only) - set(steps):
+            parser.error(f"no such step: {', '.join(unknown)}; there are {', '.join(steps)}")
+        steps = {name: steps[name] for name in options.only}
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     problems = all_problems()
     if not (REPOSITORY / ".venv").is_dir():
         problems += disk_problems(str(REPOSITORY))
@@ -82,6 +86,8 @@ def _set_up(steps: dict[str, Step]) -> int:
 
 def _side_by_side(workshop: Workshop, steps: dict[str, Step]) -> dict[str, StepError]:
     """Run every step in a thread of its own; the failed ones come back."""
+    if not steps:
+        return {}
     with Board(list(steps)) as board, ThreadPoolExecutor(len(steps)) as pool:
         futures = {
             name: pool.submit(_run_step, name, step, workshop, board)

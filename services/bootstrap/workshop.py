@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import subprocess
 import sys
 import threading
 import venv
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.bootstrap.shell import Shell, Watch
+from services.bootstrap.shell import Shell, StepError, Watch
 from services.paths import CachePaths
 
 UV = "uv==0.13.8"
@@ -44,7 +45,10 @@ class Workshop:
         if stamp.is_file() and stamp.read_text() == wanted:
             return
         shutil.rmtree(self.installer, ignore_errors=True)
-        venv.create(self.installer, with_pip=True)
+        try:
+            venv.create(self.installer, with_pip=True)
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise StepError(f"{sys.executable} cannot make {self.installer}: {error}") from error
         pip = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         self.shell.run("installer", [self.python, *pip, PIP, UV], _ignore)
         stamp.write_text(wanted)

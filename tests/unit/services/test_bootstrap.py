@@ -1,6 +1,7 @@
 """The set-up on a bare machine: clear refusals, nothing done twice, failures with their reason."""
 
 import ast
+import importlib.util
 import io
 import os
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from services.bootstrap import command, livekit_server, web_page
 from services.bootstrap.board import Board
-from services.bootstrap.machine import machine_problems
+from services.bootstrap.machine import machine_problems, python_problems
 from services.bootstrap.shell import Shell, StepError
 from services.bootstrap.workshop import Workshop, fingerprint
 from services.paths import REPOSITORY, CachePaths, cache_paths
@@ -45,6 +46,26 @@ def test_a_machine_that_is_not_supported_is_told_why_and_what_to_use(
 
 def test_the_supported_machine_has_no_problem() -> None:
     assert list(machine_problems("Linux", "x86_64", ("glibc", "2.34"))) == []
+
+
+def test_a_python_without_venv_is_told_which_package_brings_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "ensurepip" else real(name)
+    )
+    (problem,) = python_problems()
+    assert "lacks ensurepip" in problem.what
+    assert f"apt-get install python3.{sys.version_info[1]}-venv" in problem.fix
+
+
+def test_an_unknown_step_is_refused_with_the_known_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--only", "pakages"])
+    assert "there are system, packages" in capsys.readouterr().err
 
 
 def test_the_version_check_can_be_read_by_pythons_that_fail_it() -> None:
