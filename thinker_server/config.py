@@ -40,7 +40,8 @@ class ThinkerConfig(BaseSettings):
     max_reply_tokens: Annotated[int, Field(ge=8, le=512)] = 64
     max_reply_sentences: Annotated[int, Field(ge=1, le=16)] = 2
     first_clause_words: Annotated[int, Field(ge=3, le=30)] = 9
-    """Speech starts after the first punctuation, or after this many words without one."""
+    """Speech starts after the first punctuation, or after this many words without one; slow voices
+    start after fewer."""
 
     recognisers: dict[str, str] = {"en": "moonshine:tiny-en"}
     """Recogniser of each language (primary tag)."""

@@ -88,7 +88,8 @@ class ReplyPipeline:
         reply: SpokenReply,
         trace: Trace,
     ) -> None:
-        cutter = ClauseCutter(self._limits.first_clause_words)
+        longest_first = min(self._limits.first_clause_words, self._voice.first_clause_words)
+        cutter = ClauseCutter(longest_first)
         started = monotonic()
         cut_short = False
         async with aclosing(conversation.reply(messages)) as tokens:

@@ -8,7 +8,7 @@ ABBREVIATIONS = frozenset(
 )
 FUNCTION_WORDS = frozenset(
     "and but or so because which who that when where while if as than with from for to of in on at "
-    "by about into".split()
+    "by about into is are was were".split()
 )
 """A clause that must be cut without punctuation is cut before one of these."""
 SHORTEST_CLAUSE_WORDS = 4
@@ -107,9 +107,9 @@ class ClauseCutter:
             if len(rest[: match.end()].split()) >= fewest:
                 return match.end()
         most = self._first_words if self._given == 0 else LONGEST_CLAUSE_WORDS
-        if len(words) <= most + 1:
+        if len(words) <= most:
             return None
-        for count in range(most, max(most // 2, SHORTEST_CLAUSE_WORDS), -1):
+        for count in range(most - 1, most // 2, -1):
             if words[count].group().lower() in FUNCTION_WORDS:
                 return words[count].start()
         return words[most].start()

@@ -15,6 +15,7 @@ _DURATIONS = "/Clip_output_0"
 _SPECTRA = ["lh", "theta", "ln", "lr", "phi", "f0"]
 NOISE_SEED = 0
 """The breath noise is seeded: the same words always sound the same."""
+FIRST_CLAUSE_WORDS = 12
 GAIN = 1.9
 """hibari speaks more softly than Kokoro; this brings its root-mean-square to the same level."""
 
@@ -35,6 +36,11 @@ class HibariVoice:
     def name(self) -> str:
         """The name that sessions ask for."""
         return NAME
+
+    @property
+    def first_clause_words(self) -> int:
+        """See Voice."""
+        return FIRST_CLAUSE_WORDS
 
     def synthesise(self, text: str) -> Utterance:
         """Speech of one clause, about 25 ms of work a second of speech."""

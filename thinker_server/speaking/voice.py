@@ -41,6 +41,11 @@ class Voice(Protocol):
         """The name that sessions ask for."""
         ...
 
+    @property
+    def first_clause_words(self) -> int:
+        """How long the first clause may be without making the caller wait for its synthesis."""
+        ...
+
     def synthesise(self, text: str) -> Utterance:
         """Speech of one clause of spoken text."""
         ...

@@ -71,6 +71,7 @@ class EvenVoice:
     """Every word lasts WORD_US and is one AH."""
 
     name = "even"
+    first_clause_words = 12
 
     def synthesise(self, text: str) -> Utterance:
         words = text.split()
@@ -136,6 +137,12 @@ class Wired:
         """Wait until the session is in a state."""
         async with asyncio.timeout(5):
             while self.session.state != state:
+                await asyncio.sleep(0.002)
+
+    async def until_prompted(self) -> None:
+        """Wait until the brain was asked something."""
+        async with asyncio.timeout(5):
+            while not self.conversation.prompts:
                 await asyncio.sleep(0.002)
 
     def talk(self, turn: int, blocks: int = 10) -> None:

@@ -50,6 +50,10 @@ def test_clauses_together_are_the_text() -> None:
 def test_a_first_clause_without_punctuation_is_cut_before_a_function_word() -> None:
     first, *_ = cut("The capital of France has been known for a long time indeed")
     assert first == "The capital of France has been known"
+    assert cut("The capital of France is Paris.", first_words=5) == [
+        "The capital of France",
+        "is Paris.",
+    ]
 
 
 def test_a_long_clause_is_cut_even_when_nothing_invites_it() -> None:

@@ -66,7 +66,7 @@ async def test_a_speculation_is_thrown_away_when_the_caller_goes_on() -> None:
     async with wired_session(conversation, ["Which city?"]) as wired:
         wired.talk(1)
         wired.boundary("paused", 1, epoch=0)
-        await wired.until_state("speculating")
+        await wired.until_prompted()
         wired.boundary("started", 1, epoch=0)
         wired.boundary("ended", 1, epoch=1)
         await wired.until(TurnEnd)
