@@ -23,7 +23,13 @@ const gateway = "http://127.0.0.1:8080";
 
 export default defineConfig({
   plugins: [swaggerUi()],
-  build: { outDir, emptyOutDir: true, target: "es2022", assetsInlineLimit: 0 },
+  build: {
+    outDir,
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    chunkSizeWarningLimit: 700,
+  },
   server: {
     proxy: {
       "/api": gateway,

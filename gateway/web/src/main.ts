@@ -1,5 +1,8 @@
 import "./styles/base.css";
+import "./styles/dialog.css";
 import "./styles/home.css";
+import "./styles/stage.css";
+import "./styles/panels.css";
 import "./styles/call.css";
 import type { Room, RoomCreated } from "./api";
 import { CallPage } from "./call/call-page";

@@ -143,7 +143,8 @@ export class CallPage implements Page {
   #onPhase(phase: Phase): void {
     this.#status.setPhase(phase);
     this.#stage.setState(phase);
-    this.#controls.setConnected(phase === "live" || phase === "waiting");
+    const live = phase === "live";
+    this.#controls.setReady({ microphone: live || phase === "waiting", chat: live });
     if (phase === "waiting") this.#stage.rest();
   }
 
@@ -173,7 +174,7 @@ export class CallPage implements Page {
   #showEnd(problem: Problem | null): void {
     this.#stage.rest();
     this.#status.setEnded();
-    this.#controls.setConnected(false);
+    this.#controls.setReady({ microphone: false, chat: false });
     this.#problems.clear();
     this.#transcript.clearOverlay();
     const seconds = Math.round((Date.now() - this.#beganMs) / 1000);

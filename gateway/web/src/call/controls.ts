@@ -54,7 +54,7 @@ export class Controls {
     this.chat = h("form", { class: "chat", submit: (event) => this.#submit(event, actions) });
     this.chat.append(this.#input, this.#send);
     this.setMicrophone(false);
-    this.setConnected(false);
+    this.setReady({ microphone: false, chat: false });
   }
 
   setMicrophone(on: boolean): void {
@@ -67,14 +67,11 @@ export class Controls {
     );
   }
 
-  setConnected(connected: boolean): void {
-    this.#input.disabled = !connected;
-    this.#send.disabled = !connected;
-    this.#microphone.disabled = !connected;
-  }
-
-  get typing(): boolean {
-    return document.activeElement === this.#input;
+  /** Typed words reach only an agent that is there; what is said earlier is kept and sent. */
+  setReady(ready: { microphone: boolean; chat: boolean }): void {
+    this.#microphone.disabled = !ready.microphone;
+    this.#input.disabled = !ready.chat;
+    this.#send.disabled = !ready.chat;
   }
 
   async #submit(event: Event, actions: ControlActions): Promise<void> {
