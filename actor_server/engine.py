@@ -59,7 +59,7 @@ class ActorEngine:
             last_work_us=work[-1] if work else 0,
         )
 
-    def open(self, session_id: str, face: Face, seed: int) -> None:
+    def open(self, session_id: str, face: Face, seed: int, epoch: int = 0) -> None:
         """Begin a session. Raises SessionLimit or SessionExists."""
         if session_id in self._sessions:
             raise SessionExists(f"session {session_id} is open already")
@@ -69,7 +69,7 @@ class ActorEngine:
                 "max_sessions in [actor]"
             )
         self._sessions[session_id] = ActorSession(
-            session_id, face.decoder(), self._source, seed, self._pacing
+            session_id, face.decoder(), self._source, seed, self._pacing, epoch
         )
 
     def close(self, session_id: str) -> None:

@@ -23,6 +23,13 @@ class SessionLimit(ActorError):
     retryable = True
 
 
+class SessionUnknown(ActorError):
+    """A message for a session that is not open: this process was started again, or closed it."""
+
+    code = "session_unknown"
+    retryable = True
+
+
 class SessionExists(ActorError):
     """The same session was opened twice."""
 

@@ -7,6 +7,7 @@ happens the running calls go on in the rendering thread.
 import asyncio
 import hashlib
 import itertools
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,11 @@ from typing import Any, Final, TypeVar
 from actor_server.errors import PortraitDeskBusy
 from actor_server.face import Face, FaceStudio, Verdict
 
+log = logging.getLogger(__name__)
+
 QUEUE_SIZE: Final = 16
-CALL, CHECK = 0, 1
-"""Order of service: a call before a verdict."""
+CALL, CHECK, PREPARE = 0, 1, 2
+"""Order of service: a caller waits for a face, a person for a verdict, nobody for a preparation."""
 FACES_IN_MEMORY: Final = 16
 """About 1.5 MB each; the default avatars fit."""
 
@@ -58,9 +61,16 @@ class PortraitDesk:
         finally:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def check(self, image: bytes) -> Verdict:
-        """The verdict on an image file. Raises PortraitDeskBusy."""
-        return await self._ask(CHECK, lambda: self._studio.check(image))
+    async def check(self, image: bytes) -> tuple[Verdict, bytes | None]:
+        """The verdict on an image file and its crop as a PNG. Raises PortraitDeskBusy.
+
+        The crop is what calls will be opened with: its face is built while nobody waits for it.
+        """
+        verdict, crop = await self._ask(CHECK, lambda: _judged(self._studio, image))
+        if crop is not None and not self._jobs.full():
+            answer = self._queue(PREPARE, lambda: self._studio.build(crop))
+            answer.add_done_callback(lambda done: self._prepared(content_key(crop), done))
+        return verdict, crop
 
     async def face(self, image: bytes) -> Face:
         """The face of an image file. Raises PortraitRefused or PortraitDeskBusy."""
@@ -72,17 +82,29 @@ class PortraitDesk:
         return self._remember(key, await self._ask(CALL, lambda: self._studio.build(image)))
 
     async def _ask(self, rank: int, work: Callable[[], T]) -> T:
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         try:
-            self._jobs.put_nowait(_Job(rank, next(self._numbers), work, answer))
             async with asyncio.timeout(self._timeout_s):
-                return await answer
+                return await self._queue(rank, work)
         except asyncio.QueueFull:
             raise PortraitDeskBusy("too many portraits are waiting; try again shortly") from None
         except TimeoutError:
             raise PortraitDeskBusy(
                 f"the portrait was not ready within {self._timeout_s:g} s; try a smaller picture"
             ) from None
+
+    def _queue(self, rank: int, work: Callable[[], T]) -> "asyncio.Future[T]":
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.put_nowait(_Job(rank, next(self._numbers), work, answer))
+        return answer
+
+    def _prepared(self, key: str, done: "asyncio.Future[Face]") -> None:
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is None:
+            self._remember(key, done.result())
+        else:
+            log.warning("a checked portrait has no face", extra={"reason": str(error)})
 
     def _remember(self, key: str, face: Face) -> Face:
         self._faces[key] = face
@@ -95,6 +117,11 @@ class PortraitDesk:
 def content_key(image: bytes) -> str:
     """Names an image file by its content."""
     return hashlib.sha256(image).hexdigest()
+
+
+def _judged(studio: FaceStudio, image: bytes) -> tuple[Verdict, bytes | None]:
+    verdict = studio.check(image)
+    return verdict, verdict.crop_png()
 
 
 def _copy_outcome(done: "asyncio.Future[Any]", answer: "asyncio.Future[Any]") -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final
 
+from actor_server.callers import Caller
 from actor_server.engine import ActorEngine, EngineLoad
 from actor_server.errors import ActorError, SpeechRefused
 from actor_server.face import Face
@@ -24,19 +25,20 @@ log = logging.getLogger(__name__)
 INBOX_SIZE: Final = 2048
 IDLE_WAIT_S: Final = 1.0
 
-Emit = Callable[[Message, bytes | None], None]
-"""Called from the rendering thread with a message and whom it answers (None: the agent)."""
-Ended = Callable[[str], None]
-"""Called from the rendering thread with a session that is over without having been closed."""
+Emit = Callable[[Message, Caller | bytes], None]
+"""Called from the rendering thread with a message for a session's agent or for another peer."""
+Ended = Callable[[Caller], None]
+"""Called from the rendering thread when a session is over without having been closed."""
 
 
 @dataclass(frozen=True)
 class Open:
     """A portrait is ready: begin its session."""
 
-    session_id: str
+    caller: Caller
     face: Face
     seed: int
+    epoch: int
     labels: dict[str, str]
 
 
@@ -64,6 +66,7 @@ class RenderThread:
         self._engine = engine
         self._emit = emit
         self._ended = ended
+        self._callers: dict[str, Caller] = {}
         self._inbox: queue.Queue[Open | Deliver | Close | None] = queue.Queue(INBOX_SIZE)
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
 
@@ -114,21 +117,25 @@ class RenderThread:
     def _handle(self, item: Open | Deliver | Close) -> None:
         if isinstance(item, Close):
             self._engine.close(item.session_id)
+            self._callers.pop(item.session_id, None)
         elif isinstance(item, Open):
             self._open(item)
         else:
             self._deliver(item)
 
     def _open(self, item: Open) -> None:
+        session_id = item.caller.session_id
         try:
-            self._engine.open(item.session_id, item.face, item.seed)
+            self._engine.open(session_id, item.face, item.seed, item.epoch)
         except ActorError as error:
-            self._fail(item.session_id, error, None)
-            self._ended(item.session_id)
+            self._fail(session_id, error, item.caller)
+            self._ended(item.caller)
             return
-        self._emit(
-            SessionReady(session_id=item.session_id, engine="actor", labels=item.labels), None
+        self._callers[session_id] = item.caller
+        ready = SessionReady(
+            session_id=session_id, epoch=item.epoch, engine="actor", labels=item.labels
         )
+        self._emit(ready, item.caller)
 
     def _deliver(self, item: Deliver) -> None:
         session_id = item.message.session_id
@@ -149,7 +156,7 @@ class RenderThread:
             return
         if chunk is not None:
             self._engine.record_work((perf_counter_ns() - started_ns) // 1000)
-            self._emit(stamped(chunk, "actor_chunk_made"), None)
+            self._emit(stamped(chunk, "actor_chunk_made"), self._callers[session_id])
 
     def _end(self, session_id: str) -> None:
         """Close a session that raised, and tell its agent. Called while handling the exception."""
@@ -157,10 +164,11 @@ class RenderThread:
         self._engine.close(session_id)
         broken = ActorError("the face of this call stopped because of an error; call again")
         broken.retryable = True
-        self._fail(session_id, broken, None)
-        self._ended(session_id)
+        caller = self._callers.pop(session_id)
+        self._fail(session_id, broken, caller)
+        self._ended(caller)
 
-    def _fail(self, session_id: str, error: ActorError, whom: bytes | None) -> None:
+    def _fail(self, session_id: str, error: ActorError, whom: Caller | bytes) -> None:
         failure = Failure(
             session_id=session_id, code=error.code, message=str(error), retryable=error.retryable
         )

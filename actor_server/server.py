@@ -6,16 +6,18 @@ portrait desk, the clerk that opens sessions and checks portraits, and the sweep
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from actor_server import metrics
+from actor_server.callers import Caller, Callers
 from actor_server.config import ActorConfig
 from actor_server.engine import ActorEngine
-from actor_server.errors import ActorError, SessionExists, SessionLimit
+from actor_server.errors import ActorError, SessionUnknown
 from actor_server.face import FaceStudio
 from actor_server.lobby import Lobby
 from actor_server.motion.source import MotionSource
@@ -50,16 +52,6 @@ MAX_ERRANDS: Final = 32
 SWEEP_S: Final = 5.0
 
 
-@dataclass
-class _Caller:
-    """The agent of one session."""
-
-    peer: bytes
-    opened_us: int
-    seen_us: int
-    ready: bool = False
-
-
 class ActorServer:
     """Serves one endpoint until cancelled."""
 
@@ -68,7 +60,7 @@ class ActorServer:
         self._labels = {"motion": source.label, "face": studio.label}
         self._desk = PortraitDesk(studio, config.portrait_timeout_s)
         self._lobby = Lobby()
-        self._callers: dict[str, _Caller] = {}
+        self._callers = Callers(config.max_sessions)
         self._errands = asyncio.Semaphore(MAX_ERRANDS)
         self._outbox: asyncio.Queue[tuple[Message, bytes]] = asyncio.Queue(OUTBOX_SIZE)
         pacing = Pacing(
@@ -100,6 +92,7 @@ class ActorServer:
     async def _receive(self, socket: ServerSocket) -> None:
         while True:
             peer, message = await socket.recv()
+            self._callers.heard(message.session_id, peer, now_us())
             try:
                 self._take(peer, message)
             except ActorError as error:
@@ -112,7 +105,7 @@ class ActorServer:
             case OpenActorSession():
                 self._open(peer, message)
             case CheckPortrait():
-                self._errand(self._check(peer, message), peer, message)
+                self._tasks.create_task(self._check(peer, message))
             case CloseSession():
                 self._close(message.session_id)
             case Grant() | Listen() | Interrupt() | HiddenChunk():
@@ -122,10 +115,10 @@ class ActorServer:
 
     def _route(self, peer: bytes, message: Message) -> None:
         caller = self._callers.get(message.session_id)
-        if caller is not None and peer == caller.peer:
-            caller.seen_us = now_us()
         if caller is not None and caller.ready:
             self._deliver(message, peer)
+        elif caller is None and not isinstance(message, HiddenChunk):
+            raise SessionUnknown(f"there is no session {message.session_id}: open it again")
         elif not self._lobby.hold(message, peer, now_us()):
             log.warning("dropped a message that came too early", extra=_where(message))
 
@@ -134,93 +127,85 @@ class ActorServer:
             log.error("the rendering thread is behind: dropped a message", extra=_where(message))
 
     def _open(self, peer: bytes, message: OpenActorSession) -> None:
-        if message.session_id in self._callers:
-            raise SessionExists(f"session {message.session_id} is open already")
-        if len(self._callers) >= self._config.max_sessions:
-            self._lobby.dismiss(message.session_id)
-            raise SessionLimit(
-                f"all {self._config.max_sessions} sessions are taken: try again later, or raise "
-                "max_sessions in [actor]"
-            )
-        time_us = now_us()
-        self._callers[message.session_id] = _Caller(peer, time_us, time_us)
+        caller = self._callers.enter(message.session_id, peer, now_us())
         self._lobby.opening(message.session_id)
-        self._errand(self._build(message), peer, message)
+        self._tasks.create_task(self._build(caller, message))
 
     def _close(self, session_id: str) -> None:
-        self._callers.pop(session_id, None)
+        self._callers.leave(session_id)
         self._lobby.dismiss(session_id)
         self._render.post(Close(session_id))
         metrics.SESSIONS.set(len(self._callers))
 
     # --- errands at the portrait desk ------------------------------------------------------------
 
-    def _errand(self, work: Coroutine[None, None, None], peer: bytes, message: Message) -> None:
-        self._tasks.create_task(self._run_errand(work, peer, message))
+    async def _build(self, caller: Caller, message: OpenActorSession) -> None:
+        """Make the face, then open the session, unless the agent has left in the meantime."""
+        async with self._errand(caller.peer, message) as errand:
+            face = await self._desk.face(message.portrait.tobytes())
+            if self._callers.has(caller):
+                opening = Open(caller, face, message.seed, message.epoch, self._labels)
+                self._render.post(opening)
+        if errand.failed and self._callers.has(caller):
+            self._close(caller.session_id)
 
-    async def _run_errand(
-        self, work: Coroutine[None, None, None], peer: bytes, message: Message
-    ) -> None:
-        """One open or check; its failure is its asker's, never the server's."""
+    async def _check(self, peer: bytes, message: CheckPortrait) -> None:
+        async with self._errand(peer, message):
+            verdict, crop = await self._desk.check(message.image.tobytes())
+            metrics.PORTRAITS.labels(verdict.code).inc()
+            self._reply(
+                PortraitChecked(
+                    session_id=message.session_id,
+                    code=verdict.code,
+                    hint=verdict.hint,
+                    checks=verdict.checks,
+                    crop=None if crop is None else np.frombuffer(crop, np.uint8),
+                ),
+                peer,
+            )
+
+    @asynccontextmanager
+    async def _errand(self, peer: bytes, message: Message) -> AsyncIterator["_Errand"]:
+        """One open or check; its failure is told to its asker and is never the server's."""
+        errand = _Errand(failed=True)
         try:
             async with self._errands:
-                await work
+                yield errand
+            errand.failed = False
         except ActorError as error:
             self._fail(message.session_id, error, peer)
         except Exception:  # the session boundary: one request's fault ends it
             log.exception("a portrait could not be served", extra=_where(message))
             self._fail(message.session_id, ActorError("the portrait could not be used"), peer)
-        else:
-            return
-        if isinstance(message, OpenActorSession):
-            self._close(message.session_id)
-
-    async def _build(self, message: OpenActorSession) -> None:
-        face = await self._desk.face(message.portrait.tobytes())
-        if message.session_id in self._callers:  # not closed in the meantime
-            self._render.post(Open(message.session_id, face, message.seed, self._labels))
-
-    async def _check(self, peer: bytes, message: CheckPortrait) -> None:
-        verdict = await self._desk.check(message.image.tobytes())
-        crop = verdict.crop_png()
-        metrics.PORTRAITS.labels(verdict.code).inc()
-        self._reply(
-            PortraitChecked(
-                session_id=message.session_id,
-                code=verdict.code,
-                hint=verdict.hint,
-                checks=verdict.checks,
-                crop=None if crop is None else np.frombuffer(crop, np.uint8),
-            ),
-            peer,
-        )
 
     # --- out -----------------------------------------------------------------------------------
 
-    def _emit(self, message: Message, whom: bytes | None) -> None:
-        """From the rendering thread: send to `whom`, or to the session's agent."""
+    def _emit(self, message: Message, whom: Caller | bytes) -> None:
+        """From the rendering thread: a message for a session's agent or for another peer."""
         self._loop.call_soon_threadsafe(self._emitted, message, whom)
 
-    def _ended(self, session_id: str) -> None:
+    def _ended(self, caller: Caller) -> None:
         """From the rendering thread: the session is over."""
-        self._loop.call_soon_threadsafe(self._close, session_id)
+        self._loop.call_soon_threadsafe(self._close_ended, caller)
 
-    def _emitted(self, message: Message, whom: bytes | None) -> None:
-        caller = self._callers.get(message.session_id)
-        if whom is None and caller is None:
-            return  # closed while this was made
-        if isinstance(message, SessionReady) and caller is not None:
-            self._admit(message.session_id, caller)
-        peer = whom if whom is not None or caller is None else caller.peer
-        assert peer is not None
+    def _close_ended(self, caller: Caller) -> None:
+        if self._callers.has(caller):
+            self._close(caller.session_id)
+
+    def _emitted(self, message: Message, whom: Caller | bytes) -> None:
+        if isinstance(whom, Caller):
+            if not self._callers.has(whom):
+                return  # closed, and perhaps opened again, while this was made
+            if isinstance(message, SessionReady):
+                self._admit(whom)
         self._count(message)
-        self._reply(message, peer)
+        self._reply(message, whom.peer if isinstance(whom, Caller) else whom)
 
-    def _admit(self, session_id: str, caller: _Caller) -> None:
+    def _admit(self, caller: Caller) -> None:
         caller.ready = True
         metrics.OPEN_SECONDS.observe((now_us() - caller.opened_us) / 1e6)
         metrics.SESSIONS.set(len(self._callers))
-        for held, sender in self._lobby.admit(session_id):
+        for held, sender in self._lobby.admit(caller.session_id):
             self._deliver(held, sender)
 
     def _count(self, message: Message) -> None:
@@ -273,8 +258,7 @@ class ActorServer:
                 raise RuntimeError("the rendering thread ended: the Actor must be restarted")
             self._lobby.expire(now_us())
             oldest_us = now_us() - int(self._config.orphan_after_s * 1e6)
-            silent = [sid for sid, caller in self._callers.items() if caller.seen_us < oldest_us]
-            for session_id in silent:
+            for session_id in self._callers.silent_since(oldest_us):
                 log.warning("closed an orphaned session", extra={"session": session_id})
                 self._close(session_id)
 
@@ -288,6 +272,13 @@ class ActorServer:
             sessions=len(self._callers),
             labels=self._labels,
         )
+
+
+@dataclass
+class _Errand:
+    """Whether an errand at the portrait desk came to nothing."""
+
+    failed: bool
 
 
 def _where(message: Message) -> dict[str, str]:

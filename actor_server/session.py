@@ -60,10 +60,16 @@ class ActorSession:
     """The state of one call at the Actor."""
 
     def __init__(
-        self, session_id: str, decoder: FaceDecoder, source: MotionSource, seed: int, pacing: Pacing
+        self,
+        session_id: str,
+        decoder: FaceDecoder,
+        source: MotionSource,
+        seed: int,
+        pacing: Pacing,
+        epoch: int = 0,
     ) -> None:
         self.session_id = session_id
-        self.epoch = 0
+        self.epoch = epoch
         self.chunk = 0
         """Number of the next chunk to leave."""
         self._decoder = decoder

@@ -35,8 +35,10 @@ class SketchVerdict:
     hint: str = ""
     checks: dict[str, float] = field(default_factory=dict)
 
+    crop: bytes | None = None
+
     def crop_png(self) -> bytes | None:
-        return b"png" if self.code == "ok" else None
+        return self.crop
 
 
 @dataclass
@@ -48,7 +50,7 @@ class SketchStudio:
 
     def check(self, image: bytes) -> SketchVerdict:
         if image.startswith((b"face", b"broken")):
-            return SketchVerdict("ok")
+            return SketchVerdict("ok", crop=image)
         if image == b"crash":
             raise OSError("a studio that fails")
         return SketchVerdict("no_face", "Use a picture with a face.")

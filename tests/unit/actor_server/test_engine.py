@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from actor_server.callers import Caller
 from actor_server.engine import ActorEngine
 from actor_server.errors import SessionExists, SessionLimit
 from actor_server.motion.procedural import ProceduralMotion
@@ -72,22 +73,26 @@ def test_load_is_work_time_per_media_time() -> None:
     assert busy.load().real_time_factor == pytest.approx(0.2)
 
 
+def opening(session_id: str, face: SketchFace) -> Open:
+    return Open(Caller(session_id, b"agent", 0, 0), face, seed=1, epoch=0, labels={})
+
+
 @dataclass
 class Emitted:
     """What the rendering thread said, and a way to wait for it."""
 
-    messages: list[tuple[Message, bytes | None]] = field(default_factory=list)
+    messages: list[tuple[Message, Caller | bytes]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
-    def emit(self, message: Message, whom: bytes | None) -> None:
+    def emit(self, message: Message, whom: Caller | bytes) -> None:
         with self.changed:
             self.messages.append((message, whom))
             self.changed.notify_all()
 
-    def end(self, session_id: str) -> None:
+    def end(self, caller: Caller) -> None:
         with self.changed:
-            self.ended.append(session_id)
+            self.ended.append(caller.session_id)
             self.changed.notify_all()
 
     def of(self, kind: type[Message], session_id: str) -> list[Message]:
@@ -115,13 +120,13 @@ def thread(said: Emitted) -> Iterator[RenderThread]:
 
 
 def test_a_session_is_ready_and_makes_what_was_granted(thread: RenderThread, said: Emitted) -> None:
-    thread.post(Open("a", SketchFace(), 1, {"face": "sketch"}))
+    thread.post(opening("a", SketchFace()))
     said.wait(SessionReady, "a")
     thread.post(Deliver(grant("a", 3), b"agent"))
     said.wait(AVChunk, "a", 3)
     thread.post(Close("a"))
     thread.post(Deliver(grant("a", 3), b"agent"))
-    thread.post(Open("b", SketchFace(), 1, {}))
+    thread.post(opening("b", SketchFace()))
     said.wait(SessionReady, "b")
     assert len(said.of(AVChunk, "a")) == 3
 
@@ -129,8 +134,8 @@ def test_a_session_is_ready_and_makes_what_was_granted(thread: RenderThread, sai
 def test_a_face_that_fails_ends_its_session_and_no_other(
     thread: RenderThread, said: Emitted
 ) -> None:
-    thread.post(Open("good", SketchFace(), 1, {}))
-    thread.post(Open("bad", SketchFace(broken=True), 1, {}))
+    thread.post(opening("good", SketchFace()))
+    thread.post(opening("bad", SketchFace(broken=True)))
     thread.post(Deliver(grant("bad"), b"agent"))
     failure = said.wait(Failure, "bad")[0]
     assert isinstance(failure, Failure)
@@ -142,7 +147,7 @@ def test_a_face_that_fails_ends_its_session_and_no_other(
 
 
 def test_refused_speech_is_answered_to_its_sender(thread: RenderThread, said: Emitted) -> None:
-    thread.post(Open("a", SketchFace(), 1, {}))
+    thread.post(opening("a", SketchFace()))
     late: HiddenChunk = reply(session_id="a").model_copy(update={"first_token": 9})
     thread.post(Deliver(late, b"thinker"))
     said.wait(Failure, "a")

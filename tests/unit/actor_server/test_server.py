@@ -117,6 +117,45 @@ async def test_speech_that_overtakes_the_opening_is_not_lost(
         assert chunk.audio_tokens == 4
 
 
+async def test_grants_for_a_session_nobody_opened_are_answered(agent: ClientSocket) -> None:
+    answer_ = await ask(agent, Grant(session_id="lost", credit=1))
+    assert isinstance(answer_, Failure)
+    assert (answer_.code, answer_.retryable) == ("session_unknown", True)
+
+
+async def test_closing_and_opening_at_once_leaves_one_session(agent: ClientSocket) -> None:
+    for _ in range(3):
+        await agent.send(CloseSession(session_id="a"))
+        await agent.send(opening("a", "face 9"))
+    await agent.send(Grant(session_id="a", credit=1))
+    ready, chunk = await answer(agent), await answer(agent)
+    assert isinstance(ready, SessionReady)
+    assert isinstance(chunk, AVChunk)
+    await agent.send(CloseSession(session_id="a"))
+    status = await ask(agent, Ping(session_id="p"))
+    assert isinstance(status, EngineStatus)
+    assert status.sessions == 0
+
+
+async def test_a_session_opened_late_begins_in_its_epoch(agent: ClientSocket) -> None:
+    late = OpenActorSession(session_id="a", epoch=7, portrait=image("face 1"))
+    assert isinstance(await ask(agent, late), SessionReady)
+    chunk = await ask(agent, Grant(session_id="a", credit=1))
+    assert isinstance(chunk, AVChunk)
+    assert chunk.epoch == 7
+
+
+async def test_a_checked_portrait_is_ready_before_it_is_called(
+    desk: Desk, agent: ClientSocket
+) -> None:
+    checked = await ask(agent, CheckPortrait(session_id="c", image=image("face 3")))
+    assert isinstance(checked, PortraitChecked)
+    assert checked.crop is not None
+    called = OpenActorSession(session_id="a", portrait=checked.crop)
+    assert isinstance(await ask(agent, called), SessionReady)
+    assert desk.studio.built == 1
+
+
 async def test_chunks_go_to_the_agent_and_refusals_to_the_thinker(
     desk: Desk, agent: ClientSocket
 ) -> None:
