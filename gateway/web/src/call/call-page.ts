@@ -46,7 +46,7 @@ export class CallPage implements Page {
     const { list, empty, announcer } = this.#transcript;
     this.element = h(
       "main",
-      { class: "call" },
+      { class: "call", tabindex: "-1" },
       this.#status.element,
       h(
         "div",
@@ -113,6 +113,7 @@ export class CallPage implements Page {
     mark("joinClicked");
     this.#cover.hidden = true;
     this.#setBehindInert(false);
+    this.element.focus();
     this.#problems.clear();
     this.#session = new CallSession(this.#listener());
     this.#beganMs = Date.now();

@@ -60,6 +60,7 @@ export class HomePage implements Page {
         ),
         this.#banner.element,
         this.#error,
+        h("h2", { class: "visually-hidden" }, "Choose who to call"),
         this.#defaults,
         this.#uploadsTitle,
         this.#uploads,
