@@ -57,13 +57,8 @@ def paint_eyeball(
         np.array([low[0] - 1, low[1] - 1, high[0] + 2, high[1] + 2]),
         socket - np.array([[0, 0, textures.origin[0]], [0, 0, textures.origin[1]]]),
         np.ascontiguousarray(placed[eye.upper, :2]),
-        textures.still,
-        textures.eyeball,
-        textures.iris,
-        gaze,
-        textures.width,
-        min(1.0, abs(closure) * 2.0),
-        _still_share(latent),
+        (textures.still, textures.eyeball, textures.iris),
+        np.array([*gaze, textures.width, min(1.0, abs(closure) * 2.0), _still_share(latent)]),
     )
 
 
@@ -80,14 +75,16 @@ def _fill(
     box: NDArray[np.float64],
     to_patch: NDArray[np.float64],
     upper: NDArray[np.float64],
-    still: NDArray[np.uint8],
-    eyeball: NDArray[np.uint8],
-    iris: NDArray[np.uint8],
-    gaze: NDArray[np.float64],
-    width: float,
-    shading: float,
-    still_share: float,
+    textures: tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]],
+    look: NDArray[np.float64],
 ) -> None:
+    """Shade every uncovered pixel of one eye.
+
+    Shapes: box (4,) left, top, right, bottom; upper lid (9, 2); textures still, eyeball and iris;
+    look (5,) gaze x, gaze y, eye width, shade of the lid, share of the portrait's own eye.
+    """
+    still, eyeball, iris = textures
+    width, shading, still_share = look[2], look[3], look[4]
     x0, x1 = max(0, int(box[0])), min(frame.shape[1] - 1, int(box[2]))
     y0, y1 = max(0, int(box[1])), min(frame.shape[0] - 1, int(box[3]))
     white = np.empty(4, np.float32)
@@ -103,7 +100,7 @@ def _fill(
             v = min(max(v, 0.0), eyeball.shape[0] - 1.0)
             sample(still, u, v, own)
             sample(eyeball, u, v, white)
-            sample(iris, u - gaze[0], v - gaze[1], disc)
+            sample(iris, u - look[0], v - look[1], disc)
             alpha = disc[3] / 255
             nearest = 1e9
             for i in range(upper.shape[0]):

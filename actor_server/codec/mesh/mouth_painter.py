@@ -28,9 +28,10 @@ _LOWER = index(topology.LIP_INNER_LOWER)
 TEETH_HALF_WIDTH: Final = 0.47
 UPPER_TOP, UPPER_HEIGHT = -0.15, 0.205
 LOWER_TOP, LOWER_HEIGHT = -0.045, 0.18
-TONGUE_TOP, TONGUE_HEIGHT, TONGUE_HALF_WIDTH = -0.32, 0.42, 0.36
+TONGUE_TOP, TONGUE_HEIGHT, TONGUE_HALF_WIDTH = -0.34, 0.42, 0.36
 LIP_SHADE_REACH: Final = 0.055
 UPPER_SHADE_REACH: Final = 0.10
+WELL_LIT_GAP: Final = 0.15
 
 
 @dataclass(frozen=True)
@@ -78,48 +79,53 @@ def paint_mouth(
     skull = geometry.turn_head(
         np.concatenate([anchors.teeth[None], anchors.chin_lip[None], anchors.own]), latent
     )[:, :2]
-    top = (skull[0] - middle) @ axes
     jaw = placed[topology.OUTER_LIP_BOTTOM, :2] - skull[1]
-    bottom = (skull[0] + jaw - middle) @ axes
-    width = anchors.width
+    teeth = (np.stack([skull[0], skull[0] + jaw]) - middle) @ axes
     upper_lip = float((placed[topology.INNER_LIP_TOP, :2] - middle) @ y_axis)
     lower_lip = float((placed[topology.INNER_LIP_BOTTOM, :2] - middle) @ y_axis)
+    boxes = _layer_boxes(teeth, (upper_lip, lower_lip), length, anchors.width)
+    gap_at_rest = float(np.linalg.norm(geometry.vertices[_LOWER[5]] - geometry.vertices[_UPPER[5]]))
+    moved = abs(lower_lip - upper_lip - gap_at_rest) / (0.08 * anchors.width)
+    shape = np.array([*middle, *x_axis, *y_axis, anchors.width])
+    own_map = _affine(skull[2:], anchors.own[:, :2] - np.array(textures.own_origin))
+    _fill(
+        frame,
+        map_x,
+        (np.asarray((upper - middle) @ axes), np.asarray((lower - middle) @ axes), shape),
+        (textures.layers, boxes),
+        (textures.own, own_map),
+        textures.lining,
+        min(1.0, moved) if textures.own.shape[0] > 1 else 1.0,
+    )
+
+
+def _layer_boxes(
+    teeth: Points, lips: tuple[float, float], length: float, width: float
+) -> NDArray[np.float64]:
+    """Return (4, 4) middle, top, half width and height of cavity, tongue, lower and upper teeth.
+
+    `teeth` (2, 2): where the rows of upper and lower teeth hang, in the mouth's axes.
+    """
+    upper_lip, lower_lip = lips
+    top, bottom = teeth
     # A raised upper lip uncovers teeth, never the gums above them.
-    top[1] += min(0.0, upper_lip - top[1] + 0.03 * width)
-    bottom[1] += float(np.clip(lower_lip - bottom[1] - 0.03 * width, -0.1 * width, 0.06 * width))
+    roots = top[1] + min(0.0, upper_lip - top[1] + 0.03 * width)
+    sunk = lower_lip - bottom[1] - 0.03 * width
+    floor = bottom[1] + float(np.clip(sunk, -0.1 * width, 0.06 * width))
     half = max(TEETH_HALF_WIDTH * width, 0.49 * length)
-    boxes = np.array(
+    return np.array(
         [
             [0.0, upper_lip, max(length * 0.5, width * 0.3), max(2.0, lower_lip - upper_lip)],
             [
                 bottom[0],
-                bottom[1] + (TONGUE_TOP - 0.02) * width,
+                floor + TONGUE_TOP * width,
                 TONGUE_HALF_WIDTH * width,
                 TONGUE_HEIGHT * width,
             ],
-            [bottom[0], bottom[1] + LOWER_TOP * width, half * 0.86, LOWER_HEIGHT * width],
-            [top[0], top[1] + UPPER_TOP * width, half, UPPER_HEIGHT * width],
+            [bottom[0], floor + LOWER_TOP * width, half * 0.86, LOWER_HEIGHT * width],
+            [top[0], roots + UPPER_TOP * width, half, UPPER_HEIGHT * width],
         ],
         np.float64,
-    )
-    gap_at_rest = float(np.linalg.norm(geometry.vertices[_LOWER[5]] - geometry.vertices[_UPPER[5]]))
-    moved = abs(lower_lip - upper_lip - gap_at_rest) / (0.08 * width)
-    _fill(
-        frame,
-        map_x,
-        np.asarray((upper - middle) @ axes, np.float64),
-        np.asarray((lower - middle) @ axes, np.float64),
-        np.concatenate([middle, x_axis, y_axis]),
-        boxes,
-        textures.cavity,
-        textures.tongue,
-        textures.lower_teeth,
-        textures.upper_teeth,
-        textures.lining,
-        textures.own,
-        _affine(skull[2:], anchors.own[:, :2] - np.array(textures.own_origin)),
-        width,
-        min(1.0, moved) if textures.own.shape[0] > 1 else 1.0,
     )
 
 
@@ -142,78 +148,85 @@ def _height_at(row: NDArray[np.float64], x: float) -> float:
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def _blend_layers(
+    layers: NDArray[np.uint8],
+    boxes: NDArray[np.float64],
+    place: tuple[float, float],
+    texel: NDArray[np.float32],
+    colour: NDArray[np.float32],
+) -> None:
+    """Look through the (4, h, w, 4) layers at one place of the mouth's axes into colour (3,)."""
+    for number in range(layers.shape[0]):
+        box, texture = boxes[number], layers[number]
+        u = (place[0] - box[0]) / box[2] * 0.5 + 0.5
+        v = (place[1] - box[1]) / box[3]
+        if number == 0:  # the cavity has no end
+            u, v = min(max(u, 0.0), 1.0), min(max(v, 0.0), 1.0)
+        sample(texture, u * (texture.shape[1] - 1), v * (texture.shape[0] - 1), texel)
+        alpha = texel[3] / 255 if number > 0 else np.float32(1.0)
+        for c in range(3):
+            colour[c] += (texel[c] - colour[c]) * alpha
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _widest(upper: NDArray[np.float64], lower: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the largest gap between two lip rows (N, 2) and the largest height of either."""
+    gap, tall = 0.0, 3.0
+    for i in range(upper.shape[0]):
+        gap = max(gap, lower[i, 1] - upper[i, 1])
+        tall = max(tall, abs(upper[i, 1]) + 3, abs(lower[i, 1]) + 3)
+    return gap, tall
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def _fill(
     frame: NDArray[np.uint8],
     map_x: NDArray[np.float32],
-    upper: NDArray[np.float64],
-    lower: NDArray[np.float64],
-    axes: NDArray[np.float64],
-    boxes: NDArray[np.float64],
-    cavity: NDArray[np.uint8],
-    tongue: NDArray[np.uint8],
-    lower_teeth: NDArray[np.uint8],
-    upper_teeth: NDArray[np.uint8],
+    lips: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
+    inside: tuple[NDArray[np.uint8], NDArray[np.float64]],
+    own_mouth: tuple[NDArray[np.uint8], NDArray[np.float64]],
     lining: NDArray[np.float64],
-    own: NDArray[np.uint8],
-    own_map: NDArray[np.float64],
-    width: float,
     shading: float,
 ) -> None:
-    """Shade every uncovered pixel of the mouth; rows and boxes are in the mouth's own axes."""
+    """Shade every uncovered pixel of the mouth.
+
+    Shapes: lips are rows (11, 2) in the mouth's axes and (7,): origin, x axis, y axis, width;
+    inside is the layers and their boxes (4, 4): middle, top, half width, height.
+    """
+    upper, lower, axes = lips
+    layers, boxes = inside
+    own, own_map = own_mouth
+    width = axes[6]
+    length = upper[-1, 0] - upper[0, 0]
+    gap, tall = _widest(upper, lower)
+    # Little light falls through lips that are hardly parted.
+    dim = 0.55 + 0.45 * min(gap / (WELL_LIT_GAP * width), 1.0)
     reach = max(-upper[0, 0], upper[-1, 0]) + 3
-    tall = 3.0
-    for i in range(upper.shape[0]):
-        tall = max(tall, abs(upper[i, 1]) + 3, abs(lower[i, 1]) + 3)
     span = abs(axes[2]) * reach + abs(axes[4]) * tall
     rise = abs(axes[3]) * reach + abs(axes[5]) * tall
-    x0, x1 = max(0, int(axes[0] - span)), min(frame.shape[1] - 1, int(axes[0] + span) + 1)
-    y0, y1 = max(0, int(axes[1] - rise)), min(frame.shape[0] - 1, int(axes[1] + rise) + 1)
-    length = upper[-1, 0] - upper[0, 0]
-    texel = np.empty(4, np.float32)
-    colour = np.empty(3, np.float32)
-    for y in range(y0, y1 + 1):
-        for x in range(x0, x1 + 1):
+    texel = np.zeros(4, np.float32)
+    colour = np.zeros(3, np.float32)
+    for y in range(max(0, int(axes[1] - rise)), min(frame.shape[0], int(axes[1] + rise) + 2)):
+        for x in range(max(0, int(axes[0] - span)), min(frame.shape[1], int(axes[0] + span) + 2)):
             if map_x[y, x] > -1e3:
                 continue
             a = (x - axes[0]) * axes[2] + (y - axes[1]) * axes[3]
             b = (x - axes[0]) * axes[4] + (y - axes[1]) * axes[5]
             below_upper = b - _height_at(upper, a)
             above_lower = _height_at(lower, a) - b
-            for layer in range(4):
-                box = boxes[layer]
-                u = (a - box[0]) / box[2] * 0.5 + 0.5
-                v = (b - box[1]) / box[3]
-                if layer == 0:
-                    u, v = min(max(u, 0.0), 1.0), min(max(v, 0.0), 1.0)
-                    sample(cavity, u * (cavity.shape[1] - 1), v * (cavity.shape[0] - 1), texel)
-                    for c in range(3):
-                        colour[c] = texel[c]
-                    continue
-                if layer == 1:
-                    texture = tongue
-                elif layer == 2:
-                    texture = lower_teeth
-                else:
-                    texture = upper_teeth
-                sample(texture, u * (texture.shape[1] - 1), v * (texture.shape[0] - 1), texel)
-                alpha = texel[3] / 255
-                for c in range(3):
-                    colour[c] += (texel[c] - colour[c]) * alpha
+            _blend_layers(layers, boxes, (a, b), texel, colour)
             lip = min(below_upper, above_lower) / (LIP_SHADE_REACH * width)
-            inner_lip = 1 - min(max(lip, 0.0), 1.0)
-            inner_lip *= inner_lip * 0.9 * shading
-            shade = 0.78 + 0.22 * min(max(below_upper / (UPPER_SHADE_REACH * width), 0.0), 1.0)
-            shade = 1 - shading * (1 - shade)
+            inner_lip = 0.9 * shading * (1 - min(max(lip, 0.0), 1.0)) ** 2
+            hidden = 1 - min(max(below_upper / (UPPER_SHADE_REACH * width), 0.0), 1.0)
             # Towards the corners light no longer reaches the teeth.
-            side = abs(a) / (0.5 * length)
-            shade *= 1 - shading * 0.55 * min(max((side - 0.55) / 0.45, 0.0), 1.0)
+            corner = min(max((abs(a) / (0.5 * length) - 0.55) / 0.45, 0.0), 1.0)
+            light = dim * (1 - 0.22 * hidden) * (1 - 0.55 * corner)
+            light = 1 - shading * (1 - light)
             u = own_map[0, 0] * x + own_map[0, 1] * y + own_map[0, 2]
             v = own_map[1, 0] * x + own_map[1, 1] * y + own_map[1, 2]
             sample(own, u, v, texel)
-            alpha = texel[3] / 255
             for c in range(3):
-                value = colour[c] + (texel[c] - colour[c]) * alpha
-                value *= shade
+                value = (colour[c] + (texel[c] - colour[c]) * texel[3] / 255) * light
                 value += (lining[c] - value) * inner_lip
                 frame[y, x, c] = np.uint8(min(max(value, 0.0), 255.0))
             frame[y, x, 3] = 255

@@ -38,10 +38,7 @@ GREY_CHROMA: Final = 14.0  # mean LAB chroma of the face below which a portrait 
 class MouthTextures:
     """The layers of a mouth from back to front, and the portrait's own teeth when they show."""
 
-    cavity: Image
-    tongue: Image
-    lower_teeth: Image
-    upper_teeth: Image
+    layers: Image  # (4, 96, 128, 4): cavity, tongue, lower teeth, upper teeth
     lining: NDArray[np.float64]  # (3,) colour of the inner lips in their own shade
     own: Image  # (h, w, 4) the open mouth of the portrait itself; 1x1 transparent when closed
     own_origin: tuple[int, int]  # x, y of `own` in the crop
@@ -63,9 +60,8 @@ class MouthTextures:
             grey = rgb @ np.array([0.299, 0.587, 0.114])
             rgb = rgb * colour + grey[..., None] * (1 - colour)
             painted.append(np.dstack([rgb, layer[..., 3]]).clip(0, 255).astype(np.uint8))
-        cavity, tongue, lower, upper = painted
         lining = _lip_colour(portrait.image, landmarks) * LINING_SHADE
-        return cls(cavity, tongue, lower, upper, lining, own, origin)
+        return cls(np.stack(painted), lining, own, origin)
 
 
 def skin_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
