@@ -33,7 +33,7 @@ class GatewaySettings(BaseSettings):
     database_url: str | None = None
     """SQLAlchemy URL; None is SQLite inside data_dir."""
     app_dir: Path = Field(default_factory=_packaged_app_dir)
-    """Where `make web` put the built page."""
+    """Where `make setup` put the built page."""
 
     livekit_url: str = "ws://127.0.0.1:7880"
     """Where this process reaches LiveKit."""

@@ -11,7 +11,7 @@ from gateway.errors import not_found
 router = APIRouter(include_in_schema=False)
 FOREVER = "public, max-age=31536000, immutable"
 REVALIDATE = "no-cache"
-BUILD_COMMAND = "make web"
+BUILD_COMMAND = "make setup"
 
 _NOT_BUILT = f"""<!doctype html><html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width"><title>X-Streamer: page not built</title>

@@ -24,7 +24,7 @@ def built(settings: GatewaySettings) -> Path:
 def test_a_missing_page_names_the_command_that_builds_it(client: TestClient, path: str):
     answer = client.get(path)
     assert answer.status_code == 503
-    assert "<code>make web</code>" in answer.text
+    assert "<code>make setup</code>" in answer.text
 
 
 @pytest.mark.usefixtures("built")
