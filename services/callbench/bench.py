@@ -11,10 +11,11 @@ from services.callbench.measure import CallFigures, measure
 from services.callbench.recording import CallRecording
 
 QUESTIONS = ("france", "breakfast", "autumn", "music", "weekend", "ocean")
-LONG_QUESTION = "story"
-BARGE_IN = "stop"
+# Each answer is a new one, for a model that repeats itself becomes short.
+LONG_QUESTIONS = ("story", "autumn", "music", "ocean", "weekend")
+BARGE_INS = ("japan", "italy", "france")
 IDLE_S = 3.0
-BARGE_IN_AFTER_S = 1.0
+BARGE_IN_AFTER_S = 0.4
 ANSWER_WITHIN_S = 20.0
 PAUSE_S = 1.5
 JOIN_S = 1.0
@@ -63,8 +64,8 @@ async def run_bench(plan: BenchPlan, config: CallbenchConfig, tell: Say) -> Benc
         call.pictures["idle"] = await caller.snapshot()
         for turn in range(plan.turns):
             await call.ask(QUESTIONS[turn % len(QUESTIONS)])
-        for _ in range(plan.barge_ins):
-            await call.barge_in()
+        for turn in range(plan.barge_ins):
+            await call.barge_in(turn)
         captions, brain = await page.captions(), await page.brain()
         await page.end()
         recording = await caller.recording()
@@ -104,13 +105,13 @@ class _Call:
         await self._caller.wait_for_quiet(PAUSE_S)
         return True
 
-    async def barge_in(self) -> None:
+    async def barge_in(self, turn: int) -> None:
         """Ask for something long, and speak into it."""
-        if not await self._begin(LONG_QUESTION):
+        if not await self._begin(LONG_QUESTIONS[turn % len(LONG_QUESTIONS)]):
             return
         await asyncio.sleep(BARGE_IN_AFTER_S)
         self.barged_in.append(self._said)
-        await self.ask(BARGE_IN)
+        await self.ask(BARGE_INS[turn % len(BARGE_INS)])
 
     async def _begin(self, question_id: str) -> bool:
         self._tell(f"asks: {question_id}")
@@ -124,5 +125,6 @@ class _Call:
         except CallerTimeout:
             self.unanswered.append(question_id)
             return False
-        self.pictures.setdefault("speaking", await self._caller.snapshot())
+        if "speaking" not in self.pictures:
+            self.pictures["speaking"] = await self._caller.snapshot()
         return True

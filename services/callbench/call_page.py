@@ -1,6 +1,7 @@
 """The product's pages as a person uses them."""
 
 import re
+from pathlib import Path
 
 from services.callbench.caller import Caller
 
@@ -28,6 +29,29 @@ class CallPage:
         )
         await by_id.or_(by_name).first.click(timeout=OPEN_WITHIN_MS)
         await self._caller.wait_for_frame()
+
+    async def choose_portrait(self, portrait: Path, name: str) -> None:
+        """Open the upload dialog of the home page and fill it in."""
+        dialog_opener = self._page.get_by_test_id("upload-open")
+        if await dialog_opener.is_visible() and not await self.dialog_is_open():
+            await dialog_opener.click(timeout=OPEN_WITHIN_MS)
+        await self._page.get_by_test_id("upload-input").set_input_files(portrait)
+        await self._page.get_by_test_id("upload-name").fill(name)
+
+    async def dialog_is_open(self) -> bool:
+        """Return whether the upload dialog is shown."""
+        return await self._page.get_by_test_id("upload-name").is_visible()
+
+    async def upload(self, portrait: Path, name: str) -> None:
+        """Make an avatar from a picture file and call it at once."""
+        await self.choose_portrait(portrait, name)
+        await self._page.get_by_test_id("upload-submit").click()
+
+    async def refusal(self) -> str:
+        """Return why the upload was refused, as the page says it."""
+        error = self._page.get_by_test_id("upload-error")
+        await error.locator("p").wait_for(timeout=OPEN_WITHIN_MS)
+        return await error.inner_text()
 
     async def type_message(self, text: str) -> None:
         """Write instead of speaking."""

@@ -86,7 +86,8 @@ class Double:
             speaking |= (media_s >= start) & (media_s < end)
         # Uneven syllables, or a shift by one whole syllable would fit as well.
         loudness = 0.55 + 0.45 * np.sin(7.3 * np.floor(media_s / SYLLABLE_S) ** 1.5)
-        return speaking * loudness * np.abs(np.sin(np.pi * media_s / SYLLABLE_S))
+        bumps = np.abs(np.sin(np.pi * media_s / SYLLABLE_S))
+        return np.asarray(speaking * loudness * bumps)
 
     def _sound(self) -> NDArray[np.int16]:
         count = round(self.script.length_s * SAMPLE_HZ)
@@ -109,7 +110,7 @@ def _texture(noise: np.random.Generator) -> NDArray[np.float64]:
     at = np.arange(SIDE) / 8
     whole, part = at.astype(int), at % 1
     rows = coarse[whole] * (1 - part)[:, None] + coarse[whole + 1] * part[:, None]
-    return rows[:, whole] * (1 - part) + rows[:, whole + 1] * part
+    return np.asarray(rows[:, whole] * (1 - part) + rows[:, whole + 1] * part)
 
 
 def _mouth(opening: float) -> NDArray[np.float64]:
@@ -119,7 +120,7 @@ def _mouth(opening: float) -> NDArray[np.float64]:
     height = 1.0 + opening * (MOUTH_ROWS.stop - MOUTH_ROWS.start) / 2
     width = (MOUTH_COLUMNS.stop - MOUTH_COLUMNS.start) / 2
     away = ((rows - middle_row) / height) ** 2 + ((columns - middle_column) / width) ** 2
-    return np.clip(1.5 - away, 0, 1)
+    return np.asarray(np.clip(1.5 - away, 0, 1))
 
 
 def _shifted(picture: NDArray[np.float64], right: float, down: float) -> NDArray[np.float64]:
