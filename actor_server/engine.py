@@ -4,6 +4,7 @@ Whoever owns an engine calls it from one thread and passes the time in; `now_us`
 clock in microseconds.
 """
 
+import zlib
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -68,8 +69,10 @@ class ActorEngine:
                 f"all {self._max_sessions} sessions are taken: try again later, or raise "
                 "max_sessions in [actor]"
             )
+        # calls that chose no seed shall not all nod and blink alike
+        own_seed = seed ^ zlib.crc32(session_id.encode())
         self._sessions[session_id] = ActorSession(
-            session_id, face.decoder(), self._source, seed, self._pacing, epoch
+            session_id, face.decoder(), self._source, own_seed, self._pacing, epoch
         )
 
     def close(self, session_id: str) -> None:

@@ -1,6 +1,6 @@
 """One call's face: its speech, its credit, its chunk counter. Synchronous; one thread at a time.
 
-The laws (also in docs/protocol.md):
+The laws:
 - One chunk leaves for each credit, never more; chunks count from 0 without a gap.
 - A reply begins at a chunk boundary with its audio token 0. When its speech comes late, silent
   chunks fill the time and the reply goes on with its next token after them.
