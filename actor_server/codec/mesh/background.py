@@ -59,5 +59,11 @@ def triangles_in_sight(
 
 
 def moving_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:
-    """Return (512, 512, 4) RGBA of the person."""
-    return np.dstack([image, np.round(alpha * 255).astype(np.uint8)])
+    """Return (512, 512, 4) RGBA of the person, its first pixel transparent.
+
+    Frame pixels that no triangle covers read from far outside, which is that corner; what moves in
+    over the other edges repeats them.
+    """
+    texture = np.dstack([image, np.round(alpha * 255).astype(np.uint8)])
+    texture[0, 0, 3] = 0
+    return texture

@@ -93,7 +93,7 @@ class MeshDecoder:
             self._map_y,
             cv2.INTER_LINEAR,
             dst=self._large,
-            borderMode=cv2.BORDER_CONSTANT,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         paint_mouth(
             self._large, self._map_x, placed, geometry, self._anchors, portrait.mouth, latent

@@ -14,6 +14,7 @@ from actor_server.codec.mesh.latent import (
     LIDS,
     MOUTH,
     POSE,
+    TRANSLATION,
     YAW,
     Latent,
     portrait_latent,
@@ -124,6 +125,14 @@ def test_breath_moves_the_chest_but_not_the_face(
     face = around(prepared.landmarks, [10, 234, 454, 17], 0)
     assert difference[face].max() <= 2
     assert difference[200:].max() > 10
+
+
+def test_what_moves_in_over_the_lower_edge_goes_on_from_it(decoder: MeshDecoder) -> None:
+    up = portrait_latent()
+    up[TRANSLATION] = (0.0, -0.08)
+    shirt = decoder.render_rgb(portrait_latent())[-3:, 100:150].astype(int)
+    moved_in = decoder.render_rgb(up)[-3:, 100:150].astype(int)
+    assert np.abs(moved_in - shirt).mean() < 8
 
 
 def test_pose_beyond_the_limit_is_the_limit(decoder: MeshDecoder) -> None:
