@@ -205,6 +205,6 @@ async def test_a_second_call_with_the_same_portrait_opens_at_once(agent: ClientS
     await agent.send(Grant(session_id="again", credit=1))
     await receive(agent, 1)
     assert isinstance(ready, SessionReady)
-    assert loop.time() - started < 0.5
+    assert loop.time() - started < 1.0
     for name in ("once", "again"):
         await agent.send(CloseSession(session_id=name))
