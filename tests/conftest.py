@@ -77,6 +77,14 @@ class Stack:
         return psutil.Process(self.pid).children(recursive=True)
 
 
+def is_gone(process: psutil.Process) -> bool:
+    """It has ended, whether or not somebody has collected it."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that were free a moment ago, all different, for TCP and UDP."""
     with_sockets = []
@@ -126,7 +134,7 @@ def stack(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         below = running.descendants()
     finally:
         stop_stack(running)
-    left = [process for process in below if process.is_running()]
+    left = [process for process in below if not is_gone(process)]
     assert not left, f"the supervisor left processes behind: {left}"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.conftest import Stack, start_stack, stop_stack
+from tests.conftest import Stack, is_gone, start_stack, stop_stack
 
 pytestmark = pytest.mark.integration
 
@@ -29,13 +29,6 @@ def eventually(condition: Callable[[], bool], patience_s: float = PATIENCE_S) ->
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.1)
-
-
-def gone(process: psutil.Process) -> bool:
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,7 @@ def restarted(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     below = first.descendants()
     first.process.send_signal(signal.SIGINT)
     exit_status = first.process.wait(30)
-    left_behind = [process for process in below if not gone(process)]
+    left_behind = [process for process in below if not is_gone(process)]
     kept_state = (data_dir / "supervisor.json").exists()
     before = time.monotonic()
     second = start_stack(data_dir)
@@ -136,4 +129,4 @@ def test_a_killed_supervisor_leaves_no_process(restarted: Restarted) -> None:
     assert len(below) >= len(PROCESSES)
     restarted.stack.process.kill()
     restarted.stack.process.wait()
-    eventually(lambda: all(gone(process) for process in below), patience_s=20.0)
+    eventually(lambda: all(is_gone(process) for process in below), patience_s=20.0)

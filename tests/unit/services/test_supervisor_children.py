@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from services.settings import Settings
+from services.supervisor import process_tree
 from services.supervisor.child import Child
 from services.supervisor.credentials import LiveKitKey
 from services.supervisor.directories import Directories, read_state, tail
@@ -38,6 +39,12 @@ subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
 print("both", flush=True)
 time.sleep(60)
 """
+
+
+@pytest.fixture(autouse=True)
+def _keep_the_test_run_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor under test lives in pytest's process, which must not adopt orphans."""
+    monkeypatch.setattr(process_tree, "adopt_orphans", lambda: None)
 
 
 class AlwaysReady:
