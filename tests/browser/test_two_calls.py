@@ -81,6 +81,6 @@ async def engine_sessions(stack: Stack) -> int:
 
 async def active_jobs(stack: Stack) -> int:
     """Calls that the agent worker serves."""
-    health = f"http://127.0.0.1:{stack.env['XSTREAMER_AGENT_HEALTH_PORT']}/worker"
+    health = f"http://127.0.0.1:{stack.env['XSTREAMER_AGENT_HEALTH_PORT']}/"
     async with httpx.AsyncClient(trust_env=False) as client:
-        return int((await client.get(health)).json()["active_jobs"])
+        return int((await client.get(health)).json()["calls"])

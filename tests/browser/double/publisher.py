@@ -31,11 +31,12 @@ class Script:
 
 
 class Double:
-    """Publishes the script and remembers when it began."""
+    """Publishes the script and remembers when each picture left."""
 
     def __init__(self, script: Script) -> None:
         self.script = script
-        self.began_s = float("nan")
+        self.shown: list[tuple[float, float]] = []
+        """When each picture left: (media seconds, wall-clock seconds)."""
         self._audio = rtc.AudioSource(SAMPLE_HZ, 1, queue_size_ms=40)
         self._video = rtc.VideoSource(SIDE, SIDE)
         self._noise = np.random.default_rng(3)
@@ -47,8 +48,6 @@ class Double:
         sound = self._sound()
         for frame in range(round(self.script.length_s * FRAME_HZ)):
             delay_s = self._audio.queued_duration
-            if frame == 0:
-                self.began_s = time.time() + delay_s
             self._show_later(frame / FRAME_HZ, delay_s)
             pcm = sound[frame * FRAME_SAMPLES : (frame + 1) * FRAME_SAMPLES]
             await self._audio.capture_frame(rtc.AudioFrame(pcm.tobytes(), SAMPLE_HZ, 1, len(pcm)))
@@ -58,7 +57,15 @@ class Double:
             return
         i420 = self._picture(media_s)
         picture = rtc.VideoFrame(SIDE, SIDE, rtc.VideoBufferType.I420, i420)
-        asyncio.get_running_loop().call_later(delay_s, self._video.capture_frame, picture)
+        asyncio.get_running_loop().call_later(delay_s, self._show, media_s, picture)
+
+    def _show(self, media_s: float, picture: rtc.VideoFrame) -> None:
+        self._video.capture_frame(picture)
+        self.shown.append((media_s, time.time()))
+
+    def left_at_s(self, media_s: float) -> float:
+        """When the first picture at or after this media time left, wall-clock seconds."""
+        return next(at_s for shown_s, at_s in self.shown if shown_s >= media_s - 1e-6)
 
     async def _publish(self, room: rtc.Room) -> None:
         publish = room.local_participant.publish_track
@@ -85,7 +92,7 @@ class Double:
         for start, end in self.script.speech:
             speaking |= (media_s >= start) & (media_s < end)
         # Uneven syllables, or a shift by one whole syllable would fit as well.
-        loudness = 0.55 + 0.45 * np.sin(7.3 * np.floor(media_s / SYLLABLE_S) ** 1.5)
+        loudness = 0.55 + 0.45 * np.sin(7.3 * np.abs(np.floor(media_s / SYLLABLE_S)) ** 1.5)
         bumps = np.abs(np.sin(np.pi * media_s / SYLLABLE_S))
         return np.asarray(speaking * loudness * bumps)
 
