@@ -35,17 +35,16 @@ pytestmark = pytest.mark.integration
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORTRAITS = REPOSITORY / "gateway" / "data" / "portraits"
-ASSETS = Path(os.environ.get("XSTREAMER_CACHE", "~/.cache/xstreamer")).expanduser() / "assets"
 READY_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def endpoint(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A running Actor; the endpoint that it listens on."""
     address = f"ipc://{tmp_path_factory.mktemp('actor')}/a"
     environment = os.environ | {
         "XSTREAMER_ACTOR_ENDPOINT": address,
-        "XSTREAMER_ACTOR_ASSETS": str(ASSETS),
+        "XSTREAMER_ACTOR_ASSETS": str(assets_dir),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "actor_server"], cwd=REPOSITORY, env=environment
