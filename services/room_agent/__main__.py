@@ -8,6 +8,7 @@ import signal
 from livekit.agents import AgentServer
 
 from services.room_agent.config import AgentConfig
+from services.room_agent.health import serve_health
 from services.room_agent.log_lines import log_to_stderr
 from services.room_agent.worker import build_server
 
@@ -19,10 +20,16 @@ def main() -> None:
     if not config.end_of_turn_model:
         # LiveKit loads the model into every process unless it is told not to.
         os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
-    asyncio.run(_serve(build_server(config)))
+    asyncio.run(_serve(config))
 
 
-async def _serve(server: AgentServer) -> None:
+async def _serve(config: AgentConfig) -> None:
+    server = build_server(config)
+    async with serve_health(config, server):
+        await _run_until_told(server)
+
+
+async def _run_until_told(server: AgentServer) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

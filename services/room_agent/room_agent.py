@@ -73,6 +73,7 @@ class RoomAgent:
         self._room = room
         self._id = job.call_id
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.joined = asyncio.Event()
         self._left_us = 0
         self._heard_us = call_us()
         self._reports: asyncio.Queue[TurnTiming] = asyncio.Queue(REPORTS_WAITING)
@@ -102,6 +103,7 @@ class RoomAgent:
                 tasks.create_task(self._engines.actor.run(), name="actor")
                 tasks.create_task(self._engines.thinker.run(), name="thinker")
                 await self._room.join(self, tasks)
+                self.joined.set()
                 for name, work in (
                     ("playout", self._playout.run()),
                     ("captions", self._captions.run()),
@@ -150,9 +152,10 @@ class RoomAgent:
 
     def room_closed(self, reason: str) -> None:
         """The room is gone."""
-        self._end(f"room closed: {reason}")
+        self.end(f"room closed: {reason}")
 
-    def _end(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
+        """Hang up; `run` returns soon."""
         if not self._over.done():
             self._over.set_result(reason)
 
@@ -284,4 +287,4 @@ class RoomAgent:
             if self._credit.waiting_us(now) > self._config.engine_silence_s * 1e6:
                 self._engines.actor.lose("no chunk came")
             if self._left_us and now - self._left_us > self._config.leave_after_s * 1e6:
-                self._end("the caller left")
+                self.end("the caller left")

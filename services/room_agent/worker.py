@@ -1,5 +1,6 @@
 """The LiveKit agent worker: takes jobs, and runs one call in each job process."""
 
+import asyncio
 import logging
 from functools import partial
 
@@ -29,8 +30,8 @@ def build_server(config: AgentConfig) -> AgentServer:
         ws_url=config.livekit_url,
         api_key=config.livekit_api_key,
         api_secret=config.livekit_api_secret.get_secret_value(),
-        host=config.health_host,
-        port=config.health_port,
+        host="127.0.0.1",
+        port=0,  # its own health port says too little: see health.py
         setup_fnc=partial(warm_up, config),
         load_fnc=partial(load, config),
         load_threshold=0.99,
@@ -73,7 +74,7 @@ async def take_request(request: JobRequest) -> None:
 
 
 async def run_job(config: AgentConfig, context: JobContext) -> None:
-    """One call from dispatch to end."""
+    """Begin a call; it lasts until the caller is gone or the worker stops."""
     job = CallJob.from_metadata(context.job.metadata)
     context.log_context_fields = {"call": job.call_id}
     try:
@@ -87,4 +88,27 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
     room = LiveKitRoom(context, config.audio_queue_ms)
     engines = partial(ZmqEngines, config, job, portrait)
     agent = RoomAgent(config, job, room, context.proc.userdata[MODELS], engines)
-    context.shutdown(await agent.run())
+    # LiveKit asks a job to stop only after its entry point has returned, so the call goes on in
+    # a task, and the shutdown callback waits for it.
+    call = asyncio.create_task(agent.run(), name="call")
+    call.add_done_callback(partial(_ended, context))
+
+    async def hang_up(reason: str) -> None:
+        agent.end(reason)
+        await asyncio.wait([call])
+
+    context.add_shutdown_callback(hang_up)
+    joined = asyncio.create_task(agent.joined.wait(), name="joined")
+    await asyncio.wait({call, joined}, return_when=asyncio.FIRST_COMPLETED)
+    joined.cancel()
+
+
+def _ended(context: JobContext, call: "asyncio.Task[str]") -> None:
+    """The job's process ends with its call, however that ended."""
+    if call.cancelled():
+        context.shutdown("cancelled")
+    elif (error := call.exception()) is not None:
+        log.error("call failed", exc_info=error)
+        context.shutdown("call failed")
+    else:
+        context.shutdown(call.result())
