@@ -14,12 +14,19 @@ from services.supervisor.credentials import LiveKitKey
 LOOPBACK = "127.0.0.1"
 NO_STUN_SERVER = "127.0.0.1:3478"
 """Media stays in the local network: naming a server that is not there keeps public ones out."""
+EVERY_ADDRESS = {"0.0.0.0", "::"}
 DOCUMENTATION_ADDRESS = "192.0.2.1"
 """RFC 5737: routed like any foreign address, and nothing is sent to it here."""
 
 
-def livekit_config(livekit: LiveKitTable, gateway: GatewayTable, key: LiveKitKey) -> str:
-    """The text of livekit.yaml. Signalling stays on loopback: the gateway proxies it."""
+def livekit_config(
+    livekit: LiveKitTable, gateway: GatewayTable, key: LiveKitKey, *, tls: bool = False
+) -> str:
+    """The text of livekit.yaml. Signalling stays on loopback: the gateway proxies it.
+
+    Webhooks tell the gateway who came and went. They need a certificate that LiveKit trusts, so
+    under `tls` they are off and the gateway's watchdog asks once a second instead.
+    """
     node_ip = node_address(livekit, gateway)
     rtc: dict[str, Any] = {
         "tcp_port": livekit.rtc_tcp_port,
@@ -39,6 +46,10 @@ def livekit_config(livekit: LiveKitTable, gateway: GatewayTable, key: LiveKitKey
         "keys": {key.api_key: key.api_secret},
         "logging": {"level": "info", "json": True},
     }
+    if not tls:
+        host = LOOPBACK if gateway.host in EVERY_ADDRESS else gateway.host
+        url = f"http://{host}:{gateway.port}/api/livekit/webhook"
+        config["webhook"] = {"api_key": key.api_key, "urls": [url]}
     if livekit.metrics_port:
         config["prometheus"] = {"port": livekit.metrics_port}
     return json.dumps(config, indent=2)

@@ -144,7 +144,10 @@ class Supervisor:
     def _write_livekit_config(self) -> None:
         machine = self._machine
         text = livekit_config(
-            machine.settings.livekit, machine.settings.gateway, machine.livekit_key
+            machine.settings.livekit,
+            machine.settings.gateway,
+            machine.livekit_key,
+            tls=machine.certificate is not None,
         )
         write_private(machine.directories.runtime / "livekit.yaml", text)
 

@@ -113,6 +113,22 @@ def test_livekit_of_an_open_page_offers_the_configured_address() -> None:
     assert "interfaces" not in config["rtc"]
 
 
+@pytest.mark.parametrize(
+    ("host", "target"), [("0.0.0.0", "127.0.0.1:8080"), ("192.168.1.7", "192.168.1.7:8080")]
+)
+def test_livekit_tells_the_gateway_who_comes_and_goes(host: str, target: str) -> None:
+    settings = Settings(gateway={"host": host})
+    config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))
+    assert config["webhook"]["urls"] == [f"http://{target}/api/livekit/webhook"]
+    assert config["webhook"]["api_key"] == KEY.api_key
+
+
+def test_livekit_sends_no_webhooks_to_a_certificate_that_it_does_not_know() -> None:
+    settings = Settings()
+    config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY, tls=True))
+    assert "webhook" not in config
+
+
 def test_the_livekit_key_is_made_once_and_private(tmp_path: Path) -> None:
     table = Settings().livekit
     first = livekit_key(table, tmp_path)
