@@ -44,7 +44,7 @@ HOLD_FRAMES: Final = 4
 AHEAD_FRAMES: Final = 3
 FRAMES_PER_TOKEN: Final = AUDIO_TOKEN_US // FRAME_US
 REST_FALL: Final = 0.2
-REST_RISE: Final = 0.08
+REST_RISE: Final = 0.125
 """Change of the latent's rest per frame: speech takes the mouth quickly, rest more slowly."""
 SILENT_LEVEL: Final = -1.5
 """Log-mel of digital silence."""
