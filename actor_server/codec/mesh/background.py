@@ -13,6 +13,7 @@ from actor_server.codec.mesh.shaping import index, polygon_mask, smoothstep
 
 # With less of the crop than this on the person, the outline cannot be trusted: move everything.
 LEAST_COVER: Final = 0.15
+TEXTURE_MARGIN: Final = 42  # as far as the mesh reaches over the edges, for what moves in
 ALPHA_STEP: Final = 0.5 / 255  # less opacity than this rounds to none
 INPAINT_SIZE: Final = 128  # the background behind a head is only ever glimpsed at its edges
 
@@ -59,11 +60,12 @@ def triangles_in_sight(
 
 
 def moving_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:
-    """Return (512, 512, 4) RGBA of the person, its first pixel transparent.
+    """Return RGBA of the person, mirrored `TEXTURE_MARGIN` pixels beyond each edge of the crop.
 
-    Frame pixels that no triangle covers read from far outside, which is that corner; what moves in
-    over the other edges repeats them.
+    The first column is transparent: frame pixels that no triangle covers read from there.
     """
-    texture = np.dstack([image, np.round(alpha * 255).astype(np.uint8)])
-    texture[0, 0, 3] = 0
-    return texture
+    margin = TEXTURE_MARGIN
+    crop = np.dstack([image, np.round(alpha * 255).astype(np.uint8)])
+    texture = cv2.copyMakeBorder(crop, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
+    texture[:, 0, 3] = 0
+    return np.asarray(texture, np.uint8)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from actor_server.codec.mesh.background import TEXTURE_MARGIN
 from actor_server.codec.mesh.expression import EYES
 from actor_server.codec.mesh.eye_painter import paint_eyeball, paint_lid, patch_map
 from actor_server.codec.mesh.eye_textures import EyeTextures
@@ -31,6 +32,8 @@ I420_SHAPE: Final = (FRAME_SIZE * 3 // 2, FRAME_SIZE)
 # Restores the sharpness that sampling twice takes (CPBD .49 -> .53, the portrait's own level).
 SHARPEN: Final = 0.35
 SHARPEN_SIGMA: Final = 0.8
+SHARPEN_KERNEL: Final = (3, 3)
+# Left of the texture, whose first column is transparent; see `moving_texture`.
 _UNCOVERED: Final = -1e4
 
 
@@ -42,7 +45,7 @@ class MeshDecoder:
         self._texture = portrait.texture.copy()
         self._anchors = Anchors.of(portrait.geometry)
         self._map_x = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
-        self._map_y = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
+        self._map_y = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
         self._large = np.empty((CROP_SIZE, CROP_SIZE, 4), np.uint8)
         self._small = np.empty((FRAME_SIZE, FRAME_SIZE, 4), np.uint8)
         self._rgb = np.empty((FRAME_SIZE, FRAME_SIZE, 3), np.uint8)
@@ -65,7 +68,7 @@ class MeshDecoder:
             self._large, (FRAME_SIZE, FRAME_SIZE), dst=self._small, interpolation=cv2.INTER_AREA
         )
         composite(np.asarray(small, np.uint8), self.portrait.background, self._rgb)
-        soft = cv2.GaussianBlur(self._rgb, (0, 0), SHARPEN_SIGMA)
+        soft = cv2.GaussianBlur(self._rgb, SHARPEN_KERNEL, SHARPEN_SIGMA)
         return np.asarray(cv2.addWeighted(self._rgb, 1 + SHARPEN, soft, -SHARPEN, 0), np.uint8)
 
     def _draw_large(self, latent: Latent) -> None:
@@ -81,11 +84,11 @@ class MeshDecoder:
         for side, turn in zip(portrait.sides, (-min(yaw, 0), max(yaw, 0)), strict=True):
             side.apply(sources, self._texture, turn)
         self._map_x.fill(_UNCOVERED)
-        self._map_y.fill(_UNCOVERED)
         depth = placed[geometry.face_triangles, 2].mean(1)
         triangles = np.concatenate(
             [geometry.outer_triangles, geometry.face_triangles[np.argsort(-depth)]]
         )
+        sources += TEXTURE_MARGIN
         draw_triangles(placed.astype(np.float32), sources, triangles, self._map_x, self._map_y)
         cv2.remap(
             self._texture,

@@ -26,7 +26,7 @@ class MeshPortrait:
     geometry: FaceGeometry
     expression: Expression
     sides: tuple[RevealedSide, RevealedSide]  # left and right of the picture
-    texture: NDArray[np.uint8]  # (512, 512, 4) RGBA, the person
+    texture: NDArray[np.uint8]  # (596, 596, 4) RGBA, the person
     background: Image  # (256, 256, 3) RGB
     mouth: MouthTextures
     eyes: tuple[EyeTextures, EyeTextures]  # right, left

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.background import TEXTURE_MARGIN
 from actor_server.codec.mesh.expression import EYES
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.pose import euler_angles
@@ -63,12 +64,13 @@ class RevealedSide:
         return cls(slide.astype(np.float32), _clean_rim(geometry, image, side, need))
 
     def apply(self, sources: NDArray[np.float32], texture: NDArray[np.uint8], yaw: float) -> None:
-        """Slide texture places (V, 2) and fade the rim of a (512, 512, 4) texture for a turn."""
+        """Slide texture places (V, 2) and fade the rim of a padded texture for a turn."""
         turn = min(abs(yaw) / FULL_TURN_RAD, 1.0)
         sources[: topology.LANDMARKS] += np.float32(turn) * self.slide
         rim = self.rim
         height, width = rim.seen.shape[:2]
-        place = texture[rim.top : rim.top + height, rim.left : rim.left + width, :3]
+        top, left = rim.top + TEXTURE_MARGIN, rim.left + TEXTURE_MARGIN
+        place = texture[top : top + height, left : left + width, :3]
         place[:] = cv2.addWeighted(rim.clean, turn, rim.seen, 1 - turn, 0)
 
 
