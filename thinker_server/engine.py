@@ -27,6 +27,7 @@ from thinker_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
+WARM_UP_TEXT = "Hello there."
 DEFAULT_VOICE = "default"
 """A session that asks for this voice gets the one configured for its language."""
 
@@ -61,6 +62,7 @@ class ThinkerEngine:
         self.voices = voices
         self.metrics = ThinkerMetrics()
         self._recognisers = recognisers
+        self._warm_voices = set(config.voices.values())
         self._workers = Workers()
         self._limits = ReplyLimits(
             config.max_reply_tokens, config.max_reply_sentences, config.first_clause_words
@@ -78,7 +80,7 @@ class ThinkerEngine:
         torch.set_num_threads(config.torch_threads)
         voices = VoiceCatalogue(config.assets_dir, config.cache_dir, config.voice_threads)
         for name in config.voices.values():
-            voices.load(name).synthesise("Hello there.")
+            voices.load(name).synthesise(WARM_UP_TEXT)
         recognisers = {
             language: load_recogniser(name) for language, name in config.recognisers.items()
         }
@@ -93,6 +95,9 @@ class ThinkerEngine:
         recogniser = self._recogniser(language)
         name = self._voice_name(opened.voice, language)
         voice = await self._workers.voice(lambda: self.voices.load(name))
+        if name not in self._warm_voices:  # beside the session, which need not wait for it
+            self._warm_voices.add(name)
+            self._workers.voicing.submit(voice.synthesise, WARM_UP_TEXT)
         room = self.config.context_tokens - self.config.max_reply_tokens
         dialogue = Dialogue(
             opening(opened.name, opened.persona), opened.history, self.brain.count_tokens, room

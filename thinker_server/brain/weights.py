@@ -7,6 +7,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from thinker_server.brain.brain import BrainLabel
+from thinker_server.brain.single_token import speed_up_decoding
 from thinker_server.brain.transformers_brain import TransformersBrain
 from thinker_server.errors import BrainUnavailable
 
@@ -41,4 +42,5 @@ def load_brain(
             'name, or set brain = "auto" in [thinker] of xstreamer.toml'
         ) from error
     model.requires_grad_(False)
+    speed_up_decoding(model)
     return TransformersBrain(model, tokenizer, label, gives_states)
