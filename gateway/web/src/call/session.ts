@@ -200,7 +200,6 @@ export class CallSession {
     const trackSid = attributes["lk.transcribed_track_id"];
     const speaker = speakerOf({ sender, trackSid }, local);
     const segment = attributes["lk.segment_id"] ?? reader.info.id;
-    const final = attributes["lk.transcription_final"] === "true";
     let text = "";
     try {
       for await (const piece of reader) {
@@ -210,6 +209,8 @@ export class CallSession {
     } catch {
       return; // the agent left in the middle of a sentence; what came stays
     }
+    // A stream that grew says only in its last packet that it is final.
+    const final = reader.info.attributes?.["lk.transcription_final"] === "true";
     if (final) this.#listener.onCaption({ segment, speaker, text, final: true });
   }
 
