@@ -39,6 +39,7 @@ class CallSession:
         self._id = session_id
         self._ports = ports
         self._floor = 0
+        self._noticed = False
         self.epoch = 0
         self.turn = 0
         self.phase = Phase.INITIALIZING
@@ -68,6 +69,7 @@ class CallSession:
         """The caller's voice began, paused, went on or ended."""
         match event.kind:
             case "started":
+                self._clear_notice()
                 self.interrupt()
                 self.turn += 1
                 self.advance(Phase.LISTENING)
@@ -82,6 +84,7 @@ class CallSession:
 
     def typed(self, text: str) -> None:
         """The caller wrote instead of speaking; what sounds is cut off."""
+        self._clear_notice()
         self.interrupt()
         self.turn += 1
         self._begin_reply(call_us())
@@ -188,7 +191,7 @@ class CallSession:
             case TurnEnd():
                 reply.total_tokens = message.audio_tokens
                 if message.reason == "failed":
-                    self._ports.show_notice("The answer failed. Please say that again.")
+                    self._notice("The answer failed. Please say that again.")
                 if reply.silent:
                     self._finish(reply, 0)
                     self.advance(Phase.LISTENING)
@@ -206,7 +209,17 @@ class CallSession:
 
     def _failed(self, failure: Failure) -> None:
         log.warning("engine failure", extra={"code": failure.code, "reason": failure.message})
-        self._ports.show_notice(failure.message)
+        self._notice(failure.message)
+
+    def _notice(self, text: str) -> None:
+        """Tell the caller about one turn's trouble, until the next turn."""
+        self._noticed = True
+        self._ports.show_notice(text)
+
+    def _clear_notice(self) -> None:
+        if self._noticed:
+            self._noticed = False
+            self._ports.show_notice("")
 
     # --- the playout -----------------------------------------------------------------------------
 
@@ -243,7 +256,7 @@ class CallSession:
         if (reply := self.reply) is not None and call_us() - reply.touched_us > timeout_us:
             log.warning("reply given up", extra={"turn": reply.turn, "began": reply.began})
             if not reply.began:
-                self._ports.show_notice("No answer came. Please try again.")
+                self._notice("No answer came. Please try again.")
             self.interrupt()
             self.advance(Phase.LISTENING)
 

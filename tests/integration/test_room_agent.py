@@ -228,6 +228,8 @@ async def test_a_spoken_question_is_answered_in_step_with_captions(
     token = await stage.create_call("call-answer", portrait)
     async with call(stage.url, token) as caller:
         await _until("a frame", lambda: caller.record.frames)
+        await _until("sound of the caller", lambda: stage.thinker.heard_blocks)
+        begun, blocks = time.monotonic(), stage.thinker.heard_blocks["call-answer"]
         voice_end = await caller.say(clip("france").wav)
         await _until("the turn's report", lambda: caller.record.turns, 15)
         await _until("captions", lambda: caller.record.captions["reply-1"].final)
@@ -236,6 +238,8 @@ async def test_a_spoken_question_is_answered_in_step_with_captions(
         offsets = [min((flash - beep for beep in beeps), key=abs) for flash in flashes]
         gaps = [b - a for a, b in pairwise(beeps)]
         assert beeps[0] - voice_end < 0.9
+        heard_s = (stage.thinker.heard_blocks["call-answer"] - blocks) / 50
+        assert heard_s == pytest.approx(time.monotonic() - begun, rel=0.02, abs=0.1)
         assert len(beeps) == len(flashes) == 10
         assert abs(statistics.median(offsets)) < 0.08
         assert all(gap == pytest.approx(0.32, abs=0.06) for gap in gaps)

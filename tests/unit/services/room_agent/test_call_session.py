@@ -234,6 +234,10 @@ async def test_a_failed_reply_is_told_to_the_caller(session: CallSession, ports:
     failure = Failure(session_id=CALL, code="brain_unavailable", message="No.", retryable=True)
     session.thinker_said(failure)
     assert ports.notices[-1] == "No."
+    session.typed("Again")
+    assert ports.notices[-1] == ""
+    session.typed("And again")
+    assert len(ports.notices) == 3
 
 
 async def test_a_new_actor_session_learns_which_epoch_it_is(
