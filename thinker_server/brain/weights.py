@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from thinker_server.brain.brain import BrainLabel
 from thinker_server.brain.single_token import speed_up_decoding
@@ -31,6 +32,7 @@ def load_brain(
 
     Raises BrainUnavailable when there is no usable model under that name.
     """
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a log file is no terminal
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=not fetch)
         model = AutoModelForCausalLM.from_pretrained(
