@@ -36,6 +36,8 @@ async def test_a_typed_message_is_answered_aloud_and_hanging_up_frees_everything
         await page.type_message("What is the capital of France?")
         await caller.wait_for_voice(asked_s, ANSWER_WITHIN_S)
         await caller.wait_for_quiet(2)
+        final = caller.page.locator('[data-testid="caption-avatar"][data-final="true"]')
+        await final.wait_for(timeout=5000)
         captions = await page.captions()
         sound = (await caller.recording()).sound
         await page.end()
