@@ -239,7 +239,7 @@ async def test_a_spoken_question_is_answered_in_step_with_captions(
         gaps = [b - a for a, b in pairwise(beeps)]
         assert beeps[0] - voice_end < 0.9
         heard_s = (stage.thinker.heard_blocks["call-answer"] - blocks) / 50
-        assert heard_s == pytest.approx(time.monotonic() - begun, rel=0.02, abs=0.1)
+        assert heard_s == pytest.approx(time.monotonic() - begun, abs=0.3)
         assert len(beeps) == len(flashes) == 10
         assert abs(statistics.median(offsets)) < 0.08
         assert all(gap == pytest.approx(0.32, abs=0.06) for gap in gaps)

@@ -6,7 +6,7 @@ dark, so that what a caller receives can be checked for time and order.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from proto.messages import (
     AVChunk,
     CloseSession,
     EngineStatus,
+    Failure,
     Grant,
     HiddenChunk,
     Interrupt,
@@ -41,7 +42,7 @@ from proto.time_law import (
     SPEECH_HZ,
     TOKEN_SAMPLES,
 )
-from proto.wire.sockets import ClientSocket, ServerSocket
+from proto.wire.sockets import ClientSocket, PeerGone, ServerSocket
 
 BEEP_SAMPLES = 2 * TOKEN_SAMPLES
 FLASH_FRAMES = 4
@@ -66,6 +67,12 @@ def flash_frames(flash: bool) -> np.ndarray:
     if flash:
         frames[:FLASH_FRAMES, :256] = 235
     return frames
+
+
+async def tell(socket: ServerSocket, peer: bytes, message: Message) -> None:
+    """Send to an agent, which may have hung up."""
+    with suppress(PeerGone):
+        await socket.send(peer, message)
 
 
 @dataclass
@@ -112,11 +119,11 @@ class ActorDouble:
             face = self.faces.get(message.session_id)
             match message:
                 case Ping():
-                    await socket.send(peer, _status("actor", message.session_id))
+                    await tell(socket, peer, _status("actor", message.session_id))
                 case OpenActorSession():
                     face = self.faces[message.session_id] = _Face(peer, message.epoch)
-                    await socket.send(
-                        peer, SessionReady(session_id=message.session_id, engine="actor")
+                    await tell(
+                        socket, peer, SessionReady(session_id=message.session_id, engine="actor")
                     )
                     face.task = asyncio.create_task(self._render(socket, message.session_id, face))
                 case CloseSession():
@@ -162,7 +169,7 @@ class ActorDouble:
             await asyncio.sleep(RENDER_S)
             if epoch == face.epoch and face.credit:
                 face.credit -= 1
-                await socket.send(face.peer, self._chunk(session_id, face))
+                await tell(socket, face.peer, self._chunk(session_id, face))
                 self.chunks_sent += 1
 
     def _chunk(self, session_id: str, face: _Face) -> AVChunk:
@@ -218,19 +225,23 @@ class ThinkerDouble:
             session_id = message.session_id
             match message:
                 case Ping():
-                    await socket.send(peer, _status("thinker", session_id))
+                    await tell(socket, peer, _status("thinker", session_id))
                 case OpenThinkerSession():
                     self.opened.append(message)
                     self.sessions.add(session_id)
                     self._actors[session_id] = ClientSocket(message.actor_endpoint)
                     labels = {"brain": "beeper", "voice": "tone"}
-                    await socket.send(
-                        peer, SessionReady(session_id=session_id, engine="thinker", labels=labels)
+                    await tell(
+                        socket,
+                        peer,
+                        SessionReady(session_id=session_id, engine="thinker", labels=labels),
                     )
                 case CloseSession():
                     self.sessions.discard(session_id)
                     if (actor := self._actors.pop(session_id, None)) is not None:
                         actor.close()
+                case _ if session_id not in self.sessions:
+                    await self._refuse(socket, peer, message)
                 case UserAudio():
                     self.heard_blocks[session_id] = self.heard_blocks.get(session_id, 0) + 1
                 case Interrupt():
@@ -245,6 +256,15 @@ class ThinkerDouble:
                     self.texts.append(message)
                     tasks.create_task(self._reply(socket, peer, self._actors[session_id], message))
 
+    async def _refuse(self, socket: ServerSocket, peer: bytes, message: Message) -> None:
+        """A call of an earlier test, or one that was closed in between."""
+        if not isinstance(message, UserAudio):
+            code = "session_unknown"
+            failure = Failure(
+                session_id=message.session_id, code=code, message=code, retryable=True
+            )
+            await tell(socket, peer, failure)
+
     async def _reply(
         self,
         socket: ServerSocket,
@@ -258,11 +278,13 @@ class ThinkerDouble:
             "turn": asked.turn,
         }
         if isinstance(asked, TurnBoundary):
-            await socket.send(peer, Transcript(**about, text="what I heard", final=True))
+            await tell(socket, peer, Transcript(**about, text="what I heard", final=True))
         await asyncio.sleep(THINK_S)
-        await socket.send(peer, TurnState(**about, state="speaking"))
+        await tell(socket, peer, TurnState(**about, state="speaking"))
         for index in range(self.reply_chunks):
-            await socket.send(peer, TextDelta(**about, text=f"word{index} ", first_token=4 * index))
+            await tell(
+                socket, peer, TextDelta(**about, text=f"word{index} ", first_token=4 * index)
+            )
             await actor.send(
                 HiddenChunk(
                     **about,
@@ -272,8 +294,8 @@ class ThinkerDouble:
                     pcm=beep_chunk(self.steady),
                 )
             )
-        await socket.send(
-            peer, TurnEnd(**about, audio_tokens=4 * self.reply_chunks, reason="completed")
+        await tell(
+            socket, peer, TurnEnd(**about, audio_tokens=4 * self.reply_chunks, reason="completed")
         )
 
 
