@@ -64,7 +64,7 @@ class GatewaySettings(BaseSettings):
     portrait_timeout_s: Seconds = 15.0
     ready_timeout_s: Seconds = 2.0
     livekit_timeout_s: Seconds = 5.0
-    room_ttl_s: Annotated[int, Field(ge=60)] = 3600
+    room_ttl_s: Annotated[int, Field(ge=60)] = 12 * 3600
     """A room, its token and its call end this long after creation."""
     empty_timeout_s: Annotated[int, Field(ge=5)] = 90
     departure_timeout_s: Annotated[int, Field(ge=1)] = 15
