@@ -14,8 +14,10 @@ from services.callbench.recording import BYTES
 from services.callbench.waveform import FLOAT
 
 SHRINK = 2  # 128 -> 64: halves codec noise, keeps lips some 12 pixels tall
-# Mouth box inside the crop, as fractions (top, bottom, left, right).
+# Boxes inside the crop, as fractions (top, bottom, left, right).
 MOUTH_BOX = (0.18, 0.7, 0.22, 0.78)
+# The lips alone: chin and cheeks only add what the head does.
+LIPS_BOX = (0.2, 0.52, 0.26, 0.74)
 FIT_ROUNDS = 2
 
 
@@ -25,7 +27,7 @@ def lip_motion(crops: BYTES) -> FLOAT:
     changes = np.zeros(len(small), np.float32)
     if len(small) < 2:
         return changes
-    mouth = _mouth_mask(small.shape[1])
+    mouth = _mask(MOUTH_BOX, small.shape[1])
     basis = _affine_basis(small.shape[1])
     for at in range(1, len(small)):
         left_over = _unexplained(small[at - 1], small[at], ~mouth, basis)
@@ -42,7 +44,7 @@ def mouth_contrast(crops: BYTES) -> FLOAT:
     small = _shrink(crops)
     if not len(small):
         return np.zeros(0, np.float32)
-    return np.asarray(small[:, _mouth_mask(small.shape[1])].std(axis=1), np.float32)
+    return np.asarray(small[:, _mask(LIPS_BOX, small.shape[1])].std(axis=1), np.float32)
 
 
 def _unexplained(before: FLOAT, after: FLOAT, fit_on: NDArray[np.bool_], basis: FLOAT) -> FLOAT:
@@ -73,8 +75,8 @@ def _shrink(crops: BYTES) -> FLOAT:
     return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
 
 
-def _mouth_mask(side: int) -> NDArray[np.bool_]:
-    top, bottom, left, right = (round(share * side) for share in MOUTH_BOX)
+def _mask(box: tuple[float, float, float, float], side: int) -> NDArray[np.bool_]:
+    top, bottom, left, right = (round(share * side) for share in box)
     mask = np.zeros((side, side), bool)
     mask[top:bottom, left:right] = True
     return mask

@@ -17,7 +17,7 @@ from services.callbench.waveform import Span, voiced_spans
 # A room's first frames may be key frames of poor quality; and lips close shortly after the voice.
 SETTLE_S = 1.0
 # What the correlation of lips and sound must reach before its lag means anything.
-CREDIBLE_CORRELATION = 0.2
+CREDIBLE_CORRELATION = 0.25
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from services.callbench.waveform import (
 
 # Key frames of the video codec change every pixel a little, once in a while: one frame is no proof.
 MOVING_FRAMES = 2
-LIPS_GAP_S = 0.4
-# Above what still frames show: their 95th percentile, times a margin, plus half a grey level.
+LIPS_GAP_S = 0.2
+# Above what still frames show: their 95th percentile with a margin. Nods and codec noise reach 2.
 STILL_PERCENTILE = 95
-STILL_MARGIN = 1.6
-STILL_FLOOR = 0.5
+STILL_MARGIN = 1.5
+LEAST_THRESHOLD = 2.5
 LARGEST_LAG_S = 0.4
 LEAST_SPEECH_S = 1.0
 MARGIN_S = 0.2
@@ -70,7 +70,8 @@ def watch_mouth(frames: Frames, silent: list[Span]) -> Mouth:
     motion = lip_motion(frames.crops)
     inside = frames_in(frames.at_s, silent)
     still = motion[inside] if inside.sum() >= 10 else motion
-    threshold = STILL_MARGIN * float(np.percentile(still, STILL_PERCENTILE)) + STILL_FLOOR
+    noise = float(np.percentile(still, STILL_PERCENTILE))
+    threshold = max(LEAST_THRESHOLD, STILL_MARGIN * noise)
     return Mouth(frames.at_s, motion, mouth_contrast(frames.crops), threshold)
 
 
@@ -91,6 +92,8 @@ def lips_lag_ms(mouth: Mouth, sound: Waveform, speaking: list[Span]) -> tuple[fl
     )  # (spans, lags)
     scores = lengths_s @ agreement / lengths_s.sum()
     best = int(np.argmax(scores))
+    if best in (0, len(scores) - 1):
+        return float("nan"), 0.0  # no peak: they do not agree anywhere
     lag_s = lags_s[best] + _peak_shift(scores, best) * ENVELOPE_HOP_S
     return float(1e3 * lag_s), float(scores[best])
 
@@ -120,8 +123,6 @@ def _agreement(
 
 def _peak_shift(scores: NDArray[np.float64], best: int) -> float:
     """Return the top of the parabola through the best score and its neighbours, in steps."""
-    if best in (0, len(scores) - 1):
-        return 0.0
     left, top, right = scores[best - 1 : best + 2]
     bend = left - 2 * top + right
     return float(0.5 * (left - right) / bend) if bend < 0 else 0.0

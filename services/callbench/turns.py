@@ -10,8 +10,9 @@ from services.callbench.recording import CallRecording, Spoken
 from services.callbench.transport import frame_rate
 from services.callbench.waveform import Span, voiced_spans
 
-# Lips open up to this long before the voice is heard, and rarely later than this after it.
-LIPS_BEFORE_S = 0.6
+# Lips part up to this long before the voice is heard; what moves earlier is a nod or a breath and
+# is not counted as an answer. They rarely begin later than this after it.
+LIPS_BEFORE_S = 0.15
 LIPS_AFTER_S = 1.0
 # The agent counts as speaking over when no voice followed for this long.
 SILENCE_S = 0.5
