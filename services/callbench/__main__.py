@@ -36,7 +36,7 @@ def main(
             plan = BenchPlan(address, avatar, turns, barge_ins)
             result = asyncio.run(run_bench(plan, CallbenchConfig(), out.print))
     except (BrowserMissing, StackFailed) as problem:
-        out.print(f"[red]{problem}[/]")
+        out.print(str(problem), style="red", markup=False)
         raise typer.Exit(1) from problem
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(json.dumps(report(machine, plan, result), indent=2) + "\n")
