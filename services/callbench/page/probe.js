@@ -11,6 +11,7 @@
   const CLOCK_WINDOW = 40;
   const VOICED_RMS = 0.006;
   const START_AHEAD_S = 0.03;
+  const NOISE = 0.0002; // -74 dBFS at its peaks
   const STATS_FIELDS = [
     "estimatedPlayoutTimestamp", "framesReceived", "framesDecoded", "framesDropped", "freezeCount",
     "totalFreezesDuration", "frameWidth", "frameHeight", "totalSamplesReceived", "concealedSamples",
@@ -40,6 +41,7 @@
     context = new AudioContext({ sampleRate: 48000, latencyHint: "interactive" });
     microphone = context.createMediaStreamDestination();
     microphone.channelCount = 1;
+    addRoomNoise();
     const recent = [];
     setInterval(() => {
       recent.push(wall() - context.currentTime * 1000);
@@ -52,6 +54,20 @@
   }
 
   // --- the microphone ---------------------------------------------------------------------------
+  /** A destination that nothing plays into sends no packets, and the next word then comes late at
+   *  the other end. A real microphone never stops: the noise of a very quiet room keeps this one on.
+   */
+  function addRoomNoise() {
+    const second = context.createBuffer(1, context.sampleRate, context.sampleRate);
+    const samples = second.getChannelData(0);
+    for (let at = 0; at < samples.length; at += 1) samples[at] = (Math.random() * 2 - 1) * NOISE;
+    const noise = context.createBufferSource();
+    noise.buffer = second;
+    noise.loop = true;
+    noise.connect(microphone);
+    noise.start();
+  }
+
   const realGetUserMedia = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
   if (realGetUserMedia) {
     navigator.mediaDevices.getUserMedia = async (constraints) => {
