@@ -32,9 +32,8 @@ class CallPage:
 
     async def choose_portrait(self, portrait: Path, name: str) -> None:
         """Open the upload dialog of the home page and fill it in."""
-        dialog_opener = self._page.get_by_test_id("upload-open")
-        if await dialog_opener.is_visible() and not await self.dialog_is_open():
-            await dialog_opener.click(timeout=OPEN_WITHIN_MS)
+        if not await self.dialog_is_open():
+            await self._page.get_by_test_id("upload-open").click(timeout=OPEN_WITHIN_MS)
         await self._page.get_by_test_id("upload-input").set_input_files(portrait)
         await self._page.get_by_test_id("upload-name").fill(name)
 
