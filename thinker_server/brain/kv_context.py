@@ -6,11 +6,15 @@ Dimension letters: T tokens, D width of a hidden state, V vocabulary.
 from collections.abc import Sequence
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, NoRepeatNGramLogitsProcessor, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 PREFILL_TOKENS = 64
 """Longest prefill in one step, so that other sessions' tokens wait 0.1 s at most."""
+
+NO_REPEAT_TOKENS = 3
+"""No run of so many tokens comes twice in one answer: greedy small models fall into loops ("a mix
+of classical and jazz, a mix of ...") once their own earlier answers are in the context."""
 
 
 class KVContext:
@@ -22,6 +26,8 @@ class KVContext:
         self._cache = DynamicCache(config=model.config)
         self._read: list[int] = []
         self._unread: list[int] = []
+        self._made: list[int] = []
+        self._no_repeat = NoRepeatNGramLogitsProcessor(NO_REPEAT_TOKENS)
 
     @property
     def read_tokens(self) -> int:
@@ -40,7 +46,7 @@ class KVContext:
                 break
             keep += 1
         keep = self.cut(keep)
-        self._unread = list(ids[keep:])
+        self._unread, self._made = list(ids[keep:]), []
         return keep
 
     def cut(self, tokens: int) -> int:
@@ -75,13 +81,14 @@ class KVContext:
 
     @torch.inference_mode()
     def next_token(self) -> tuple[int, torch.Tensor] | None:
-        """One step; once all is read, the greedy next token and the state (D,) that predicted it.
-
-        The token becomes unread, so that the next step reads it.
+        """One step; once all is read, the likeliest next token that makes no loop, and the state
+        (D,) that predicted it. The token becomes unread, so that the next step reads it.
         """
         state = self.step()
         if state is None:
             return None
-        token_id = int(self._head(state).argmax())
+        scores = self._no_repeat(torch.tensor([self._made]), self._head(state)[None])  # (1, V)
+        token_id = int(scores.argmax())
+        self._made.append(token_id)
         self._unread = [token_id]
         return token_id, state

@@ -92,3 +92,19 @@ def test_cutting_to_nothing_starts_afresh(model: LlamaForCausalLM) -> None:
     assert context.read_tokens == 0
     prompt = ids(8, 10)
     assert generate(context, prompt, 3) == generate(KVContext(model), prompt, 3)
+
+
+def runs_of_three(tokens: list[int]) -> list[tuple[int, ...]]:
+    return list(zip(tokens, tokens[1:], tokens[2:], strict=False))
+
+
+def test_an_answer_does_not_loop(model: LlamaForCausalLM) -> None:
+    prompt = ids(9, 12)
+    looping = list(prompt)
+    with torch.inference_mode():
+        for _ in range(80):
+            looping.append(int(model(torch.tensor([looping])).logits[0, -1].argmax()))
+    looped = runs_of_three(looping[len(prompt) :])
+    assert len(set(looped)) < len(looped)  # so plain greedy decoding would
+    made = runs_of_three(generate(KVContext(model), prompt, 80))
+    assert len(set(made)) == len(made)
