@@ -27,7 +27,7 @@ class TurnTuning:
     barge_in_ms: int = 224
     """While a reply is on its way or sounding, voice must last longer: "mhm" and coughs have
     100-200 ms of voice, and 300 ms from voice to silence must include the way to the caller."""
-    hold_ms: int = 96
+    hold_ms: int = 64
     """While a reply sounds, so much voice makes it hold its breath: silence comes at once, and
     speech goes on where it stopped when the voice was only a cough. 0: only `barge_in_ms`."""
     start_gaps_ms: int = 128

@@ -78,9 +78,9 @@ def test_clicks_start_nothing(click_ms: int) -> None:
 
 def test_a_cough_is_suspected_but_interrupts_no_reply() -> None:
     detector = TurnDetector(TurnTuning())
-    assert hear(detector, VOICE, 64, busy=True) == []
+    assert hear(detector, VOICE, 32, busy=True) == []
     assert not detector.suspects
-    assert hear(detector, VOICE, 96, busy=True) == []
+    assert hear(detector, VOICE, 128, busy=True) == []
     assert detector.suspects
     assert hear(detector, SILENCE, 320, busy=True) == []
     assert not detector.suspects

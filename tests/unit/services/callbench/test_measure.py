@@ -9,7 +9,7 @@ from services.callbench.recording import Mark, Spoken
 from services.callbench.transport import NTP_TO_UNIX_S, av_offsets_ms, frame_rate
 from services.callbench.turns import answer_spans, barge_in_figures, turn_figures
 from services.callbench.waveform import Span, voiced_spans
-from tests.unit.callbench.scene import call
+from tests.unit.services.callbench.scene import call
 
 pytestmark = pytest.mark.unit
 
