@@ -77,6 +77,7 @@ class ListeningTurn:
         if not self._asked or self._stopping:
             return
         asked, self._asked = self._asked, []
+        await self._take_in()  # the end of the turn may have come while the recogniser was busy
         text = await self._workers.hear(self._stream.settle)
         for question in asked:
             if not question.done():
