@@ -61,10 +61,16 @@ def seed(avatars: Avatars) -> None:
 async def crop_defaults(avatars: Avatars) -> None:
     """Ask the Actor for each crop that is missing, as often as it takes; then return."""
     for default in default_avatars():
-        target = avatars.portraits.crop(default.id)
+        target, original = (
+            avatars.portraits.crop(default.id),
+            avatars.portraits.original(default.id),
+        )
         if target.exists():
             continue
-        image = avatars.portraits.original(default.id).read_bytes()
+        if not original.exists():
+            logger.error("default portrait missing", extra={"avatar": default.id})
+            continue
+        image = original.read_bytes()
         crop = await _crop_when_ready(avatars, image, default.id)
         if crop is not None:
             await asyncio.to_thread(avatars.portraits.save, target, crop)

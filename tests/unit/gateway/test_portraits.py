@@ -121,3 +121,13 @@ async def test_crops_that_exist_are_not_asked_for_again(avatars: Avatars, checke
     checker.images.clear()
     await crop_defaults(avatars)
     assert checker.images == []
+
+
+async def test_a_default_picture_that_is_gone_does_not_stop_the_others(avatars: Avatars):
+    first, *others = (default.id for default in default_avatars())
+    for each in (first, *others):
+        avatars.portraits.crop(each).unlink(missing_ok=True)
+    avatars.portraits.original(first).unlink()
+    await crop_defaults(avatars)
+    assert not avatars.portraits.crop(first).exists()
+    assert all(avatars.portraits.crop(each).exists() for each in others)
