@@ -184,6 +184,7 @@ class CallSession:
         match message:
             case TextDelta():
                 reply.timing.mark("first_text_us", call_us())
+                reply.timing.trace(message.stamps)
                 reply.expected = True
                 reply.add_words(message)
             case TurnState(state="speaking"):

@@ -4,21 +4,63 @@ import pytest
 import torch
 from torch import nn
 
-from thinker_server.brain.single_token import SingleTokenLinear, speed_up_decoding
+from thinker_server.brain.single_token import SingleTokenLinear, four_bits, speed_up_decoding
 
 pytestmark = pytest.mark.unit
 
+OUTPUTS, INPUTS = 48, 96
+SHAPES = [(1, 1, INPUTS), (INPUTS,), (1, 5, INPUTS), (2, 3, INPUTS), (0, INPUTS)]
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("shape", [(1, 1, 48), (48,), (1, 5, 48), (2, 3, 48), (0, 48)])
-def test_it_gives_what_the_plain_layer_gives(shape: tuple[int, ...], bias: bool) -> None:
-    torch.manual_seed(0)
-    plain = nn.Linear(48, 31, bias=bias, dtype=torch.bfloat16)
-    quick = nn.Linear(48, 31, bias=bias, dtype=torch.bfloat16)
+
+def weights_of_four_bits() -> torch.Tensor:
+    """(O, I) bfloat16 on 16 levels per block of 32, both ends used, as GGUF's Q4_1 leaves them."""
+    levels = torch.randint(0, 16, (OUTPUTS, INPUTS // 32, 32))
+    levels[..., 0], levels[..., 1] = 0, 15
+    scale = torch.rand(OUTPUTS, INPUTS // 32, 1) * 0.02 + 0.001
+    least = -8 * scale + 0.01 * torch.randn(OUTPUTS, INPUTS // 32, 1)
+    return (least + levels * scale).flatten(1).bfloat16()
+
+
+def quick_and_plain(weight: torch.Tensor, bias: bool) -> tuple[nn.Linear, nn.Linear]:
+    plain = nn.Linear(INPUTS, OUTPUTS, bias=bias, dtype=torch.bfloat16)
+    plain.weight.data = weight
+    quick = nn.Linear(INPUTS, OUTPUTS, bias=bias, dtype=torch.bfloat16)
     quick.load_state_dict(plain.state_dict())
     speed_up_decoding(quick)
-    assert type(quick) is SingleTokenLinear
+    return quick, plain
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("from_four_bits", [True, False])
+def test_it_gives_what_the_plain_layer_gives(
+    shape: tuple[int, ...], bias: bool, from_four_bits: bool
+) -> None:
+    torch.manual_seed(0)
+    weight = weights_of_four_bits() if from_four_bits else torch.randn(OUTPUTS, INPUTS).bfloat16()
+    quick, plain = quick_and_plain(weight, bias)
+    assert isinstance(quick, SingleTokenLinear)
+    assert (quick.four_bits is not None) == from_four_bits
     given = torch.randn(shape, dtype=torch.bfloat16)
+    torch.testing.assert_close(quick(given), plain(given), rtol=0.02, atol=0.02)
+
+
+def test_only_weights_that_lie_on_sixteen_levels_are_packed() -> None:
+    torch.manual_seed(0)
+    weight = weights_of_four_bits()
+    assert four_bits(weight) is not None
+    weight[3, 40] += 0.3 * (weight[3, 32:64].max() - weight[3, 32:64].min()) / 15
+    assert four_bits(weight) is None
+
+
+@pytest.mark.parametrize("shape", [(OUTPUTS, INPUTS - 1), (OUTPUTS - 1, INPUTS)])
+def test_matrices_that_the_kernel_cannot_take_are_not_packed(shape: tuple[int, int]) -> None:
+    assert four_bits(torch.zeros(shape, dtype=torch.bfloat16)) is None
+
+
+def test_a_constant_matrix_is_packed_without_dividing_by_nothing() -> None:
+    quick, plain = quick_and_plain(torch.full((OUTPUTS, INPUTS), 0.5).bfloat16(), False)
+    given = torch.randn(1, INPUTS).bfloat16()
     torch.testing.assert_close(quick(given), plain(given), rtol=0.02, atol=0.02)
 
 
