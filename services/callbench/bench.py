@@ -59,7 +59,7 @@ async def run_bench(plan: BenchPlan, config: CallbenchConfig, tell: Say) -> Benc
     async with open_caller(config) as caller:
         page = CallPage(caller, plan.url)
         await page.call(plan.avatar)
-        call = _Call(caller, tell)
+        call = _Call(caller, page, tell)
         await caller.listen(IDLE_S)
         call.pictures["idle"] = await caller.snapshot()
         for turn in range(plan.turns):
@@ -90,8 +90,9 @@ async def _time_join(plan: BenchPlan, config: CallbenchConfig) -> float | None:
 class _Call:
     """The caller's side of the measured call."""
 
-    def __init__(self, caller: Caller, tell: Say) -> None:
+    def __init__(self, caller: Caller, page: CallPage, tell: Say) -> None:
         self._caller = caller
+        self._page = page
         self._tell = tell
         self.unanswered: list[str] = []
         self.barged_in: list[int] = []
@@ -102,7 +103,7 @@ class _Call:
         """Ask and hear the answer out."""
         if not await self._begin(question_id):
             return False
-        await self._caller.wait_for_quiet(PAUSE_S)
+        await self._page.hear_out(PAUSE_S)
         return True
 
     async def barge_in(self, turn: int) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from services.callbench.caller import Caller
 
 OPEN_WITHIN_MS = 20_000
+ANSWER_ENDS_WITHIN_MS = 60_000
 
 
 class CallPage:
@@ -65,6 +66,15 @@ class CallPage:
     async def state(self) -> str:
         """Return listening, thinking, speaking, ..."""
         return await self._page.get_by_test_id("state").get_attribute("data-state") or ""
+
+    async def hear_out(self, quiet_s: float) -> None:
+        """Return when the answer is over and nothing was heard for `quiet_s`.
+
+        Silence alone does not end an answer: on a busy machine its next clause may be late.
+        """
+        listening = self._page.locator('[data-testid="state"][data-state="listening"]')
+        await listening.wait_for(timeout=ANSWER_ENDS_WITHIN_MS)
+        await self._caller.wait_for_quiet(quiet_s)
 
     async def brain(self) -> str:
         """Return which model answers, as the page shows it."""

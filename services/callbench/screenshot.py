@@ -36,7 +36,7 @@ async def _photograph(url: str, avatar: str, to: Path) -> None:
         await caller.listen(2)
         for question in QUESTIONS[:-1]:
             await _ask(caller, question)
-            await caller.wait_for_quiet(1.5)
+            await page.hear_out(1.5)
         await _ask(caller, QUESTIONS[-1])
         await asyncio.sleep(INTO_ANSWER_S)
         await caller.page.screenshot(path=to)

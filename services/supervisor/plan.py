@@ -100,7 +100,7 @@ class Machine:
         }
         probe = EngineProbe(self.thinker_endpoint)
         # Speech and thought may wait a little; frames and sound may not.
-        return self._python("thinker", "thinker_server", derived, table, probe)
+        return self._python("thinker", "thinker_server", derived, table, probe, nice=5)
 
     def _actor(self) -> ProcessPlan:
         table = self.settings.actor

@@ -35,7 +35,7 @@ async def test_a_typed_message_is_answered_aloud_and_hanging_up_frees_everything
         asked_s = await caller.now_s()
         await page.type_message("What is the capital of France?")
         await caller.wait_for_voice(asked_s, ANSWER_WITHIN_S)
-        await caller.wait_for_quiet(2)
+        await page.hear_out(2)
         final = caller.page.locator('[data-testid="caption-avatar"][data-final="true"]')
         await final.wait_for(timeout=5000)
         captions = await page.captions()

@@ -58,10 +58,11 @@ async def test_two_calls_at_once_share_nothing_and_leave_nothing(
         pages = [CallPage(caller, stack.gateway_url) for caller in (a, b)]
         for page, side in zip(pages, SIDES, strict=True):
             await page.call(side.avatar)
-        for caller, other, side in ((a, b, SIDES[0]), (b, a, SIDES[1])):
+        for mine, side in enumerate(SIDES):
+            caller, other = (a, b)[mine], (b, a)[mine]
             spoken = await caller.say(side.question)
             await caller.wait_for_voice(spoken.voice_end_s, ANSWER_WITHIN_S)
-            await asyncio.gather(caller.wait_for_quiet(QUIET_S), other.listen(QUIET_S))
+            await asyncio.gather(pages[mine].hear_out(QUIET_S), other.listen(QUIET_S))
         witnesses = [
             Witness(await caller.recording(), await page.captions())
             for caller, page in zip((a, b), pages, strict=True)

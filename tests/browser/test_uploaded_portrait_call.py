@@ -55,9 +55,9 @@ async def _call(stack: Stack, browser: CallbenchConfig) -> Heard:
         await caller.listen(3)
         spoken = await caller.say("france")
         await caller.wait_for_voice(spoken.voice_end_s, ANSWER_WITHIN_S)
-        await caller.wait_for_quiet(1.5)
+        await page.hear_out(1.5)
         await caller.listen(2)
-        barge_in = await _interrupt(caller)
+        barge_in = await _interrupt(caller, page)
         await caller.listen(4)
         captions = await page.captions()
         recording = await caller.recording()
@@ -66,7 +66,7 @@ async def _call(stack: Stack, browser: CallbenchConfig) -> Heard:
     return Heard(recording, observe_mouth(recording), barge_in, captions, previews)
 
 
-async def _interrupt(caller: Caller) -> Spoken | None:
+async def _interrupt(caller: Caller, page: CallPage) -> Spoken | None:
     """Speak into an answer. One that is over by then proves nothing: ask for another one."""
     for question in LONG_QUESTIONS:
         asked = await caller.say(question)
@@ -79,7 +79,7 @@ async def _interrupt(caller: Caller) -> Spoken | None:
         sounding = voiced_spans((await caller.recording()).sound)
         if any(span.start_s < barge_in.voice_start_s + 0.1 < span.end_s for span in sounding):
             return barge_in
-        await caller.wait_for_quiet(1.5)
+        await page.hear_out(1.5)
     return None
 
 
