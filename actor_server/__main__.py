@@ -10,8 +10,8 @@ import sys
 from pydantic import ValidationError
 
 from actor_server.config import ActorConfig
-from actor_server.logs import configure_logs
 from proto.wire.curve import CurveServer
+from proto.wire.logs import log_to_stderr
 
 log = logging.getLogger("actor_server")
 
@@ -66,7 +66,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"The Actor's configuration is wrong:\n{error}\n")
         return 2
-    configure_logs(config.log_level)
+    log_to_stderr(config.log_level)
     limit_threads(config.threads)
     try:
         asyncio.run(serve(config))

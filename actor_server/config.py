@@ -6,13 +6,15 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from proto.endpoints import ACTOR_ENDPOINT
+
 
 class ActorConfig(BaseSettings):
     """Where the Actor listens, what it may use, and how it paces itself."""
 
     model_config = SettingsConfigDict(env_prefix="XSTREAMER_ACTOR_", frozen=True, extra="ignore")
 
-    endpoint: str = "ipc:///tmp/xstreamer-actor.sock"
+    endpoint: str = ACTOR_ENDPOINT
     assets: Path = Path("~/.cache/xstreamer/assets")
     """Directory with the model files of the asset manifest (face landmarker, segmenter, ...)."""
     portrait_timeout_s: Annotated[float, Field(gt=0)] = 20.0

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
+from proto.wire.logs import log_to_stderr
 
 logger = logging.getLogger("gateway")
 SHUTDOWN_S = 3
@@ -20,10 +21,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"XSTREAMER_GATEWAY_*: {error}\n")
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    log_to_stderr(settings.log_level)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     logger.info("serving", extra={"host": settings.host, "port": settings.port})
     uvicorn.run(

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from proto.endpoints import ACTOR_ENDPOINT, THINKER_ENDPOINT
 from proto.wire.curve import CurveClient
 from services.room_agent.job import DEFAULT_AGENT_NAME
 
@@ -44,8 +45,8 @@ class GatewaySettings(BaseSettings):
     livekit_local: bool = True
     """The media path needs no STUN: browsers are told to ask no public STUN server."""
 
-    actor_endpoint: str = "ipc:///tmp/xstreamer-actor.sock"
-    thinker_endpoint: str = "ipc:///tmp/xstreamer-thinker.sock"
+    actor_endpoint: str = ACTOR_ENDPOINT
+    thinker_endpoint: str = THINKER_ENDPOINT
     curve_public_key: str = ""
     curve_secret_key: SecretStr = SecretStr("")
     actor_curve_server_key: str = ""

@@ -1,5 +1,7 @@
 """Every message of the product, by the road it travels. Prose: docs/protocol.md.
 
+One file, though longer than our others: the whole protocol is read at one sitting.
+
 Dimension letters: T audio tokens, S text slots, D width of a text state, N samples or bytes.
 """
 

@@ -7,10 +7,10 @@ import sys
 
 from prometheus_client import start_http_server
 
+from proto.wire.logs import log_to_stderr
 from thinker_server.config import ThinkerConfig
 from thinker_server.engine import ThinkerEngine
 from thinker_server.errors import ThinkerError
-from thinker_server.logs import configure_logs
 from thinker_server.server import ThinkerServer
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 def main() -> int:
     """Exit code 0 after a signal, 2 when the configuration or an asset is at fault."""
     config = ThinkerConfig()
-    configure_logs(config.log_level)
+    log_to_stderr(config.log_level)
     try:
         engine = ThinkerEngine.load(config)
     except ThinkerError as error:

@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from proto.endpoints import THINKER_ENDPOINT
+
 CACHE = Path("~/.cache/xstreamer")
 
 
@@ -14,7 +16,7 @@ class ThinkerConfig(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="XSTREAMER_THINKER_", frozen=True, extra="ignore")
 
-    endpoint: str = "tcp://127.0.0.1:7601"
+    endpoint: str = THINKER_ENDPOINT
     """ZeroMQ address that the Thinker binds."""
     assets: Path = CACHE / "assets"
     """Directory of the fetched model files (read only)."""

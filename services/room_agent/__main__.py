@@ -7,9 +7,9 @@ import signal
 
 from livekit.agents import AgentServer
 
+from proto.wire.logs import log_to_stderr
 from services.room_agent.config import AgentConfig
 from services.room_agent.health import serve_health
-from services.room_agent.log_lines import log_to_stderr
 from services.room_agent.worker import build_server
 
 

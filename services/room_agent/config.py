@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from proto.endpoints import ACTOR_ENDPOINT, THINKER_ENDPOINT
 from proto.wire.curve import CurveClient
 from services.room_agent.job import DEFAULT_AGENT_NAME
 from services.room_agent.turn_detector import TurnTuning
@@ -24,8 +25,8 @@ class AgentConfig(BaseSettings):
     livekit_api_key: str
     livekit_api_secret: SecretStr
     agent_name: str = DEFAULT_AGENT_NAME
-    thinker_endpoint: str = "ipc:///tmp/xstreamer-thinker.sock"
-    actor_endpoint: str = "ipc:///tmp/xstreamer-actor.sock"
+    thinker_endpoint: str = THINKER_ENDPOINT
+    actor_endpoint: str = ACTOR_ENDPOINT
     thinker_actor_endpoint: str | None = None
     """Where the Thinker reaches the Actor, if it is not where the agent reaches it."""
     health_host: str = "127.0.0.1"

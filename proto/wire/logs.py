@@ -1,4 +1,4 @@
-"""Log lines: static text, then the fields of `extra=` as key=value."""
+"""Log lines of every process: static text, then the fields of `extra=` as key=value."""
 
 import logging
 
@@ -18,7 +18,9 @@ class FieldFormatter(logging.Formatter):
 
 
 def log_to_stderr(level: str) -> None:
-    """Set up the root logger of this process."""
+    """Set up the root logger of this process; libraries that talk a lot speak up for warnings."""
     handler = logging.StreamHandler()
     handler.setFormatter(FieldFormatter())
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for talkative in ("httpx", "huggingface_hub", "numba", "transformers"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
