@@ -9,11 +9,12 @@ from pathlib import Path
 import psutil
 from huggingface_hub import try_to_load_from_cache
 
-from thinker_server.brain.benchmark import expected_speed, measured_speed
+from thinker_server.brain.benchmark import FOUR_BITS_GAIN, expected_speed, measured_speed
 from thinker_server.brain.brain import Brain, BrainLabel
 from thinker_server.brain.gguf_conversion import SMOLLM2_NAME, smollm2_directory
 from thinker_server.brain.hub import hub_reachable
 from thinker_server.brain.openai_brain import OpenAIBrain
+from thinker_server.brain.single_token import reads_four_bits
 from thinker_server.brain.transformers_brain import TransformersBrain
 from thinker_server.brain.weights import load_brain
 from thinker_server.config import ThinkerConfig
@@ -80,9 +81,10 @@ def _best(config: ThinkerConfig) -> TransformersBrain:
     """SmolLM2's measured speed predicts which candidates are worth fetching; those are measured."""
     fallback = _smollm2(config, "")
     speed = measured_speed(fallback, SMOLLM2_NAME, config)
+    comparable = speed / FOUR_BITS_GAIN if reads_four_bits(fallback.model) else speed
     refusals: list[str] = []
     for candidate in CANDIDATES:
-        reason = _refusal(candidate, speed, config)
+        reason = _refusal(candidate, comparable, config)
         if reason is None:
             brain, reason = _try(candidate, config)
             if brain is not None:

@@ -74,6 +74,14 @@ class SingleTokenLinear(nn.Linear):
         return product.reshape(*input.shape[:-1], self.out_features)
 
 
+def reads_four_bits(model: nn.Module) -> bool:
+    """Whether decoding reads four bits a weight, not sixteen."""
+    return any(
+        isinstance(module, SingleTokenLinear) and module.four_bits is not None
+        for module in model.modules()
+    )
+
+
 def speed_up_decoding(model: nn.Module) -> None:
     """Let every plain linear layer of a bfloat16 model on the CPU decode quickly."""
     for module in model.modules():

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from thinker_server.brain import choice
 from thinker_server.brain.benchmark import expected_speed
@@ -22,6 +24,7 @@ class NamedBrain:
         self.name = name
         self.label = label
         self.closed = False
+        self.model = nn.Linear(32, 16, bias=False, dtype=torch.bfloat16)
 
     async def close(self) -> None:
         self.closed = True
@@ -66,6 +69,18 @@ def test_auto_fetches_nothing_that_cannot_be_quick_enough(machine: dict[str, flo
     label = choose_brain(ThinkerConfig()).label
     assert label.why.startswith("auto: it always works")
     assert "Qwen2.5-1.5B-Instruct: too slow here" in label.why
+
+
+def test_the_gain_of_four_bits_is_not_expected_of_candidates_that_have_sixteen(
+    machine: dict[str, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    qwen = CANDIDATES[1]
+    machine.update({"SmolLM2-135M-Instruct": 36.0, qwen.model_id: 30.0})
+    assert choose_brain(ThinkerConfig()).label.name == qwen.model_id
+    monkeypatch.setattr(choice, "reads_four_bits", lambda model: True)
+    assert (
+        f"{qwen.model_id.split('/')[-1]}: too slow here" in choose_brain(ThinkerConfig()).label.why
+    )
 
 
 def test_auto_says_when_hugging_face_is_out_of_reach(
