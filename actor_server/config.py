@@ -1,12 +1,14 @@
 """Configuration of the Actor process: environment XSTREAMER_ACTOR_*, built once in __main__."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from proto.endpoints import ACTOR_ENDPOINT
+
+MotionKind = Literal["auto", "diffusion", "teacher"]
 
 
 class ActorConfig(BaseSettings):
@@ -19,17 +21,19 @@ class ActorConfig(BaseSettings):
     """Directory with the model files of the asset manifest (face landmarker, segmenter, ...)."""
     portrait_timeout_s: Annotated[float, Field(gt=0)] = 20.0
 
+    motion: MotionKind = "auto"
+    """What moves the face: the video transformer (`diffusion`), the rules that taught it
+    (`teacher`), or `auto`: the transformer where its weights are there."""
+    weights: Path | None = None
+    """A weight file of the transformer; None: the one that is shipped."""
+
     threads: Annotated[int, Field(ge=1, le=16)] = 1
-    """Threads inside cv2, numba and BLAS; one core renders about seven calls."""
+    """Threads inside torch, cv2, numba and BLAS; one is enough for a call."""
     max_sessions: Annotated[int, Field(ge=1, le=64)] = 4
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     """Prometheus metrics on 127.0.0.1; 0: none."""
     log_level: str = "INFO"
 
-    lookahead_tokens: Annotated[int, Field(ge=0, le=26)] = 0
-    """L: audio tokens after a chunk that must be there before it is made. Costs 80 ms each."""
-    history_tokens: Annotated[int, Field(ge=0, le=26)] = 4
-    """A: audio tokens before a chunk that it sees."""
     idle_hold_ms: Annotated[int, Field(ge=0, le=300)] = 120
     """How long a granted chunk waits for speech before it is made without: speech that comes in
     this time starts 0.32 s earlier. The caller's buffer must be at least this much ahead."""

@@ -12,6 +12,7 @@ from typing import Final
 from actor_server.errors import SessionExists, SessionLimit
 from actor_server.face import Face
 from actor_server.motion.source import MotionSource
+from actor_server.relief import Relief
 from actor_server.session import ActorSession, Pacing
 from proto.message import Message
 from proto.messages import AVChunk
@@ -30,6 +31,8 @@ class EngineLoad:
     real_time_factor: float = 0.0
     """Work time per media time of one call, over the last chunks; 0 before the first."""
     last_work_us: int = 0
+    eased_sessions: int = 0
+    """Calls whose motion is made by cheaper means, because the work did not fit the time."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,10 @@ class ActorEngine:
         self._pacing = pacing
         self._max_sessions = max_sessions
         self._sessions: dict[str, ActorSession] = {}
+        self._relief = Relief()
         self._work_us: deque[int] = deque(maxlen=LOAD_WINDOW_CHUNKS)
+        self._unfinished_us: dict[str, int] = {}
+        """Work already done for the chunk that each session makes."""
 
     def load(self) -> EngineLoad:
         """How busy this engine is."""
@@ -58,6 +64,7 @@ class ActorEngine:
             queue_depth=sum(session.credit for session in self._sessions.values()),
             real_time_factor=sum(work) / (len(work) * CHUNK_US) if work else 0.0,
             last_work_us=work[-1] if work else 0,
+            eased_sessions=sum(session.eased for session in self._sessions.values()),
         )
 
     def open(self, session_id: str, face: Face, seed: int, epoch: int = 0) -> None:
@@ -77,7 +84,9 @@ class ActorEngine:
 
     def close(self, session_id: str) -> None:
         """Free a session; unknown ones are gone already."""
-        self._sessions.pop(session_id, None)
+        self._unfinished_us.pop(session_id, None)
+        if (session := self._sessions.pop(session_id, None)) is not None:
+            session.close()
 
     def deliver(self, session_id: str, message: Message, now_us: int) -> None:
         """Give a message to its session; nothing happens when the session is gone."""
@@ -101,6 +110,14 @@ class ActorEngine:
         """Make the session's next chunk, or None when the motion needs another pass."""
         return self._sessions[session_id].step(now_us)
 
-    def record_work(self, work_us: int) -> None:
-        """Count the time that one chunk took."""
+    def record_work(self, session_id: str, work_us: int, *, made: bool) -> None:
+        """Count the time of one step; `made`: it finished a chunk. May ease sessions."""
+        work_us += self._unfinished_us.pop(session_id, 0)
+        if not made:
+            self._unfinished_us[session_id] = work_us
+            return
         self._work_us.append(work_us)
+        self._relief.record(work_us, len(self._sessions))
+        spared = len(self._sessions) - self._relief.eased
+        for number, session in enumerate(self._sessions.values()):
+            session.ease(number >= spared)

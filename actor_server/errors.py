@@ -49,3 +49,13 @@ class PortraitDeskBusy(ActorError):
 
     code = "portrait_desk_busy"
     retryable = True
+
+
+class WeightsUnusable(ActorError):
+    """The transformer's weight file cannot be used; the text says why and what to do."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: restore the shipped file with `git checkout actor_server/motion/data`, name "
+            'another one with `weights` in [actor] of xstreamer.toml, or choose motion = "teacher"'
+        )

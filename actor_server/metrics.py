@@ -19,5 +19,8 @@ SESSIONS: Final = Gauge("xstreamer_actor_sessions", "Open sessions")
 REAL_TIME_FACTOR: Final = Gauge(
     "xstreamer_actor_real_time_factor", "Work seconds per media second of one call"
 )
+EASED: Final = Gauge(
+    "xstreamer_actor_eased_sessions", "Calls that save work because it did not fit the time"
+)
 PORTRAITS: Final = Counter("xstreamer_actor_portraits", "Portraits checked", ["code"])
 FAILURES: Final = Counter("xstreamer_actor_failures", "Failures sent", ["code"])

@@ -154,8 +154,9 @@ class RenderThread:
         except Exception:  # noqa: BLE001 - the session boundary: one call's fault ends that call
             self._end(session_id)
             return
+        work_us = (perf_counter_ns() - started_ns) // 1000
+        self._engine.record_work(session_id, work_us, made=chunk is not None)
         if chunk is not None:
-            self._engine.record_work((perf_counter_ns() - started_ns) // 1000)
             self._emit(stamped(chunk, "actor_chunk_made"), self._callers[session_id])
 
     def _end(self, session_id: str) -> None:

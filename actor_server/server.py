@@ -64,8 +64,6 @@ class ActorServer:
         self._errands = asyncio.Semaphore(MAX_ERRANDS)
         self._outbox: asyncio.Queue[tuple[Message, bytes]] = asyncio.Queue(OUTBOX_SIZE)
         pacing = Pacing(
-            history_tokens=config.history_tokens,
-            lookahead_tokens=config.lookahead_tokens,
             idle_hold_us=config.idle_hold_ms * 1000,
             underrun_hold_us=config.underrun_hold_ms * 1000,
         )
@@ -213,6 +211,7 @@ class ActorServer:
             metrics.CHUNKS.labels("speech" if message.audio_tokens else "quiet").inc()
             load = self._render.load
             metrics.REAL_TIME_FACTOR.set(load.real_time_factor)
+            metrics.EASED.set(load.eased_sessions)
             metrics.CHUNK_SECONDS.observe(load.last_work_us / 1e6)
         elif isinstance(message, Failure):
             metrics.FAILURES.labels(message.code).inc()
@@ -270,6 +269,7 @@ class ActorServer:
             real_time_factor=load.real_time_factor,
             queue_depth=load.queue_depth,
             sessions=len(self._callers),
+            degradation_step=load.eased_sessions,
             labels=self._labels,
         )
 

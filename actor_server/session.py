@@ -2,8 +2,9 @@
 
 The laws:
 - One chunk leaves for each credit, never more; chunks count from 0 without a gap.
-- A reply begins at a chunk boundary with its audio token 0. When its speech comes late, silent
-  chunks fill the time and the reply goes on with its next token after them.
+- A reply begins at a chunk boundary with its audio token 0. A chunk waits for the look-ahead that
+  its motion wants, but never longer than for speech: it then goes without. When its own speech
+  comes late, silent chunks fill the time and the reply goes on with its next token after them.
 - `Interrupt` drops the reply, rolls the motion back to the last chunk shown, continues with chunk
   `last_shown_chunk + 1`, and takes back all credit: the agent grants anew.
 - Any message of a higher epoch voids the speech of lower ones; messages of lower epochs are
@@ -37,10 +38,8 @@ FULL_MOTION: Final = 0.25
 
 @dataclass(frozen=True)
 class Pacing:
-    """How speech is windowed and how long a granted chunk waits for it."""
+    """How long a granted chunk waits for speech."""
 
-    history_tokens: int = 4
-    lookahead_tokens: int = 0
     idle_hold_us: int = 120_000
     underrun_hold_us: int = 240_000
 
@@ -74,7 +73,10 @@ class ActorSession:
         """Number of the next chunk to leave."""
         self._decoder = decoder
         self._pacing = pacing
+        self._sight = source.sight
         self._motion = source.open(portrait_latent(), seed)
+        self._begun = False
+        """A pass was made for the next chunk: nothing is gained by waiting any more."""
         self._planned: deque[_Slot] = deque()
         self._speech: TurnSpeech | None = None
         self._turn = 0
@@ -89,6 +91,19 @@ class ActorSession:
     @property
     def credit(self) -> int:
         return len(self._grants)
+
+    @property
+    def eased(self) -> bool:
+        """Whether the motion is made by cheaper means than its source's own."""
+        return self._motion.eased
+
+    def ease(self, eased: bool) -> None:
+        """Save work with the motion from the next chunk on, or stop saving."""
+        self._motion.ease(eased)
+
+    def close(self) -> None:
+        """Free what the motion holds of its source."""
+        self._motion.close()
 
     def deliver(self, message: Message, now_us: int) -> None:
         """Take one message. Raises SpeechRefused; the session stays usable after it."""
@@ -111,9 +126,13 @@ class ActorSession:
         if not self._grants:
             return None
         granted_us = self._grants[0]
-        if self.chunk == 0 or (self._speech is not None and self._speech.ready):
+        speech = self._speech
+        if self.chunk == 0 or self._begun or (speech is not None and speech.ready):
             return granted_us
-        hold = self._pacing.idle_hold_us if self._speech is None else self._pacing.underrun_hold_us
+        if self._planned and self._planned[0].audio_tokens:
+            return granted_us
+        waits_in_turn = speech is not None and speech.spoken_tokens > 0
+        hold = self._pacing.underrun_hold_us if waits_in_turn else self._pacing.idle_hold_us
         return granted_us + hold
 
     def deadline_us(self) -> int:
@@ -123,9 +142,12 @@ class ActorSession:
 
     def step(self, now_us: int) -> AVChunk | None:
         """Run one pass of the motion; the chunk that became ready, or None. Needs credit."""
-        while len(self._planned) < self._motion.window:
+        if not self._planned:
+            self._plan(now_us)
+        while len(self._planned) < self._motion.window and self._foreseen:
             self._plan(now_us)
         latents = self._motion.next_chunk()
+        self._begun = latents is None
         if latents is None:
             return None
         slot = self._planned.popleft()
@@ -147,11 +169,16 @@ class ActorSession:
         self.chunk += 1
         return chunk
 
+    @property
+    def _foreseen(self) -> bool:
+        """Whether it is known already what the chunk after the planned ones will hold."""
+        return self._speech is None or self._speech.ready
+
     def _plan(self, now_us: int) -> None:
         """Decide what the next chunk holds, and tell the motion."""
         heard = HeardWindow(self._caller_speaks, self._heard_features())
         cut: SpeechCut | None = None
-        if self._speech is not None and self._speech.ready:
+        if self._speech is not None and self._speech.playable:
             cut = self._speech.cut()
         if cut is not None:
             window = cut.window
@@ -187,7 +214,7 @@ class ActorSession:
         if self._speech is None or self._speech.turn != part.turn:
             self._drop_speech()
             self._speech = TurnSpeech(
-                part.turn, self._pacing.history_tokens, self._pacing.lookahead_tokens
+                part.turn, self._sight.history_tokens, self._sight.lookahead_tokens
             )
             self._turn = part.turn
         self._speech.extend(part)
@@ -201,17 +228,17 @@ class ActorSession:
             self._drop_speech()
 
     def _drop_speech(self) -> None:
+        """Forget the reply, and every chunk in flight: quiet ones must not stand before a word."""
         self._speech = None
         self._closing = False
-        dropped = self._motion.flush(self.epoch)
-        for _ in range(dropped):
-            self._planned.pop()
+        self._motion.flush(self.epoch + 1)
+        self._planned.clear()
+        self._begun = False
 
     def _interrupt(self, message: Interrupt) -> None:
         self._raise_epoch(message.epoch)
         self._drop_speech()
         self._grants.clear()
-        self._planned.clear()
         shown = min(message.last_shown_chunk, self.chunk - 1)
         self._motion.rollback(shown)
         self.chunk = shown + 1

@@ -74,10 +74,16 @@ class TurnSpeech:
     @property
     def ready(self) -> bool:
         """Whether the next chunk's tokens and look-ahead are there."""
-        if self.final:
-            return self.spoken_tokens < self.received_tokens
-        wanted = CHUNK_AUDIO_TOKENS + self._lookahead_tokens
-        return self.received_tokens - self.spoken_tokens >= wanted
+        return self._holds(CHUNK_AUDIO_TOKENS + self._lookahead_tokens)
+
+    @property
+    def playable(self) -> bool:
+        """Whether the next chunk's own tokens are there: it can be cut, seeing less ahead."""
+        return self._holds(CHUNK_AUDIO_TOKENS)
+
+    def _holds(self, tokens: int) -> bool:
+        waiting = self.received_tokens - self.spoken_tokens
+        return waiting > 0 if self.final else waiting >= tokens
 
     def extend(self, part: HiddenChunk) -> None:
         """Append a part. Raises SpeechRefused when it leaves a gap or brings nothing to play."""
@@ -105,7 +111,7 @@ class TurnSpeech:
         self.final = part.final
 
     def cut(self) -> SpeechCut:
-        """Take the next chunk. Only when `ready`."""
+        """Take the next chunk. Only when `playable`."""
         first = self.spoken_tokens
         count = min(CHUNK_AUDIO_TOKENS, self.received_tokens - first)
         pcm = np.zeros(CHUNK_SAMPLES, np.int16)

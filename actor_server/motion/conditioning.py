@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from actor_server.motion.phone_lips import SUBSTITUTES, SYMBOLS
 from actor_server.motion.source import Condition, Floats, Kind, SpeechWindow
+from actor_server.motion.source import Visibility as Visibility
 from proto.messages import Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import (
@@ -56,20 +57,6 @@ class ConditionArrays:
     text_seen: NDArray[np.bool_]
     text_at: NDArray[np.float32]
     kind: int
-
-
-@dataclass(frozen=True)
-class Visibility:
-    """What a chunk may see: audio tokens [4c - A, 4c + 3 + L], text states of width D."""
-
-    history_tokens: int
-    lookahead_tokens: int
-    state_width: int
-
-    @property
-    def slots(self) -> int:
-        """V: visible audio slots."""
-        return self.history_tokens + CHUNK_AUDIO_TOKENS + self.lookahead_tokens
 
 
 def condition_arrays(condition: Condition, sight: Visibility) -> ConditionArrays:

@@ -39,11 +39,14 @@ from actor_server.motion.source import (
     ChunkForgotten,
     Condition,
     Floats,
+    Visibility,
     WindowFull,
 )
 
 REMEMBERED_CHUNKS: Final = 130
 """More than twice the credit that an agent can hold: 42 s, about 1 MB."""
+NEAR_SIGHT: Final = Visibility(history_tokens=4, lookahead_tokens=0, state_width=0)
+"""Phones are foreseen by rule, so nothing waits for speech after a chunk."""
 
 
 @dataclass
@@ -93,12 +96,13 @@ _POSE_RANGE: Final = (
 
 @dataclass
 class ProceduralStream:
-    """A MotionStream with a window of one chunk."""
+    """A MotionStream with a window of one chunk. Nothing is cheaper, so it cannot be eased."""
 
     performer: Performer
     chunks: int = 0
     """Chunks made and not rolled back."""
     window: int = 1
+    eased: bool = field(default=False, init=False)
     _offered: Condition | None = None
     _memory: deque[Performer] = field(default_factory=lambda: deque(maxlen=REMEMBERED_CHUNKS))
     """The state before each of the last chunks, and the present one last."""
@@ -143,13 +147,20 @@ class ProceduralStream:
         self.performer = copy.deepcopy(self._memory[-1])
         self.chunks = to_chunk + 1
 
+    def ease(self, eased: bool) -> None:
+        """There is no cheaper way."""
+
+    def close(self) -> None:
+        """It holds nothing of its source."""
+
 
 class ProceduralMotion:
     """The MotionSource of this preset; its tables are loaded once per process."""
 
     label = "procedural"
 
-    def __init__(self) -> None:
+    def __init__(self, sight: Visibility = NEAR_SIGHT) -> None:
+        self.sight = sight
         phone_lips()
         feature_lips()
 

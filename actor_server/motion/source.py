@@ -25,6 +25,20 @@ NEVER_SHOWN: Final = -1
 """`rollback(NEVER_SHOWN)`: no chunk was shown, begin again at the portrait's own latent."""
 
 
+@dataclass(frozen=True)
+class Visibility:
+    """What a chunk may see: audio tokens [4c - A, 4c + 3 + L], text states of width D."""
+
+    history_tokens: int
+    lookahead_tokens: int
+    state_width: int
+
+    @property
+    def slots(self) -> int:
+        """V: visible audio slots."""
+        return self.history_tokens + CHUNK_AUDIO_TOKENS + self.lookahead_tokens
+
+
 class WindowFull(RuntimeError):
     """`offer` was called while `window` conditions were already in flight."""
 
@@ -122,6 +136,16 @@ class MotionStream(Protocol):
         jump. Raises ChunkForgotten.
         """
 
+    @property
+    def eased(self) -> bool:
+        """Whether the chunks are made by cheaper means than the source's own."""
+
+    def ease(self, eased: bool) -> None:
+        """From the next offered chunk on, save work; nothing changes where there is no way to."""
+
+    def close(self) -> None:
+        """Free what the stream holds of its source. Nothing else may be called after it."""
+
 
 class MotionSource(Protocol):
     """Makes streams; holds what sessions share (weights, tables)."""
@@ -129,6 +153,10 @@ class MotionSource(Protocol):
     @property
     def label(self) -> str:
         """A short name for people: what moves the face."""
+
+    @property
+    def sight(self) -> Visibility:
+        """What the source's chunks may see: conditions must be cut to it."""
 
     def open(self, reference: Floats, seed: int) -> MotionStream:
         """Begin a call at the portrait's latent (LATENT_DIM,)."""

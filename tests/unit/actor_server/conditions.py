@@ -1,16 +1,22 @@
 """Speech and conditions for tests of the Actor: short, timed, and made of phones."""
 
+import random
+from collections import deque
 from collections.abc import Sequence
 
 import numpy as np
 
-from actor_server.motion.source import Condition, Floats, HeardWindow, MotionStream
+from actor_server.motion.procedural import NEAR_SIGHT
+from actor_server.motion.source import Condition, Floats, HeardWindow, MotionStream, Visibility
 from actor_server.speech_queue import TurnSpeech
 from proto.messages import HiddenChunk, Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import AUDIO_TOKEN_US, TOKEN_SAMPLES
 
 VOICED_LEVEL, SILENT_LEVEL = 0.35, -1.4
+LONG = "HH AH L OW SIL M AY N EY M IH Z M AA R AH SIL SIL SIL SIL P L IY Z F IY L B EH T ER " * 3
+MAX_PASSES = 50
+"""Passes a chunk, at most."""
 
 
 def phones_of(symbols: str, each_us: int = 100_000) -> tuple[Phone, ...]:
@@ -77,9 +83,9 @@ def parts_of(whole: HiddenChunk, sizes: Sequence[int]) -> list[HiddenChunk]:
     return parts
 
 
-def speaking(whole: HiddenChunk) -> list[Condition]:
+def speaking(whole: HiddenChunk, sight: Visibility = NEAR_SIGHT) -> list[Condition]:
     """The conditions of every chunk of a reply."""
-    speech = TurnSpeech(whole.turn, history_tokens=4, lookahead_tokens=0)
+    speech = TurnSpeech(whole.turn, sight.history_tokens, sight.lookahead_tokens)
     speech.extend(whole)
     conditions = []
     while speech.ready:
@@ -98,12 +104,31 @@ def listening(level: float, epoch: int = 0) -> Condition:
     return Condition("listening", epoch, heard=HeardWindow(level > -1.0, features))
 
 
+def mixed_conditions(seed: int, count: int, sight: Visibility = NEAR_SIGHT) -> list[Condition]:
+    """A call in which states change without warning, replies cut off in the middle too."""
+    chance = random.Random(seed)
+    conditions: list[Condition] = []
+    turn = 0
+    while len(conditions) < count:
+        turn += 1
+        spoken = speaking(reply(LONG, epoch=turn, turn=turn), sight)
+        conditions += spoken[: chance.randint(1, len(spoken))]
+        conditions += [idle(turn)] * chance.randint(0, 6)
+        levels = [chance.choice([0.3, -1.4]) for _ in range(chance.randint(0, 8))]
+        conditions += [listening(level, turn) for level in levels]
+    return conditions[:count]
+
+
 def play(stream: MotionStream, conditions: Sequence[Condition]) -> Floats:
-    """The latents (F, 31) of one chunk for each condition."""
-    chunks = []
-    for condition in conditions:
-        stream.offer(condition)
+    """The latents (F, 31) of one chunk for each condition, with all in flight that may be."""
+    waiting = deque(conditions)
+    chunks: list[Floats] = []
+    for _ in range(MAX_PASSES * len(conditions)):
+        while waiting and len(conditions) - len(waiting) - len(chunks) < stream.window:
+            stream.offer(waiting.popleft())
         latents = stream.next_chunk()
-        assert latents is not None
-        chunks.append(latents)
-    return np.concatenate(chunks)
+        if latents is not None:
+            chunks.append(latents)
+        if len(chunks) == len(conditions):
+            return np.concatenate(chunks)
+    raise AssertionError(f"{len(chunks)} of {len(conditions)} chunks came out")

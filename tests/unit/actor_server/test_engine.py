@@ -68,8 +68,10 @@ def test_a_full_engine_and_a_known_session_are_refused() -> None:
 def test_load_is_work_time_per_media_time() -> None:
     busy = engine()
     assert busy.load().real_time_factor == 0.0
-    busy.record_work(32_000)
-    busy.record_work(96_000)
+    busy.record_work("a", 32_000, made=True)
+    busy.record_work("a", 60_000, made=False)
+    busy.record_work("b", 50_000, made=False)
+    busy.record_work("a", 36_000, made=True)
     assert busy.load().real_time_factor == pytest.approx(0.2)
 
 

@@ -1,7 +1,6 @@
 """Laws of the procedural motion: continuity, rollback, closures, stillness, bounded memory."""
 
 import pickle
-import random
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from actor_server.codec.mesh.basis import mouth_basis
 from actor_server.codec.mesh.latent import (
     BROWS,
-    LATENT_DIM,
     LIDS,
     MOUTH,
     POSE,
@@ -19,19 +17,20 @@ from actor_server.codec.mesh.latent import (
     portrait_latent,
 )
 from actor_server.motion.procedural import REMEMBERED_CHUNKS, ProceduralMotion, ProceduralStream
-from actor_server.motion.source import (
-    CHUNK_LATENTS,
-    NEVER_SHOWN,
-    ChunkForgotten,
-    Condition,
-    Floats,
-    WindowFull,
+from actor_server.motion.source import Condition, Floats
+from actor_server.speech_queue import TurnSpeech
+from tests.unit.actor_server.conditions import (
+    LONG,
+    idle,
+    listening,
+    mixed_conditions,
+    parts_of,
+    play,
+    reply,
+    speaking,
 )
-from tests.unit.actor_server.conditions import idle, listening, play, reply, speaking
 
 pytestmark = pytest.mark.unit
-
-LONG = "HH AH L OW SIL M AY N EY M IH Z M AA R AH SIL SIL SIL SIL P L IY Z F IY L B EH T ER " * 3
 
 
 def open_stream(seed: int = 1) -> ProceduralStream:
@@ -41,37 +40,6 @@ def open_stream(seed: int = 1) -> ProceduralStream:
 def gaps(latents: Floats) -> np.ndarray:
     """Inner lip gap of each frame, inter-iris distances."""
     return np.asarray(latents[:, MOUTH] @ mouth_basis().features["gap"])
-
-
-def mixed_conditions(seed: int, count: int) -> list[Condition]:
-    """A call in which states change without warning, replies cut off in the middle too."""
-    chance = random.Random(seed)
-    conditions: list[Condition] = []
-    turn = 0
-    while len(conditions) < count:
-        turn += 1
-        spoken = speaking(reply(LONG, epoch=turn, turn=turn))
-        conditions += spoken[: chance.randint(1, len(spoken))]
-        conditions += [idle(turn)] * chance.randint(0, 6)
-        levels = [chance.choice([0.3, -1.4]) for _ in range(chance.randint(0, 8))]
-        conditions += [listening(level, turn) for level in levels]
-    return conditions[:count]
-
-
-def test_a_chunk_has_eight_frames_of_latents() -> None:
-    stream = open_stream()
-    stream.offer(idle())
-    latents = stream.next_chunk()
-    assert latents is not None
-    assert latents.shape == CHUNK_LATENTS
-    assert latents.dtype == np.float32
-
-
-def test_a_second_offer_before_the_chunk_is_refused() -> None:
-    stream = open_stream()
-    stream.offer(idle())
-    with pytest.raises(WindowFull):
-        stream.offer(idle())
 
 
 def test_a_call_begins_at_the_portrait() -> None:
@@ -181,9 +149,6 @@ def test_lips_move_from_features_alone_and_rest_in_silence() -> None:
 
 
 def test_parts_that_arrive_one_by_one_give_almost_the_same_lips() -> None:
-    from actor_server.speech_queue import TurnSpeech
-    from tests.unit.actor_server.conditions import parts_of
-
     whole = reply(LONG)
     speech = TurnSpeech(1, history_tokens=4, lookahead_tokens=0)
     waiting = parts_of(whole, [4, 22, 26, 26, 26, 26])
@@ -195,52 +160,6 @@ def test_parts_that_arrive_one_by_one_give_almost_the_same_lips() -> None:
     streamed = gaps(play(open_stream(), conditions))
     at_once = gaps(play(open_stream(), speaking(whole)))
     assert np.corrcoef(streamed, at_once)[0, 1] > 0.97
-
-
-def test_the_same_seed_gives_the_same_motion_and_another_another() -> None:
-    conditions = mixed_conditions(5, 60)
-    first, again, other = (play(open_stream(seed), conditions) for seed in (7, 7, 8))
-    assert np.array_equal(first, again)
-    assert np.abs(first[:, POSE] - other[:, POSE]).max() > np.radians(1)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_after_a_rollback_it_is_as_if_later_chunks_had_never_been_made(seed: int) -> None:
-    chance = random.Random(seed)
-    shown = mixed_conditions(seed, 20)
-    dropped = mixed_conditions(seed + 100, chance.randint(1, 12))
-    following = mixed_conditions(seed + 200, 20)
-    straight = open_stream(seed)
-    play(straight, shown)
-    detour = open_stream(seed)
-    play(detour, shown)
-    play(detour, dropped)
-    detour.offer(idle())  # in flight when the interrupt comes
-    detour.rollback(len(shown) - 1)
-    assert np.array_equal(play(straight, following), play(detour, following))
-
-
-def test_a_rollback_to_before_the_first_chunk_begins_again() -> None:
-    stream = open_stream()
-    first = play(stream, mixed_conditions(1, 5))
-    stream.rollback(NEVER_SHOWN)
-    assert np.array_equal(play(stream, mixed_conditions(1, 5)), first)
-
-
-@pytest.mark.parametrize("to_chunk", [-2, 5, 6, 1000])
-def test_a_rollback_to_a_chunk_that_was_not_made_is_refused(to_chunk: int) -> None:
-    stream = open_stream()
-    play(stream, [idle()] * 5)
-    with pytest.raises(ChunkForgotten, match="chunk"):
-        stream.rollback(to_chunk)
-
-
-def test_flush_drops_only_what_is_older_than_the_epoch() -> None:
-    stream = open_stream()
-    stream.offer(idle(3))
-    assert stream.flush(3) == 0
-    assert stream.flush(4) == 1
-    assert stream.next_chunk() is None
 
 
 def test_memory_does_not_grow_over_two_thousand_chunks() -> None:
@@ -295,8 +214,3 @@ def test_the_eyes_stay_on_the_caller_while_the_head_turns() -> None:
     latents = play(open_stream(3), [listening(0.3)] * 100)
     yaw, gaze = latents[:, 0], latents[:, 24]
     assert np.corrcoef(yaw, gaze)[0, 1] > 0.6
-
-
-def test_another_codecs_reference_is_refused() -> None:
-    with pytest.raises(ValueError, match=str(LATENT_DIM)):
-        ProceduralMotion().open(np.zeros(64, np.float32), 1)

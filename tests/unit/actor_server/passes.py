@@ -1,0 +1,73 @@
+"""A motion source that draws nothing: it only needs several passes a chunk and sees ahead."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from actor_server.motion.source import CHUNK_LATENTS, Condition, Floats, Visibility, WindowFull
+
+SIGHT = Visibility(history_tokens=4, lookahead_tokens=2, state_width=0)
+
+
+@dataclass
+class PassStream:
+    """Every chunk takes `passes` passes, then is all ones times its number."""
+
+    passes: int
+    window: int
+    offered: list[Condition] = field(default_factory=list)
+    """Every condition that was ever offered."""
+    eased: bool = False
+    closed: bool = False
+    rolled_back_to: int | None = None
+    _waiting: deque[Condition] = field(default_factory=deque)
+    _passed: int = 0
+
+    def offer(self, condition: Condition) -> None:
+        if len(self._waiting) == self.window:
+            raise WindowFull
+        self.offered.append(condition)
+        self._waiting.append(condition)
+
+    def next_chunk(self) -> Floats | None:
+        if not self._waiting:
+            return None
+        self._passed += 1
+        if self._passed < self.passes:
+            return None
+        self._passed = 0
+        self._waiting.popleft()
+        return np.ones(CHUNK_LATENTS, np.float32)
+
+    def flush(self, epoch: int) -> int:
+        kept = [condition for condition in self._waiting if condition.epoch >= epoch]
+        dropped = len(self._waiting) - len(kept)
+        self._waiting, self._passed = deque(kept), 0
+        return dropped
+
+    def rollback(self, to_chunk: int) -> None:
+        self._waiting.clear()
+        self._passed = 0
+        self.rolled_back_to = to_chunk
+
+    def ease(self, eased: bool) -> None:
+        self.eased = eased
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass
+class PassMotion:
+    """Opens PassStreams and remembers them."""
+
+    passes: int = 3
+    window: int = 1
+    label: str = "passes"
+    sight: Visibility = SIGHT
+    streams: list[PassStream] = field(default_factory=list)
+
+    def open(self, reference: Floats, seed: int) -> PassStream:
+        self.streams.append(PassStream(self.passes, self.window))
+        return self.streams[-1]
