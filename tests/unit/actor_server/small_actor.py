@@ -1,0 +1,25 @@
+"""A transformer of motion latents that is small and random, but reads all it is given."""
+
+import dataclasses
+
+import torch
+
+from actor_server.codec.mesh.latent import LATENT_STD
+from actor_server.model.geometry import NANO
+from actor_server.model.video_transformer import VideoTransformer
+
+SMALL = dataclasses.replace(
+    NANO, layers=2, width=32, heads=2, kv_heads=1, head_dim=16, ffn_width=48, rotary_pairs=(2, 1, 1)
+)
+
+
+def small_model(seed: int = 7) -> VideoTransformer:
+    """Every parameter random: a fresh model would predict no motion and read no condition."""
+    model = VideoTransformer(SMALL).eval().requires_grad_(False)
+    dice = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        fan_in = parameter.shape[-1] if parameter.ndim > 1 else 4
+        parameter.copy_(torch.randn(parameter.shape, generator=dice) * fan_in**-0.5)
+    model.latent_mean.copy_(torch.randn(SMALL.latent_dim, generator=dice) * 0.1)
+    model.latent_std.copy_(torch.from_numpy(LATENT_STD.copy()))
+    return model
