@@ -20,7 +20,7 @@ from actor_server.model.layers import (
     additive,
     two_layers,
 )
-from actor_server.model.mask import reference_copies, video_mask
+from actor_server.model.mask import SightRules, oldest_seen, video_mask
 from actor_server.model.rotary import (
     Rotation,
     chunk_positions,
@@ -77,19 +77,21 @@ class VideoTransformer(nn.Module):
         *,
         token_causal: bool = False,
         use_reference: bool = True,
+        window_start: int | None = None,
     ) -> Tensor:
         """Velocities of whole sequences at once, each chunk at its own noise level.
 
         Shapes: reference (B, R, D), latents (B, K, T, D), levels (B, K) in [0, 1]; returns
         (B, K, T, D). Chunk c sees the reference, the 31 chunks before it and itself, and of the
-        conditions only its own.
+        conditions only its own. Chunks from `window_start` on are in flight together: all of them
+        see the 31 before the first.
         """
         chunks = latents.shape[1]
         pinned = self.encode_reference(reference)
-        copies = self.reference_rotation(reference_copies(chunks, self.geometry))
-        mask = video_mask(
-            chunks, self.geometry, token_causal=token_causal, use_reference=use_reference
-        ).to(self.device)
+        oldest = oldest_seen(chunks, self.geometry, window_start)
+        rules = SightRules(token_causal, use_reference)
+        mask = video_mask(oldest, self.geometry, rules).to(self.device)
+        copies = self.reference_rotation(torch.arange(int(oldest.max()) + 1) - 1)
         view = SelfView(
             self.chunk_rotation(torch.arange(chunks)),
             additive(mask, self.dtype),
