@@ -124,9 +124,7 @@ class ReplyPipeline:
     def _voice_clause(self, clause: Clause, reply: SpokenReply) -> tuple[list[Caption], list[Part]]:
         """In a worker thread: speech of a clause and the parts that it completes."""
         started = monotonic()
-        text = spoken_text(clause.text)
-        utterance = self._voice.synthesise(text) if text else _SILENT
-        captions, parts = reply.speak(clause, utterance)
+        captions, parts = reply.speak(clause, voiced(clause, self._voice))
         ready = list(parts)
         self.work.voicing_s += monotonic() - started
         return captions, ready
@@ -157,6 +155,12 @@ class ReplyPipeline:
             first_token=caption.first_token,
         )
         return trace.on(message) if not caption.text.startswith(" ") else message
+
+
+def voiced(clause: Clause, voice: Voice) -> Utterance:
+    """A clause as the voice says it; silence when nothing of it can be said."""
+    text = spoken_text(clause.text)
+    return voice.synthesise(text) if text else _SILENT
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

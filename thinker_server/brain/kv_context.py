@@ -69,15 +69,27 @@ class KVContext:
     def step(self) -> torch.Tensor | None:
         """Read up to PREFILL_TOKENS tokens; the last state (D,) if nothing is unread now."""
         ids, self._unread = self._unread[:PREFILL_TOKENS], self._unread[PREFILL_TOKENS:]
-        backbone = self._model.base_model
-        output = backbone(
+        states = self._read_in(ids)
+        return None if self._unread else states[-1]
+
+    @torch.inference_mode()
+    def force(self, ids: Sequence[int]) -> torch.Tensor:
+        """Take `ids` for the answer, as if they had been made here; the states (T, D) that
+        predicted them. Everything is read in one step.
+        """
+        states = self._read_in([*self._unread, *ids[:-1]])
+        self._made += ids
+        self._unread = [ids[-1]]
+        return states[-len(ids) :]
+
+    def _read_in(self, ids: list[int]) -> torch.Tensor:
+        """The states (T, D) of the next T tokens."""
+        output = self._model.base_model(
             input_ids=torch.tensor([ids]), past_key_values=self._cache, use_cache=True
         )
         self._read += ids
-        if self._unread:
-            return None
-        state: torch.Tensor = output.last_hidden_state[0, -1]  # (D,)
-        return state
+        states: torch.Tensor = output.last_hidden_state[0]
+        return states
 
     @torch.inference_mode()
     def next_token(self) -> tuple[int, torch.Tensor] | None:

@@ -67,6 +67,29 @@ class TransformersBrain:
         self.worker.shutdown(wait=True, cancel_futures=True)
 
 
+class TextPieces:
+    """The text that each token of an answer adds."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._ids: list[int] = []
+        self._text = ""
+
+    def push(self, token_id: int) -> str:
+        """Text of the next token; empty while a character lacks some of its bytes."""
+        self._ids.append(token_id)
+        longer = str(self._tokenizer.decode(self._ids, skip_special_tokens=True))
+        piece = "" if longer.endswith(UNFINISHED) else longer[len(self._text) :]
+        self._text += piece
+        return piece
+
+
+def wire_state(state: torch.Tensor) -> np.ndarray:
+    """A hidden state (D,) as it travels: float16."""
+    half: np.ndarray = state.to(torch.float16).numpy()
+    return half
+
+
 class _CachedConversation:
     """A session's cache and the text of what it generates."""
 
@@ -79,8 +102,7 @@ class _CachedConversation:
         """Tokens of a greedy answer, until the model ends it or the caller stops asking."""
         async with self._turn:
             await self._run(partial(self._begin, messages, True))
-            made: list[int] = []
-            text = ""
+            pieces = TextPieces(self._brain.tokenizer)
             while True:
                 step = await self._run(self._context.next_token)
                 if step is None:
@@ -88,11 +110,7 @@ class _CachedConversation:
                 token_id, state = step
                 if token_id in self._brain.stop_ids:
                     return
-                made.append(token_id)
-                longer = str(self._brain.tokenizer.decode(made, skip_special_tokens=True))
-                piece = "" if longer.endswith(UNFINISHED) else longer[len(text) :]
-                text += piece
-                yield BrainToken(token_id, piece, self._wire_state(state))
+                yield BrainToken(token_id, pieces.push(token_id), self._wire_state(state))
 
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
         """Read messages now; the reply to more of them only reads the rest."""
@@ -109,10 +127,7 @@ class _CachedConversation:
         self._context.begin(self._brain.ids(messages, answer))
 
     def _wire_state(self, state: torch.Tensor) -> np.ndarray | None:
-        if not self._brain.gives_states:
-            return None
-        half: np.ndarray = state.to(torch.float16).numpy()
-        return half
+        return wire_state(state) if self._brain.gives_states else None
 
     async def _run(self, step: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._brain.worker, step)
