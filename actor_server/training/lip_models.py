@@ -29,10 +29,11 @@ from actor_server.motion.feature_lips import (
 )
 from actor_server.motion.phone_lips import COLUMNS, CONTEXT_FRAMES, SYMBOLS, activations
 from actor_server.motion.source import Floats
-from actor_server.training.grid_tracks import read_aligned_phones, read_tracks
+from actor_server.training.disguise import stretch_mel
+from actor_server.training.grid_tracks import GridTracks, read_aligned_phones, read_tracks
 from actor_server.training.mouth_basis import HELD_OUT_EVERY, canonical_motion, mirror_order
 from proto.messages import Phone
-from proto.speech_features import HOP_SAMPLES, MEL_BINS, SpeechFeatures
+from proto.speech_features import HOP_SAMPLES, SpeechFeatures
 from proto.time_law import HEARING_HZ
 
 RARE_PENALTY: Final = 3.0
@@ -56,9 +57,8 @@ class Clip:
     held_out: bool
 
 
-def read_clips(grid: Path) -> list[Clip]:
-    """Read every clip's mouth in the coefficients of the packaged basis."""
-    tracks = read_tracks(grid)
+def read_clips(grid: Path, tracks: GridTracks) -> list[Clip]:
+    """Every clip's mouth in the coefficients of the packaged basis."""
     face = canonical_face().vertices.astype(np.float64)
     motion = canonical_motion(tracks, face)
     basis = mouth_basis()
@@ -151,22 +151,12 @@ def fit_feature_lips(clips: list[Clip]) -> tuple[list[Floats], Floats]:
 
 def _voice_inputs(clips: list[Clip], tract: float) -> tuple[list[Floats], Floats]:
     """Inputs (F, I) of every clip as another vocal tract would say it, and its colour (B,)."""
-    bands = [frame_bands(_stretched(clip.features, tract)) for clip in clips]
+    bands = [frame_bands(stretch_mel(clip.features, tract)) for clip in clips]
     peak = float(np.percentile(np.concatenate(bands).mean(1), PEAK_PERCENTILE))
     voiced = [rows[loudness(rows, peak) > AUDIBLE] for rows in bands]
     colour = np.concatenate([rows - rows.mean(1, keepdims=True) for rows in voiced]).mean(0)
     print(f"vocal tract {tract}: peak level {peak:.3f}")
     return [frame_inputs(rows, peak, colour) for rows in bands], colour.astype(np.float32)
-
-
-def _stretched(features: Floats, tract: float) -> Floats:
-    """Features (F, 80) with the mel axis stretched by linear interpolation."""
-    place = np.clip(np.arange(MEL_BINS) * tract, 0, MEL_BINS - 1)
-    low = place.astype(np.int64)
-    share = (place - low).astype(np.float32)
-    high = np.minimum(low + 1, MEL_BINS - 1)
-    stretched: Floats = features[:, low] * (1 - share) + features[:, high] * share
-    return stretched
 
 
 def _feature_rows(
@@ -210,7 +200,7 @@ def main() -> None:
     parser.add_argument("--grid", type=Path, required=True, help="folder with tracks.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the models to")
     options = parser.parse_args()
-    clips = read_clips(options.grid)
+    clips = read_clips(options.grid, read_tracks(options.grid))
     weights, bias = fit_phone_lips(clips)
     options.out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
