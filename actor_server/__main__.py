@@ -10,6 +10,7 @@ import sys
 from pydantic import ValidationError
 
 from actor_server.config import ActorConfig
+from actor_server.errors import WeightsUnusable
 from proto.wire.curve import CurveServer
 from proto.wire.logs import log_to_stderr
 
@@ -37,7 +38,7 @@ async def serve(config: ActorConfig) -> None:
     from prometheus_client import start_http_server
 
     from actor_server.mesh_studio import MeshStudio
-    from actor_server.motion.procedural import ProceduralMotion
+    from actor_server.motion.choice import choose_motion
     from actor_server.server import ActorServer
 
     stop = asyncio.Event()
@@ -46,12 +47,16 @@ async def serve(config: ActorConfig) -> None:
         loop.add_signal_handler(number, stop.set)
     with contextlib.closing(MeshStudio(config.assets.expanduser())) as studio:
         await asyncio.to_thread(studio.warm_up)
+        motion = await asyncio.to_thread(
+            choose_motion, config.motion, config.weights, config.max_sessions
+        )
         if config.metrics_port:
             start_http_server(config.metrics_port, "127.0.0.1")
-        server = ActorServer(config, ProceduralMotion(), studio)
+        server = ActorServer(config, motion, studio)
         serving = asyncio.create_task(server.run(curve_keys(config)))
         stopping = asyncio.create_task(stop.wait())
-        log.info("the Actor is ready", extra={"endpoint": config.endpoint})
+        ready = {"endpoint": config.endpoint, "motion": motion.label}
+        log.info("the Actor is ready", extra=ready)
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not serving.done():
@@ -70,7 +75,7 @@ def main() -> int:
     limit_threads(config.threads)
     try:
         asyncio.run(serve(config))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, WeightsUnusable) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0

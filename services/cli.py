@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from actor_server.config import MotionKind
 from services.display import AssetBars, start_display
 from services.settings import Settings, SettingsError
 
@@ -35,6 +36,9 @@ All = Annotated[bool, typer.Option("--all", help="Also what only tests and bench
 def up(
     preset: Annotated[str, typer.Option(help="Size of the models.")] = "",
     tls: Annotated[bool, typer.Option("--tls", help="Serve HTTPS to the local network.")] = False,
+    motion: Annotated[
+        MotionKind | None, typer.Option(help="What moves the face; teacher: rules, no network.")
+    ] = None,
 ) -> None:
     """Start everything, print the URL, stop everything on Ctrl-C."""
     from services.supervisor import directories
@@ -44,7 +48,10 @@ def up(
     from services.supervisor.supervisor import StartError, Supervisor
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", force=True)
-    settings = _settings(**({"preset": preset} if preset else {}), **_open_to_network(tls=tls))
+    chosen: dict[str, object] = {"preset": preset} if preset else {}
+    if motion is not None:
+        chosen["actor"] = {"motion": motion}
+    settings = _settings(**chosen, **_open_to_network(tls=tls))
     try:
         with directories.opened(settings.data, os.environ) as places:
             machine = describe_machine(settings, places, tls=tls)

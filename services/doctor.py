@@ -27,6 +27,10 @@ from services.supervisor.readiness import EngineProbe
 NEEDED_MEMORY_GB = 3.5
 HUB_TIMEOUT_S = 3.0
 SETUP = "make setup"
+CHOOSE_MOTION = (
+    'change it with `motion` in [actor] of xstreamer.toml: "auto", "diffusion" (the video '
+    'transformer) or "teacher" (the rules that taught it)'
+)
 CHOOSE_BRAIN = (
     'change it with `brain` in [thinker] of xstreamer.toml: "smollm2-135m", a Hugging Face id, '
     'a directory, or "openai" with openai_base_url and openai_model'
@@ -140,17 +144,27 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 
 def _brain(settings: Settings) -> Iterator[Finding]:
     configured = settings.thinker.given().get("brain", "auto")
-    detail = f"configured: {configured}"
-    endpoint = read_state(settings.data).get("thinker_endpoint")
-    if endpoint:
-        status = asyncio.run(EngineProbe(endpoint).status())
-        if isinstance(status, EngineStatus):
-            detail += f"; running: {status.labels.get('brain', 'unknown')}"
-        else:
-            detail += f"; the thinker says: {status}"
-    else:
-        detail += "; nothing runs now"
-    yield Finding("brain", True, f"{detail}; {CHOOSE_BRAIN}")
+    running = _running(settings, "thinker", "brain")
+    yield Finding("brain", True, f"configured: {configured}; {running}; {CHOOSE_BRAIN}")
+
+
+def _motion(settings: Settings) -> Iterator[Finding]:
+    configured = settings.actor.given().get("motion", "auto")
+    running = _running(settings, "actor", "motion")
+    yield Finding("motion", True, f"configured: {configured}; {running}; {CHOOSE_MOTION}")
+
+
+def _running(settings: Settings, engine: str, label: str) -> str:
+    """What the running engine says of itself."""
+    endpoint = read_state(settings.data).get(f"{engine}_endpoint")
+    if not endpoint:
+        return "nothing runs now"
+    status = asyncio.run(EngineProbe(endpoint).status())
+    if not isinstance(status, EngineStatus):
+        return f"the {engine} says: {status}"
+    eased = status.degradation_step
+    saving = f" ({eased} of {status.sessions} calls save work)" if eased else ""
+    return f"running: {status.labels.get(label, 'unknown')}{saving}"
 
 
 def _hub(_: Settings) -> Iterator[Finding]:
@@ -176,5 +190,6 @@ CHECKS: tuple[Check, ...] = (
     _models,
     _ports,
     _brain,
+    _motion,
     _hub,
 )

@@ -7,12 +7,14 @@ import numpy as np
 
 from actor_server.motion.source import CHUNK_LATENTS, Condition, Floats, Visibility, WindowFull
 
+STILL = 0.1
+"""Every number of every latent."""
 SIGHT = Visibility(history_tokens=4, lookahead_tokens=2, state_width=0)
 
 
 @dataclass
 class PassStream:
-    """Every chunk takes `passes` passes, then is all ones times its number."""
+    """Every chunk takes `passes` passes, and then a face that does not move."""
 
     passes: int
     window: int
@@ -38,7 +40,7 @@ class PassStream:
             return None
         self._passed = 0
         self._waiting.popleft()
-        return np.ones(CHUNK_LATENTS, np.float32)
+        return np.full(CHUNK_LATENTS, STILL, np.float32)
 
     def flush(self, epoch: int) -> int:
         kept = [condition for condition in self._waiting if condition.epoch >= epoch]

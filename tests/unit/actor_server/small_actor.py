@@ -7,6 +7,7 @@ import torch
 from actor_server.codec.mesh.latent import LATENT_STD
 from actor_server.model.geometry import NANO
 from actor_server.model.video_transformer import VideoTransformer
+from actor_server.motion.diffusion import DiffusionMotion
 
 SMALL = dataclasses.replace(
     NANO, layers=2, width=32, heads=2, kv_heads=1, head_dim=16, ffn_width=48, rotary_pairs=(2, 1, 1)
@@ -23,3 +24,8 @@ def small_model(seed: int = 7) -> VideoTransformer:
     model.latent_mean.copy_(torch.randn(SMALL.latent_dim, generator=dice) * 0.1)
     model.latent_std.copy_(torch.from_numpy(LATENT_STD.copy()))
     return model
+
+
+def small_diffusion(steps: int, window: int, max_sessions: int = 4) -> DiffusionMotion:
+    """In double precision: a chunk's sums are rounded otherwise in passes of other sizes."""
+    return DiffusionMotion(small_model().double(), steps, window, max_sessions)

@@ -8,6 +8,9 @@ from typer.testing import CliRunner
 
 from services.bootstrap import livekit_server
 from services.cli import app
+from services.supervisor import supervisor
+from services.supervisor.plan import Machine
+from services.supervisor.supervisor import Progress, StartError, Supervisor
 
 pytestmark = pytest.mark.unit
 
@@ -41,6 +44,28 @@ def test_an_unknown_preset_is_refused(empty_machine: Path) -> None:
     assert result.exit_code == 1
     assert "preset" in result.stderr
     assert "'nano'" in result.stderr
+
+
+def test_an_unknown_motion_is_refused(empty_machine: Path) -> None:
+    result = CliRunner().invoke(app, ["up", "--motion", "puppets"])
+    assert result.exit_code == 2
+    assert "'teacher'" in result.stderr
+
+
+def test_the_motion_that_was_asked_for_reaches_the_actor(
+    empty_machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Machine] = []
+
+    def start_nothing(machine: Machine, progress: Progress) -> Supervisor:
+        started.append(machine)
+        raise StartError("not in this test")
+
+    monkeypatch.setattr(supervisor, "Supervisor", start_nothing)
+    CliRunner().invoke(app, ["up", "--motion", "teacher"])
+    (machine,) = started
+    (plan,) = (plan for plan in machine.plans() if plan.name == "actor")
+    assert plan.env["XSTREAMER_ACTOR_MOTION"] == "teacher"
 
 
 def test_a_missing_livekit_server_names_the_command(

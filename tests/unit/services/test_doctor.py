@@ -62,6 +62,13 @@ def test_the_doctor_says_which_brain_is_configured_and_how_to_change_it(tmp_path
     assert "`brain` in [thinker] of xstreamer.toml" in finding.detail
 
 
+def test_the_doctor_says_what_moves_the_face_and_how_to_change_it(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, actor={"motion": "teacher"})
+    (finding,) = findings(doctor._motion, settings)
+    assert "configured: teacher; nothing runs now" in finding.detail
+    assert "`motion` in [actor] of xstreamer.toml" in finding.detail
+
+
 def test_the_command_fails_while_something_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,104 @@
+"""The video transformer as a motion source: conditions in, denoised motion latents out.
+
+All its streams share one model and one sampler, whose cache has a row for each of them.
+"""
+
+from collections import deque
+from typing import Final
+
+import numpy as np
+import torch
+
+from actor_server.codec.mesh.latent import LATENT_DIM
+from actor_server.model.conditioner import Conditions
+from actor_server.model.video_transformer import VideoTransformer
+from actor_server.motion.conditioning import condition_arrays
+from actor_server.motion.limits import within_limits
+from actor_server.motion.source import CHUNK_LATENTS, Condition, Floats, Visibility
+from actor_server.sampler import PyramidSampler, SamplerStream
+
+
+class DiffusionStream:
+    """A MotionStream with up to W chunks in flight, N passes each."""
+
+    eased: Final = False
+
+    def __init__(self, motion: "DiffusionMotion", stream: SamplerStream) -> None:
+        self._motion = motion
+        self._stream = stream
+        self._epochs: deque[int] = deque()
+        """Of the conditions in flight."""
+
+    @property
+    def window(self) -> int:
+        """W."""
+        return self._motion.sampler.window
+
+    def offer(self, condition: Condition) -> None:
+        """Add the next chunk's condition. Raises WindowFull."""
+        arrays = condition_arrays(condition, self._motion.sight)
+        self._stream.offer(Conditions.stack([[arrays]]))
+        self._epochs.append(condition.epoch)
+
+    def next_chunk(self) -> Floats | None:
+        """One pass over what is in flight; the oldest chunk once it is clean."""
+        (made,) = self._motion.sampler.run_pass([self._stream])
+        if made is None:
+            return None
+        self._epochs.popleft()
+        return within_limits(self._motion.latents(made))
+
+    def flush(self, epoch: int) -> int:
+        """Drop what is in flight and older than `epoch`; what is not begins again from noise."""
+        older = sum(offered < epoch for offered in self._epochs)
+        if older:
+            self._stream.flush(keep=len(self._epochs) - older)
+        for _ in range(older):
+            self._epochs.popleft()
+        return older
+
+    def rollback(self, to_chunk: int) -> None:
+        """Back to the context as it was after chunk `to_chunk`. Raises ChunkForgotten."""
+        self._stream.rollback(to_chunk)
+        self._epochs.clear()
+
+    def ease(self, eased: bool) -> None:
+        """There is no cheaper way; `FallbackMotion` has one."""
+
+    def close(self) -> None:
+        """Give the row of the cache back."""
+        self._stream.close()
+
+
+class DiffusionMotion:
+    """The MotionSource of a trained transformer: N `steps`, W chunks in the `window`."""
+
+    label = "diffusion"
+
+    def __init__(self, model: VideoTransformer, steps: int, window: int, max_sessions: int) -> None:
+        geometry = model.geometry
+        if (geometry.tokens, geometry.latent_dim) != CHUNK_LATENTS:
+            raise ValueError(
+                f"the transformer makes chunks of {(geometry.tokens, geometry.latent_dim)}, "
+                f"the face is moved by {CHUNK_LATENTS}"
+            )
+        self.sampler = PyramidSampler(model, steps, window, max_sessions)
+        self._mean: Floats = model.latent_mean.float().cpu().numpy()
+        self._std: Floats = model.latent_std.float().cpu().numpy()
+
+    @property
+    def sight(self) -> Visibility:
+        """What the transformer was trained to see."""
+        return self.sampler.model.geometry.sight
+
+    def open(self, reference: Floats, seed: int) -> DiffusionStream:
+        """Begin at the portrait. Raises ValueError for another codec's latent."""
+        if reference.shape != (LATENT_DIM,):
+            raise ValueError(f"reference is {reference.shape}, this source moves ({LATENT_DIM},)")
+        normalised = torch.from_numpy((reference - self._mean) / self._std)
+        return DiffusionStream(self, self.sampler.open(normalised[None], seed))
+
+    def latents(self, normalised: torch.Tensor) -> Floats:
+        """What the codec draws, (T, LATENT_DIM), of the transformer's (T, LATENT_DIM)."""
+        latents: Floats = normalised.float().cpu().numpy() * self._std + self._mean
+        return latents.astype(np.float32)
