@@ -115,6 +115,9 @@ class PyramidSampler:
         self._dtype = torch.promote_types(model.dtype, torch.float32)
         with torch.inference_mode():
             self._rotation = model.chunk_rotation(torch.arange(window + 1))
+            self._time_rotation = model.time_rotation()
+            levels = torch.arange(steps + 1, dtype=torch.float64) / steps
+            self._levels = model.embed_levels(levels.to(model.device))  # (N + 1, C)
         self._mask = lru_cache(MASKS_KEPT)(self._build_mask)
 
     @torch.inference_mode()
@@ -167,8 +170,8 @@ class PyramidSampler:
             torch.cat([self._mask(row) for row in rows]),
             self.cache.extend_rows([stream.row for stream in streams]),
         )
-        cross = self.model.cross_view(_conditions(chunks))
-        velocity, own = self.model.velocities(latents, levels[..., 0, 0], view, cross)
+        cross = self.model.cross_view(_conditions(chunks), self._time_rotation)
+        velocity, own = self.model.velocities(latents, self._levels[left], view, cross)
         cleaner = ddim_step(latents, velocity.to(latents), levels, lower)
         for place, (stream, row) in enumerate(zip(streams, rows, strict=True)):
             self._commit(stream, own, place)

@@ -97,15 +97,17 @@ class VideoTransformer(nn.Module):
             additive(mask, self.dtype),
             _behind_reference(pinned, copies),
         )
-        cross = self.cross_view(self.condition_slots(conditions))
-        return self.velocities(latents, levels, view, cross)[0]
+        cross = self.cross_view(self.condition_slots(conditions), self.time_rotation())
+        return self.velocities(latents, self.embed_levels(levels), view, cross)[0]
 
     def velocities(
         self, latents: Tensor, levels: Tensor, view: SelfView, cross: CrossView
     ) -> tuple[Tensor, list[KeyValues]]:
-        """One pass over chunks: velocities (B, K, T, D) and every layer's own keys and values."""
-        x = self.latent_in(latents.to(self.dtype)) + self.token_place
-        x = x + self.embed_levels(levels).unsqueeze(-2)
+        """One pass over chunks: velocities (B, K, T, D) and every layer's own keys and values.
+
+        `levels` are embedded already, (B, K, C).
+        """
+        x = self.latent_in(latents.to(self.dtype)) + self.token_place + levels.unsqueeze(-2)
         hidden, own = self.run_layers(x.flatten(1, 2), view, cross)
         return self.velocity(self.norm(hidden)).unflatten(1, latents.shape[1:3]), own
 
@@ -141,12 +143,15 @@ class VideoTransformer(nn.Module):
             slots.append(KeyValues(rotate(keys, rotation), values))
         return ConditionSlots(slots, memory.seen)
 
-    def cross_view(self, slots: ConditionSlots) -> CrossView:
-        """Tokens look at their chunk's slots from their own time in it."""
-        times = token_positions(self.geometry)[:, 0].to(self.device)
-        rotation = rotation_in_time(times, self.geometry, self.dtype)
+    def cross_view(self, slots: ConditionSlots, rotation: Rotation) -> CrossView:
+        """Tokens look at their chunk's slots; `rotation` is `time_rotation`'s."""
         mask = additive(slots.seen.flatten(0, 1)[:, None, None], self.dtype)
         return CrossView(rotation, slots.layers, mask)
+
+    def time_rotation(self) -> Rotation:
+        """Of a chunk's tokens by their own time in it, (T, E): what cross-attention asks from."""
+        times = token_positions(self.geometry)[:, 0].to(self.device)
+        return rotation_in_time(times, self.geometry, self.dtype)
 
     def chunk_rotation(self, chunks: Tensor) -> Rotation:
         """Of the tokens of `chunks` (..., K): (..., 1, K * T, E)."""

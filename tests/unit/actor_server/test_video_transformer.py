@@ -66,7 +66,8 @@ def test_layers_given_glms_weights_compute_glm_when_t_h_and_w_are_equal() -> Non
         additive(torch.ones(12, 12, dtype=torch.bool).tril()[None, None], torch.float32),
         lambda _layer, keys, values: KeyValues(keys, values),
     )
-    cross = video.cross_view(video.condition_slots(random_conditions(1, 6, LIKE_GLM)))
+    slots = video.condition_slots(random_conditions(1, 6, LIKE_GLM))
+    cross = video.cross_view(slots, video.time_rotation())
     hidden = video.norm(video.run_layers(words, view, cross)[0])
 
     wanted = language.model(ids).last_hidden_state
