@@ -12,7 +12,7 @@ WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=
 
-.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-call
+.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-call
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -52,6 +52,11 @@ bench-decoder: OUT ?= $(RESULTS)/decoder.json
 bench-decoder: setup  ## milliseconds per frame of the face decoder
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m actor_server.codec.mesh.benchmark --out $(OUT) $(ARGS)
+
+bench-actor: OUT ?= $(RESULTS)/actor.json
+bench-actor: setup  ## milliseconds, memory and endurance of the Actor on one CPU thread
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m actor_server.benchmark --out $(OUT) $(ARGS)
 
 bench-call: OUT ?= $(RESULTS)/call.json
 bench-call: setup-tests  ## latency, frame rate and lip-sync of real calls
