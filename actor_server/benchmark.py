@@ -182,7 +182,7 @@ def endless(chunks: int) -> Flatness:
 
 def print_table(console: Console, title: str, results: list[Figures]) -> None:
     table = Table(title=title)
-    heads = ("dtype", "N", "W", "sessions", "pass", "p95", "condition", "chunk", "share", "first")
+    heads = ("dtype", "N", "W", "rows", "pass", "p95", "cond", "chunk", "share", "first")
     for head in heads:
         table.add_column(head, justify="left" if head == "dtype" else "right")
     for row in results:
