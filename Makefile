@@ -12,7 +12,7 @@ WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=
 
-.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-call
+.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-call train-smoke train-nano ablations
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -62,3 +62,21 @@ bench-call: OUT ?= $(RESULTS)/call.json
 bench-call: setup-tests  ## latency, frame rate and lip-sync of real calls
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m services.callbench --out $(OUT) $(ARGS)
+
+train-smoke: OUT ?= build/smoke
+train-smoke: setup  ## train the Actor for a minute, to see that it trains (DATA=DIR)
+	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --config smoke --steps 100 $(ARGS)
+
+train-nano: OUT ?= build/nano
+train-nano: setup  ## train the nano Actor on two CPU cores in under an hour (DATA=DIR)
+	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --minutes 45 --compile $(ARGS)
+
+ablations: OUT ?= build/ablations
+ablations: setup  ## train the paper's ablation table on equal budgets (DATA=DIR)
+	$(BIN)/python -m actor_server.training.ablations --data $(DATA) --out $(OUT) --minutes 15 --compile $(ARGS)
+
+eval-nano: OUT ?= $(RESULTS)/eval-nano.json
+eval-nano: DATA ?= var/nano-data
+eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset)
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) $(ARGS)

@@ -1,0 +1,104 @@
+"""The first evaluation of the Actor: does the face follow the voice, and is it alive?
+
+    python -m actor_server.evaluation --data DATASET --out eval-nano.json
+
+The judge is fitted on the dataset's `judge` split; systems perform its `held_out` split under the
+stored conditions. Prints tables and writes one JSON object.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+from rich.console import Console
+
+from actor_server.codec.mesh.benchmark import commit, machine
+from actor_server.config import ActorConfig
+from actor_server.evaluation.actor_system import actors_in
+from actor_server.evaluation.audio_lip_judge import COMPONENTS, REACH, SHIFT, AudioLipJudge
+from actor_server.evaluation.evaluate import Settings, Studio, drifts, evaluate, fit_judge
+from actor_server.evaluation.rendered import default_avatars
+from actor_server.evaluation.report import Evaluation, as_json, tables
+from actor_server.evaluation.scoring import STRETCH_FRAMES
+from actor_server.evaluation.systems import Procedural, System
+from actor_server.evaluation.takes import read_takes
+from actor_server.training.chunk_store import DatasetIndex
+
+SHIPPED: Final = Path(__file__).resolve().parents[1] / "motion" / "data" / "nano_actor.safetensors"
+AVATARS: Final = ("mara", "daniel")
+TABLE_COLUMNS: Final = 170
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="First evaluation of the Actor.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with dataset.json")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--weights", type=Path, help="default: the shipped file, if there is one")
+    parser.add_argument("--ablations", type=Path, help="folder of further *.safetensors")
+    parser.add_argument("--sheets", type=Path, help="folder for pictures of the same moments")
+    parser.add_argument("--steps", type=int, help="passes per chunk; default: the weights' own")
+    parser.add_argument("--window", type=int, help="chunks in flight; default: the weights' own")
+    parser.add_argument("--seconds", type=float, default=240, help="of takes per source")
+    parser.add_argument(
+        "--seen-seconds", type=float, default=60, help="of them drawn and looked at"
+    )
+    parser.add_argument("--drift-minutes", type=float, default=5, help="0: no long stream")
+    parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())
+    return parser.parse_args()
+
+
+def run(chosen: argparse.Namespace) -> Evaluation:
+    """Evaluate what the options name."""
+    settings = Settings(chosen.seconds, chosen.seen_seconds, chosen.drift_minutes)
+    weights = chosen.weights or (SHIPPED if SHIPPED.is_file() else None)
+    actors = actors_in(weights, chosen.ablations, chosen.steps, chosen.window)
+    judge = fit_judge(read_takes(chosen.data, "judge"))
+    drawn = settings.seen_seconds > 0 or chosen.sheets is not None
+    avatars = default_avatars(AVATARS, chosen.assets) if drawn else []
+    studio = Studio(judge, tuple(avatars), chosen.assets, chosen.sheets)
+    takes = read_takes(chosen.data, "held_out")
+    rows = tuple(evaluate(studio, takes, actors, settings))
+    systems: list[System] = [Procedural(), *actors[:1]] if settings.drift_minutes else []
+    return Evaluation(
+        about=_about(chosen.data, judge, settings, {actor.label: actor.about for actor in actors}),
+        rows=rows,
+        drifts=tuple(drifts(judge, takes, systems, settings.drift_minutes)),
+    )
+
+
+def _about(
+    data: Path, judge: AudioLipJudge, settings: Settings, actors: dict[str, Any]
+) -> dict[str, Any]:
+    index = DatasetIndex.read(data)
+    return {
+        "machine": machine(),
+        "commit": commit(),
+        "dataset": {"chunks": index.chunks, "recipe": index.recipe},
+        "judge": {
+            "correlations": judge.correlations.tolist(),
+            "components": COMPONENTS,
+            "window_frames": 2 * REACH + 1,
+            "shifts_frames": SHIFT,
+            "stretch_frames": STRETCH_FRAMES,
+        },
+        "settings": asdict(settings),
+        "actors": actors,
+    }
+
+
+def main() -> None:
+    chosen = options()
+    cv2.setNumThreads(1)
+    evaluation = run(chosen)
+    console = Console(width=max(TABLE_COLUMNS, Console().width))
+    for table in tables(evaluation):
+        console.print(table)
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps(as_json(evaluation), indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The Actor as a system: weights, and the sampler that the product runs.
+
+Takes are performed together, as sessions of one sampler; the batch does not change a stream.
+
+Shapes: T tokens of a chunk (frames here), D = 31 latent numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from actor_server.codec.mesh.latent import portrait_latent
+from actor_server.evaluation.takes import Take
+from actor_server.model.conditioner import Conditions
+from actor_server.model.mask import SightRules
+from actor_server.model.video_transformer import VideoTransformer
+from actor_server.motion.limits import within_limits
+from actor_server.motion.source import Floats
+from actor_server.sampler import PyramidSampler, SamplerStream
+from actor_server.weights import SamplerDefaults, load_actor
+
+ROWS: Final = 8
+"""Takes performed at once."""
+SEED: Final = 2026
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A video transformer with N passes a chunk and W chunks in flight."""
+
+    label: str
+    model: VideoTransformer
+    sampler: SamplerDefaults
+    rules: SightRules = field(default_factory=SightRules)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """For the report."""
+        parameters = sum(weights.numel() for weights in self.model.parameters())
+        return asdict(self.sampler) | asdict(self.rules) | {"parameters": parameters}
+
+    def perform(self, takes: Sequence[Take]) -> list[Floats]:
+        """Motion (F, D) of each take, each stream begun at the portrait."""
+        order = sorted(range(len(takes)), key=lambda at: len(takes[at].conditions))
+        made: dict[int, Floats] = {}
+        for first in range(0, len(order), ROWS):
+            places = order[first : first + ROWS]
+            latents = self._together([takes[at] for at in places], places)
+            made |= dict(zip(places, latents, strict=True))
+        return [made[at] for at in range(len(takes))]
+
+    @torch.inference_mode()
+    def _together(self, takes: Sequence[Take], seeds: Sequence[int]) -> list[Floats]:
+        sampler = PyramidSampler(
+            self.model, self.sampler.steps, self.sampler.window, len(takes), rules=self.rules
+        )
+        streams = [sampler.open(self._reference(), SEED + seed) for seed in seeds]
+        chunks: list[list[torch.Tensor]] = [[] for _ in takes]
+        while any(
+            len(done) < len(take.conditions) for done, take in zip(chunks, takes, strict=True)
+        ):
+            for stream, take in zip(streams, takes, strict=True):
+                _fill(stream, take, self.sampler.window)
+            for done, chunk in zip(chunks, sampler.run_pass(streams), strict=True):
+                if chunk is not None:
+                    done.append(chunk)
+        return [self._latents(done) for done in chunks]
+
+    def _reference(self) -> torch.Tensor:
+        """The portrait, normalised, (R, D)."""
+        model = self.model
+        portrait = torch.from_numpy(portrait_latent()).to(model.latent_mean)
+        normalised: torch.Tensor = (portrait - model.latent_mean) / model.latent_std
+        return normalised.expand(model.geometry.reference_tokens, -1)
+
+    def _latents(self, chunks: list[torch.Tensor]) -> Floats:
+        mean, std = self.model.latent_mean, self.model.latent_std
+        return within_limits((torch.cat(chunks) * std + mean).float().cpu().numpy())
+
+
+def _fill(stream: SamplerStream, take: Take, window: int) -> None:
+    """Offer conditions until the window is full or the take is over."""
+    while stream.in_flight < window and stream.made + stream.in_flight < len(take.conditions):
+        condition = take.conditions[stream.made + stream.in_flight]
+        stream.offer(Conditions.stack([[condition]]))
+
+
+def actors_in(
+    weights: Path | None, folder: Path | None, steps: int | None, window: int | None
+) -> list[Actor]:
+    """The Actor of a weights file first, then those of a folder's files by name.
+
+    `steps` and `window` replace what the weights recommend. A file that is named after an ablation
+    is sampled with what its training left out.
+    """
+    files = [] if weights is None else [("Actor", weights)]
+    if folder is not None:
+        files += [(f"Actor {file.stem}", file) for file in sorted(folder.glob("*.safetensors"))]
+    return [_load(label, file, steps, window) for label, file in files]
+
+
+def _load(label: str, file: Path, steps: int | None, window: int | None) -> Actor:
+    model, own = load_actor(file)
+    sampler = SamplerDefaults(steps or own.steps, window or own.window)
+    rules = SightRules(
+        token_causal="token_causal" in file.stem, use_reference="no_reference" not in file.stem
+    )
+    return Actor(label, model, sampler, rules)
