@@ -1,0 +1,124 @@
+"""What a training run is: its budget, its stages, its masks; presets for nano and a smoke run."""
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One part of a run. Rates fall from `peak_rate` to `final_rate` along a cosine.
+
+    share: of the run's budget. crop_chunks: length of a training sequence. clean_share: lowest and
+    highest share of clean chunks in a sequence, drawn anew for each sequence.
+    """
+
+    name: str
+    share: float
+    crop_chunks: int
+    batch: int
+    peak_rate: float
+    final_rate: float
+    clean_share: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Hiding:
+    """Chances that a condition, or a part of it, is withheld, so that the model can do without.
+
+    `condition` per chunk, replaced by the learned null; the others per sequence. Phones are hidden
+    often because another Thinker's voice may give none; the features then teach the lips alone.
+    """
+
+    condition: float = 0.05
+    phones: float = 0.3
+    features: float = 0.1
+    text: float = 0.5
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """The rows of the paper's ablation (table 3, section 4.3) that change the training.
+
+    teacher_forcing: one noisy chunk after clean ground truth, instead of a level per chunk.
+    no_reference: the portrait's tokens are not seen. token_causal: attention is causal token by
+    token, not bidirectional inside a chunk.
+    """
+
+    teacher_forcing: bool = False
+    no_reference: bool = False
+    token_causal: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return "full" or the names of what is taken away, for file names and tables."""
+        removed = [flag for flag, on in asdict(self).items() if on]
+        return "+".join(removed) or "full"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that decides the weights besides the data and the budget."""
+
+    stages: tuple[Stage, ...]
+    hiding: Hiding = field(default_factory=Hiding)
+    ablation: Ablation = field(default_factory=Ablation)
+    seed: int = 1
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = 0.02
+    clip_norm: float = 1.0
+    warmup_steps: int = 200
+    ema_decay: float = 0.9985
+
+    def __post_init__(self) -> None:
+        total = sum(stage.share for stage in self.stages)
+        if not self.stages or abs(total - 1.0) > 1e-6:
+            raise ValueError(f"the stages' shares of the budget add up to {total:.3f}, not 1")
+
+    def stage_at(self, progress: float) -> tuple[Stage, float]:
+        """The stage at `progress` (0..1 of the whole run) and the progress within that stage."""
+        begin = 0.0
+        for stage in self.stages:
+            if progress < begin + stage.share or stage is self.stages[-1]:
+                return stage, min(max((progress - begin) / stage.share, 0.0), 1.0)
+            begin += stage.share
+        raise AssertionError("a run has at least one stage")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def ablated(self, ablation: Ablation) -> "TrainingConfig":
+        """The same run without what `ablation` takes away."""
+        return replace(self, ablation=ablation)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a run goes on: `minutes` of training or `steps`, whichever is given."""
+
+    minutes: float | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.steps is None):
+            raise ValueError("give a run either minutes or steps")
+
+    def progress(self, step: int, trained_s: float) -> float:
+        """Share of the budget that is spent, 0..1 and beyond."""
+        if self.steps is not None:
+            return step / self.steps
+        assert self.minutes is not None
+        return trained_s / (60 * self.minutes)
+
+
+PRETRAIN: Final = Stage("pretrain", 0.7, 16, 8, 1e-3, 3e-4, (0.0, 0.6))
+FINETUNE: Final = Stage("finetune", 0.3, 36, 4, 3e-4, 1e-6, (0.5, 0.95))
+NANO: Final = TrainingConfig((PRETRAIN, FINETUNE))
+SMOKE: Final = TrainingConfig(
+    (
+        replace(PRETRAIN, crop_chunks=6, batch=4),
+        replace(FINETUNE, crop_chunks=12, batch=2),
+    ),
+    warmup_steps=10,
+    ema_decay=0.95,
+)
+PRESETS: Final = {"nano": NANO, "smoke": SMOKE}

@@ -1,0 +1,79 @@
+"""The velocity loss of the motion latent: masked by trust, weighted by what a viewer looks at."""
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.basis import mouth_basis
+from actor_server.codec.mesh.latent import (
+    BREATH,
+    BROWS,
+    FURROW,
+    GAZE,
+    LATENT_DIM,
+    LIDS,
+    LOG_SCALE,
+    MOUTH,
+    MOUTH_DIM,
+    POSE,
+    REST,
+    TRANSLATION,
+)
+from actor_server.training.forcing import Forced
+
+GROUPS: Final[dict[str, tuple[slice, float]]] = {
+    "mouth": (MOUTH, 2.0),
+    "pose": (POSE, 1.0),
+    "place": (slice(TRANSLATION.start, LOG_SCALE + 1), 0.5),
+    "lids": (LIDS, 1.0),
+    "gaze": (GAZE, 0.5),
+    "brows": (slice(BROWS.start, FURROW + 1), 0.5),
+    "rest": (slice(REST, REST + 1), 1.0),
+    "breath": (slice(BREATH, BREATH + 1), 0.25),
+}
+"""Each group's numbers, and the weight of one of them, on average."""
+LIPS_FLOOR: Final = 0.15
+"""Weight of a mouth coefficient that hardly moves the lips, relative to the one that opens them."""
+
+
+def latent_weights() -> Tensor:
+    """(D,) weight of each latent number, of mean 1; mouth coefficients by how far they move lips.
+
+    The numbers are standardised, so without this the sixteenth coefficient, a hundredth of a
+    pixel, would cost as much as the opening of the jaw.
+    """
+    weights = torch.zeros(LATENT_DIM)
+    for place, weight in GROUPS.values():
+        weights[place] = weight
+    fields = mouth_basis().displacements[:, list(topology.LIPS)]
+    reach = torch.from_numpy(np.sqrt((fields**2).sum((1, 2)))).float()
+    weights[MOUTH] *= (
+        MOUTH_DIM
+        * (reach + LIPS_FLOOR * reach.max())
+        / (reach.sum() + MOUTH_DIM * LIPS_FLOOR * reach.max())
+    )
+    return weights / weights.mean()
+
+
+def velocity_errors(predicted: Tensor, forced: Forced, trusted: Tensor) -> tuple[Tensor, Tensor]:
+    """Squared errors (B, K, T, D) of the velocity and the mask (B, K, T, D) of those that count."""
+    mask = trusted & forced.learned[..., None, None]
+    return (predicted.float() - forced.velocity).square(), mask
+
+
+def velocity_loss(predicted: Tensor, forced: Forced, trusted: Tensor, weights: Tensor) -> Tensor:
+    """Weighted mean squared error over trusted numbers of noisy chunks; zero if there is none."""
+    errors, mask = velocity_errors(predicted, forced, trusted)
+    counted = mask * weights
+    return (errors * counted).sum() / counted.sum().clamp(min=1.0)
+
+
+def group_errors(errors: Tensor, mask: Tensor) -> dict[str, tuple[float, float]]:
+    """Sum and count of the squared errors of each group, for reports."""
+    return {
+        name: (float((errors * mask)[..., place].sum()), float(mask[..., place].sum()))
+        for name, (place, _) in GROUPS.items()
+    }

@@ -1,0 +1,170 @@
+"""Train the Actor by chunk-wise diffusion forcing, and write its averaged weights as it goes.
+
+    python -m actor_server.training.train --data DIR --out DIR --minutes 45 [--config nano]
+
+A run that was stopped goes on where its last checkpoint left off. With `--steps` the same seed and
+the same data give the same weights on the same machine.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import torch
+
+from actor_server.codec.mesh.latent import LATENT_STD
+from actor_server.model.geometry import NANO, ActorGeometry
+from actor_server.model.video_transformer import VideoTransformer
+from actor_server.training.batches import BatchSource
+from actor_server.training.checkpoint import read_checkpoint, write_checkpoint
+from actor_server.training.chunk_store import DatasetIndex
+from actor_server.training.config import PRESETS, Ablation, Budget, TrainingConfig
+from actor_server.training.journal import Journal
+from actor_server.training.trainer import Compute, Trainer
+from actor_server.training.validation import HeldOut
+from actor_server.weights import SamplerDefaults, save_actor
+
+WEIGHTS_NAME: Final = "actor.safetensors"
+REPORT_S: Final = 20.0
+SAMPLER: Final = SamplerDefaults(steps=8, window=2)
+STD_BOUNDS: Final = (0.25, 4.0)
+"""Bounds of a number's measured spread, in its `LATENT_STD`: what hardly moves in the data must
+not turn into noise that is as loud as speech."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to train, on what, how long and where to."""
+
+    data: Path
+    out: Path
+    config: TrainingConfig
+    budget: Budget
+    compute: Compute
+    save_minutes: float = 3.0
+    fresh: bool = False
+    tensorboard: bool = False
+
+
+def new_model(data: Path, geometry: ActorGeometry, seed: int) -> VideoTransformer:
+    """A random model for this dataset, with the dataset's statistics in its buffers.
+
+    Raises ValueError when the dataset was built for another visibility.
+    """
+    index = DatasetIndex.read(data)
+    if index.visibility != geometry.sight:
+        raise ValueError(
+            f"{data} was built for {index.visibility}, the model sees {geometry.sight}"
+        )
+    torch.manual_seed(seed)
+    model = VideoTransformer(geometry)
+    usual = torch.from_numpy(LATENT_STD.copy())
+    low, high = (bound * usual for bound in STD_BOUNDS)
+    model.latent_mean.copy_(torch.tensor(index.latent_mean))
+    model.latent_std.copy_(torch.tensor(index.latent_std).clamp(low, high))
+    return model
+
+
+def train(run: Run, geometry: ActorGeometry = NANO) -> Trainer:
+    """Train until the budget is spent; checkpoints and weights are in `run.out`."""
+    run.out.mkdir(parents=True, exist_ok=True)
+    model = new_model(run.data, geometry, run.config.seed)
+    source = BatchSource(run.data, "train", run.config.seed)
+    trainer = Trainer(model, run.config, run.budget, source, run.compute)
+    state = None if run.fresh else read_checkpoint(run.out)
+    if state is not None:
+        trainer.restore(state)
+    held_out = HeldOut(run.data, run.config, run.compute)
+    with Journal(run.out, run.tensorboard) as journal:
+        reported = saved = time.monotonic()
+        while trainer.progress < 1:
+            report = trainer.advance()
+            now = time.monotonic()
+            if now - reported > REPORT_S or trainer.step == 1:
+                reported = now
+                loss = float(report.loss)
+                journal.show(trainer.progress, f"{report.stage.name} {trainer.step}: {loss:.3f}")
+                figures = {"loss": loss, "rate": report.rate, "norm": float(report.gradient_norm)}
+                journal.record(trainer.step, figures | {"trained_s": trainer.trained_s})
+            if now - saved > 60 * run.save_minutes:
+                _save(run, trainer, held_out, journal)
+                saved = time.monotonic()
+        _save(run, trainer, held_out, journal)
+        journal.show(1.0, f"done after {trainer.step} steps")
+    return trainer
+
+
+def _save(run: Run, trainer: Trainer, held_out: HeldOut, journal: Journal) -> None:
+    write_checkpoint(run.out, trainer.state())
+    data = DatasetIndex.read(run.data).recipe
+    recipe = json.dumps(
+        {
+            "training": run.config.to_dict(),
+            "steps": trainer.step,
+            "minutes": round(trainer.trained_s / 60, 1),
+            "data": {name: value for name, value in data.items() if not isinstance(value, dict)},
+        }
+    )
+    save_actor(run.out / WEIGHTS_NAME, trainer.averaged_model, SAMPLER, recipe)
+    figures = held_out.figures(trainer.averaged_model)
+    journal.record(trainer.step, {f"held_out/{name}": value for name, value in figures.items()})
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that training and the ablations share."""
+    parser.add_argument("--data", type=Path, required=True, help="folder that build wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    length = parser.add_mutually_exclusive_group(required=True)
+    length.add_argument("--minutes", type=float, help="time to train, reports not counted")
+    length.add_argument("--steps", type=int)
+    parser.add_argument("--config", choices=sorted(PRESETS), default="nano")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--threads", type=int, help="CPU threads; torch's own choice if not given")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), help="bf16 where it is fast")
+    parser.add_argument("--compile", action="store_true", help="1.6 times as fast; needs g++")
+    parser.add_argument("--fresh", action="store_true", help="forget the folder's checkpoint")
+    parser.add_argument("--tensorboard", action="store_true")
+
+
+def run_of(options: argparse.Namespace) -> Run:
+    """The run that the shared options describe."""
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    bf16 = options.precision == "bf16" or (options.precision is None and bf16_is_fast(device))
+    return Run(
+        options.data,
+        options.out,
+        replace(PRESETS[options.config], seed=options.seed),
+        Budget(options.minutes, options.steps),
+        Compute(device, bf16, options.compile),
+        fresh=options.fresh,
+        tensorboard=options.tensorboard,
+    )
+
+
+def bf16_is_fast(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 matrices in hardware."""
+    if device.type == "cpu":
+        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
+    return bool(torch.cuda.is_bf16_supported())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    add_run_options(parser)
+    parser.add_argument("--teacher-forcing", action="store_true", help="ablation, table 3")
+    parser.add_argument("--no-reference", action="store_true", help="ablation, table 3")
+    parser.add_argument("--token-causal", action="store_true", help="ablation, table 3")
+    options = parser.parse_args()
+    run = run_of(options)
+    ablation = Ablation(options.teacher_forcing, options.no_reference, options.token_causal)
+    train(replace(run, config=run.config.ablated(ablation)))
+
+
+if __name__ == "__main__":
+    main()
