@@ -16,7 +16,8 @@ from actor_server.evaluation.systems import Procedural, Recorded, StaticFace, Sy
 from actor_server.evaluation.takes import Take, first_seconds
 from actor_server.training.chunk_store import SOURCES
 
-TEACHER_MADE: Final = "its motion was made by the procedural teacher: the target, not a person"
+TARGET: Final = "target (the teacher's)"
+TARGET_NOTE: Final = "the stored motion was made by the procedural teacher, not by a person"
 SHEET_TAKES: Final = (0, 1)
 
 _log = logging.getLogger(__name__)
@@ -67,12 +68,12 @@ def evaluate(
 
 def perform(source: str, takes: Sequence[Take], actors: Sequence[System]) -> list[Performance]:
     """Let all systems perform; the teacher only where it did not make the stored motion."""
-    teacher_made = source != "grid"
-    done = [
-        Performance.of(Recorded(), takes, TEACHER_MADE if teacher_made else ""),
-        Performance.of(StaticFace(), takes),
-    ]
-    if not teacher_made:
+    if source == "grid":
+        done = [Performance.of(Recorded(), takes)]
+    else:
+        done = [Performance.of(Recorded(TARGET), takes, TARGET_NOTE)]
+    done.append(Performance.of(StaticFace(), takes))
+    if source == "grid":
         done.append(Performance.of(Procedural(), takes))
     return done + [Performance.of(actor, takes) for actor in actors]
 

@@ -53,6 +53,8 @@ _SYNC: Final = {
     "D* as shown": "sync.unshifted",
     "within 1": "sync.near",
     "preferred": "sync.preferred",
+    "by": "sync.margin",
+    "+-": "sync.margin_error",
     "gap r": "articulation.gap_correlation",
     "gap size": "articulation.gap_size",
     "B P M shut": "articulation.closure_rate",

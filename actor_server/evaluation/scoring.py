@@ -31,7 +31,7 @@ class SyncFigures:
     `confidence` C*, `distance` D* (at the best shift of each stretch), `unshifted` the distance as
     shown; `near`: share of stretches whose best shift is within one frame; `shifts`: how many
     stretches fit best at -15 .. 15 frames; `preferred`: share that fit this sound better, as shown,
-    than the other one (own and mismatched).
+    than the other one (own and mismatched), `margin` by how much, with its standard error.
     """
 
     stretches: int
@@ -41,6 +41,8 @@ class SyncFigures:
     near: float
     shifts: tuple[int, ...]
     preferred: float
+    margin: float
+    margin_error: float
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def sync_figures(
     own = [compare(*mouth, *mouth) for mouth in found]
     wrong = [compare(*mouth, *voice) for mouth, voice in zip(found, others, strict=True)]
     words, against = (wrong, own) if mismatched else (own, wrong)
-    preferred = [a.unshifted < b.unshifted for a, b in zip(words, against, strict=True)]
+    margins = np.array([b.unshifted - a.unshifted for a, b in zip(words, against, strict=True)])
     shifts = np.array([word.shift for word in words])
     return SyncFigures(
         stretches=len(words),
@@ -113,7 +115,9 @@ def sync_figures(
         unshifted=float(np.mean([word.unshifted for word in words])),
         near=float(np.mean(np.abs(shifts) <= NEAR_FRAMES)),
         shifts=tuple(int(n) for n in np.bincount(shifts + SHIFT, minlength=2 * SHIFT + 1)),
-        preferred=float(np.mean(preferred)),
+        preferred=float(np.mean(margins > 0)),
+        margin=float(margins.mean()),
+        margin_error=float(margins.std() / np.sqrt(len(margins))),
     )
 
 
