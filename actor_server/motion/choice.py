@@ -47,4 +47,5 @@ def _diffusion(weights: Path, max_sessions: int) -> MotionSource:
     model, sampler = load_actor(weights)
     log.info("faces move by diffusion", extra={"weights": str(weights), "sampler": str(sampler)})
     diffusion = DiffusionMotion(model, sampler.steps, sampler.window, max_sessions)
+    diffusion.warm_up()
     return FallbackMotion(diffusion, ProceduralMotion)

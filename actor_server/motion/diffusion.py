@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from actor_server.codec.mesh.latent import LATENT_DIM
+from actor_server.codec.mesh.latent import LATENT_DIM, portrait_latent
 from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.conditioning import condition_arrays
@@ -97,6 +97,14 @@ class DiffusionMotion:
             raise ValueError(f"reference is {reference.shape}, this source moves ({LATENT_DIM},)")
         normalised = torch.from_numpy((reference - self._mean) / self._std)
         return DiffusionStream(self, self.sampler.open(normalised[None], seed))
+
+    def warm_up(self) -> None:
+        """Make one chunk, so that no call waits for what torch does only once."""
+        stream = self.open(portrait_latent(), seed=0)
+        stream.offer(Condition("idle", epoch=0))
+        while stream.next_chunk() is None:
+            pass
+        stream.close()
 
     def latents(self, normalised: torch.Tensor) -> Floats:
         """What the codec draws, (T, LATENT_DIM), of the transformer's (T, LATENT_DIM)."""
