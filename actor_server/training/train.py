@@ -113,35 +113,45 @@ def _save(run: Run, trainer: Trainer, held_out: HeldOut, journal: Journal) -> No
     journal.record(trainer.step, {f"held_out/{name}": value for name, value in figures.items()})
 
 
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """The options that training and the ablations share."""
-    parser.add_argument("--data", type=Path, required=True, help="folder that build wrote")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+def add_compute_options(parser: argparse.ArgumentParser) -> None:
+    """How long and on what: the options of every program that trains."""
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, help="time to train, reports not counted")
     length.add_argument("--steps", type=int)
-    parser.add_argument("--config", choices=sorted(PRESETS), default="nano")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, help="CPU threads; torch's own choice if not given")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=("bf16", "fp32"), help="bf16 where it is fast")
     parser.add_argument("--compile", action="store_true", help="1.6 times as fast; needs g++")
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that training and the ablations share."""
+    parser.add_argument("--data", type=Path, required=True, help="folder that build wrote")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--config", choices=sorted(PRESETS), default="nano")
+    add_compute_options(parser)
     parser.add_argument("--fresh", action="store_true", help="forget the folder's checkpoint")
     parser.add_argument("--tensorboard", action="store_true")
 
 
-def run_of(options: argparse.Namespace) -> Run:
-    """The run that the shared options describe."""
+def compute_of(options: argparse.Namespace) -> Compute:
+    """Where the options say to compute."""
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     bf16 = options.precision == "bf16" or (options.precision is None and bf16_is_fast(device))
+    return Compute(device, bf16, options.compile)
+
+
+def run_of(options: argparse.Namespace) -> Run:
+    """The run that the shared options describe."""
     return Run(
         options.data,
         options.out,
         replace(PRESETS[options.config], seed=options.seed),
         Budget(options.minutes, options.steps),
-        Compute(device, bf16, options.compile),
+        compute_of(options),
         fresh=options.fresh,
         tensorboard=options.tensorboard,
     )

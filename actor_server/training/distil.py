@@ -1,0 +1,200 @@
+"""Teach the Actor to take few large steps: a chunk in N passes instead of dozens.
+
+    python -m actor_server.training.distil --teacher FILE --data DIR --out FILE --minutes 10
+
+Progressive distillation (arXiv 2202.00512, section 3) in one go: one DDIM step of the student
+lands where several of the teacher land, from the same noisy chunk behind the same clean history.
+The way from noise to motion is one curve once the noise is drawn, so nothing is averaged away.
+"""
+
+import argparse
+import json
+import time
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from math import cos, pi, sin
+from pathlib import Path
+from typing import Final
+
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from actor_server.model.conditioner import Conditions
+from actor_server.model.video_transformer import VideoTransformer
+from actor_server.schedule import add_noise, ddim_step
+from actor_server.training.batches import BatchSource, hide
+from actor_server.training.clear_history import ClearHistory
+from actor_server.training.config import Budget, Hiding
+from actor_server.training.ema import averaged
+from actor_server.training.few_steps import Contender, few_step_figures
+from actor_server.training.forcing import draw_noise
+from actor_server.training.journal import Journal
+from actor_server.training.loss import latent_weights
+from actor_server.training.train import REPORT_S, add_compute_options, compute_of
+from actor_server.training.trainer import Compute, normalised, reference_of
+from actor_server.weights import SamplerDefaults, load_actor, save_actor
+
+WINDOW: Final = 1
+"""Chunks in flight of a distilled model: it learned each chunk behind clean ones only."""
+
+
+@dataclass(frozen=True)
+class DistilConfig:
+    """steps: N of the student; substeps: steps of the teacher for one of the student's."""
+
+    steps: int = 4
+    substeps: int = 4
+    crop_chunks: int = 16
+    batch: int = 8
+    peak_rate: float = 2e-4
+    final_rate: float = 1e-6
+    warmup_steps: int = 30
+    clip_norm: float = 1.0
+    ema_decay: float = 0.99
+    seed: int = 3
+
+
+class Distiller:
+    """A student that begins as its teacher and is drawn to where the teacher's small steps lead."""
+
+    def __init__(
+        self, teacher: VideoTransformer, config: DistilConfig, source: BatchSource, compute: Compute
+    ) -> None:
+        self._teacher = teacher.to(compute.device).eval().requires_grad_(False)
+        self._student = deepcopy(self._teacher).train().requires_grad_(True)
+        self._config, self._source, self._compute = config, source, compute
+        self._ema = averaged(self._student, config.ema_decay)
+        self._optimiser = torch.optim.AdamW(
+            self._student.parameters(), betas=(0.9, 0.98), weight_decay=0.0, fused=True
+        )
+        self._weights = latent_weights().to(compute.device)
+        self.step = 0
+
+    @property
+    def student(self) -> VideoTransformer:
+        """The averaged student."""
+        module = self._ema.module
+        assert isinstance(module, VideoTransformer)
+        return module
+
+    def advance(self, progress: float) -> Tensor:
+        """Train one step at `progress` (0..1) of the budget; the loss, still on the device."""
+        config = self._config
+        falling = config.final_rate + (config.peak_rate - config.final_rate) * (
+            (1 + cos(pi * min(progress, 1.0))) / 2
+        )
+        for group in self._optimiser.param_groups:
+            group["lr"] = falling * min(1.0, (self.step + 1) / config.warmup_steps)
+        loss = self._loss()
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._student.parameters(), config.clip_norm)
+        self._optimiser.step()
+        self._ema.update_parameters(self._student)
+        self.step += 1
+        return loss.detach()
+
+    def _loss(self) -> Tensor:
+        config, rng = self._config, self._source.dice(self.step)
+        batch = self._source.draw(rng, self.step, config.crop_chunks, config.batch)
+        batch = batch.to(self._compute.device)
+        clean = normalised(self._teacher, batch.latents)
+        conditions = hide(batch.conditions, Hiding(), rng)
+        step = torch.from_numpy(rng.integers(1, config.steps + 1, size=clean.shape[:2]))
+        level = (step / config.steps).to(clean)
+        lower = level - 1 / config.steps
+        noisy = add_noise(clean, draw_noise(rng, clean), level[..., None, None])
+        with self._compute.arithmetic():
+            target = self._taught(noisy, level, clean, conditions)
+            history = self._history(self._student, clean, conditions)
+            predicted = history.velocity(noisy, level).float()
+        reached = ddim_step(noisy, predicted, level[..., None, None], lower[..., None, None])
+        # in units of the velocity: all steps are turns by the same angle
+        turn = sin(pi / 2 / config.steps)
+        return (((reached - target) / turn).square() * self._weights).mean()
+
+    @torch.no_grad()
+    def _taught(
+        self, noisy: Tensor, level: Tensor, clean: Tensor, conditions: Conditions
+    ) -> Tensor:
+        """Where the teacher's substeps lead each chunk."""
+        history = self._history(self._teacher, clean, conditions)
+        size = 1 / (self._config.steps * self._config.substeps)
+        for number in range(self._config.substeps):
+            now, after = level - number * size, level - (number + 1) * size
+            velocity = history.velocity(noisy, now).float()
+            noisy = ddim_step(noisy, velocity, now[..., None, None], after[..., None, None])
+        return noisy
+
+    def _history(
+        self, model: VideoTransformer, clean: Tensor, conditions: Conditions
+    ) -> ClearHistory:
+        return ClearHistory(model, reference_of(model, len(clean)), clean, conditions)
+
+
+@dataclass(frozen=True)
+class DistilRun:
+    """What to distil, on what, how long and where to."""
+
+    teacher: Path
+    data: Path
+    out: Path
+    config: DistilConfig
+    budget: Budget
+    compute: Compute
+
+
+def distil(run: DistilRun) -> dict[str, dict[str, float]]:
+    """Distil, write `run.out` and, beside it, figures of few steps before and after."""
+    teacher, _ = load_actor(run.teacher)
+    source = BatchSource(run.data, "train", run.config.seed)
+    distiller = Distiller(teacher, run.config, source, run.compute)
+    run.out.parent.mkdir(parents=True, exist_ok=True)
+    begun = reported = time.monotonic()
+    with Journal(run.out.parent, tensorboard=False) as journal:
+        while (progress := run.budget.progress(distiller.step, time.monotonic() - begun)) < 1:
+            loss = distiller.advance(progress)
+            if time.monotonic() - reported > REPORT_S:
+                reported = time.monotonic()
+                journal.show(progress, f"distilling {distiller.step}: {float(loss):.4f}")
+                journal.record(distiller.step, {"loss": float(loss)})
+    with safe_open(run.teacher, framework="pt") as file:
+        recipe = json.loads(file.metadata()["recipe"])
+    recipe |= {"distilled": asdict(run.config) | {"distilled_steps": distiller.step}}
+    sampler = SamplerDefaults(run.config.steps, WINDOW)
+    save_actor(run.out, distiller.student, sampler, json.dumps(recipe))
+    return _figures(run, teacher, distiller.student)
+
+
+def _figures(
+    run: DistilRun, teacher: VideoTransformer, student: VideoTransformer
+) -> dict[str, dict[str, float]]:
+    steps = run.config.steps
+    contenders = [
+        Contender(f"teacher N={n}", teacher, n) for n in (steps, 2 * steps, 4 * steps)
+    ] + [Contender(f"student N={steps}", student, steps)]
+    figures = few_step_figures(teacher, contenders, run.data, run.compute)
+    table = {name: row._asdict() for name, row in figures.items()}
+    run.out.with_suffix(".json").write_text(json.dumps(table, indent=1) + "\n")
+    return table
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--teacher", type=Path, required=True, help="weights that train wrote")
+    parser.add_argument("--n", type=int, default=DistilConfig.steps, help="passes of a chunk")
+    parser.add_argument("--data", type=Path, required=True, help="folder that build wrote")
+    parser.add_argument("--out", type=Path, required=True, help="weights to write")
+    add_compute_options(parser)
+    options = parser.parse_args()
+    budget = Budget(options.minutes, options.steps)
+    config = DistilConfig(steps=options.n, seed=options.seed)
+    compute = compute_of(options)
+    run = DistilRun(options.teacher, options.data, options.out, config, budget, compute)
+    for name, figures in distil(run).items():
+        print(name, "  ".join(f"{key} {value:.4f}" for key, value in figures.items()))
+
+
+if __name__ == "__main__":
+    main()

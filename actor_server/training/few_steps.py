@@ -1,0 +1,86 @@
+"""How far few sampling steps lead from where many lead, from the same noise and history."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from actor_server.codec.mesh.basis import mouth_basis
+from actor_server.codec.mesh.latent import MOUTH
+from actor_server.model.video_transformer import VideoTransformer
+from actor_server.schedule import ddim_step
+from actor_server.training.batches import Batch
+from actor_server.training.clear_history import ClearHistory
+from actor_server.training.forcing import draw_noise
+from actor_server.training.sequences import Crops
+from actor_server.training.trainer import Compute, normalised, reference_of
+
+MANY_STEPS: Final = 48
+CROP_CHUNKS: Final = 16
+CROPS: Final = 8
+SEED: Final = 30_000
+
+
+class Contender(NamedTuple):
+    """A model and the steps it is given."""
+
+    name: str
+    model: VideoTransformer
+    steps: int
+
+
+class FewStepFigures(NamedTuple):
+    """Against many steps of the teacher: squared error of the standardised latent, mean error of
+    the lips' opening in inter-iris distances, and the opening's spread relative to the teacher's.
+    """
+
+    squared_error: float
+    gap_error: float
+    gap_spread: float
+
+
+def sample(history: ClearHistory, noise: Tensor, steps: int) -> Tensor:
+    """Clean latents (B, K, T, D), normalised, by `steps` of DDIM from pure noise."""
+    latents = noise
+    for left in range(steps, 0, -1):
+        now, after = (torch.full(noise.shape[:2], k / steps).to(noise) for k in (left, left - 1))
+        velocity = history.velocity(latents, now).float()
+        latents = ddim_step(latents, velocity, now[..., None, None], after[..., None, None])
+    return latents
+
+
+@torch.no_grad()
+def few_step_figures(
+    teacher: VideoTransformer, contenders: Sequence[Contender], folder: Path, compute: Compute
+) -> dict[str, FewStepFigures]:
+    """Figures of each contender on held-out crops."""
+    crops = Crops(folder, "held_out", CROP_CHUNKS, random_start=False)
+    places = np.linspace(0, len(crops) - 1, min(CROPS, len(crops))).astype(int).tolist()
+    batch = Batch.of(crops, places).to(compute.device)
+    clean = normalised(teacher, batch.latents)
+    noise = draw_noise(np.random.default_rng(SEED), clean)
+
+    def reached(model: VideoTransformer, steps: int) -> Tensor:
+        with compute.arithmetic():
+            reference = reference_of(model, len(clean))
+            return sample(ClearHistory(model, reference, clean, batch.conditions), noise, steps)
+
+    truth = reached(teacher, MANY_STEPS)
+    figures = {}
+    for name, model, steps in contenders:
+        latents = reached(model, steps)
+        gap, true_gap = _gap(model, latents), _gap(teacher, truth)
+        figures[name] = FewStepFigures(
+            float((latents - truth).square().mean()),
+            float((gap - true_gap).abs().mean()),
+            float(gap.std() / true_gap.std()),
+        )
+    return figures
+
+
+def _gap(model: VideoTransformer, latents: Tensor) -> Tensor:
+    mouth = (latents * model.latent_std + model.latent_mean)[..., MOUTH]
+    return mouth @ torch.from_numpy(mouth_basis().features["gap"]).to(mouth)

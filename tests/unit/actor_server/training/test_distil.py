@@ -1,0 +1,94 @@
+"""Few steps: the history that distillation computes is the sampler's, and the student learns."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from actor_server.model.conditioner import Conditions
+from actor_server.model.video_transformer import VideoTransformer
+from actor_server.training.batches import BatchSource
+from actor_server.training.clear_history import ClearHistory
+from actor_server.training.config import Budget
+from actor_server.training.distil import DistilConfig, Distiller, DistilRun, distil
+from actor_server.training.few_steps import Contender, few_step_figures
+from actor_server.training.train import new_model
+from actor_server.training.trainer import Compute
+from actor_server.weights import SamplerDefaults, load_actor, save_actor
+from tests.unit.actor_server.training.datasets import GEOMETRY, conditions, write_dataset
+
+pytestmark = pytest.mark.unit
+
+CPU = Compute(torch.device("cpu"))
+QUICK = DistilConfig(
+    steps=2, substeps=3, crop_chunks=4, batch=4, peak_rate=3e-3, warmup_steps=1, ema_decay=0.9
+)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+def lively_model() -> VideoTransformer:
+    """A model whose every weight matters: none is zero, as some are when training begins."""
+    torch.manual_seed(0)
+    model = VideoTransformer(GEOMETRY)
+    for weight in model.parameters():
+        weight.data += 0.2 * torch.randn_like(weight)
+    return model
+
+
+def test_every_noisy_chunk_is_computed_as_if_it_alone_followed_clean_ones() -> None:
+    model = lively_model().double().requires_grad_(False)
+    given = Conditions.stack([conditions(5)] * 2)
+    clean, noisy = torch.randn(2, 2, 5, 8, 31, dtype=torch.float64)
+    reference = torch.randn(2, 1, 31, dtype=torch.float64)
+    levels = torch.rand(2, 5, dtype=torch.float64)
+    velocity = ClearHistory(model, reference, clean, given).velocity(noisy, levels)
+    for chunk in range(5):
+        one_noisy, one_level = clean.clone(), torch.zeros_like(levels)
+        one_noisy[:, chunk], one_level[:, chunk] = noisy[:, chunk], levels[:, chunk]
+        expected = model(reference, one_noisy, one_level, given)[:, chunk]
+        torch.testing.assert_close(velocity[:, chunk], expected, rtol=0, atol=1e-9)
+
+
+def test_more_chunks_than_share_a_context_are_refused() -> None:
+    given = Conditions.stack([conditions(33)])
+    clean = torch.zeros(1, 33, 8, 31)
+    with pytest.raises(ValueError, match="share one context"):
+        ClearHistory(lively_model(), torch.zeros(1, 1, 31), clean, given)
+
+
+def test_the_student_comes_nearer_to_many_steps_than_its_teacher_with_few(dataset: Path) -> None:
+    teacher = lively_model()
+    distiller = Distiller(teacher, QUICK, BatchSource(dataset, "train", 1), CPU)
+    for step in range(25):
+        distiller.advance(step / 25)
+    figures = few_step_figures(
+        teacher,
+        [Contender("teacher", teacher, 2), Contender("student", distiller.student, 2)],
+        dataset,
+        CPU,
+    )
+    assert figures["student"].squared_error < 0.8 * figures["teacher"].squared_error
+
+
+def test_many_steps_of_the_teacher_are_the_measure_itself(dataset: Path) -> None:
+    teacher = lively_model()
+    figures = few_step_figures(teacher, [Contender("itself", teacher, 48)], dataset, CPU)["itself"]
+    assert figures.squared_error == 0
+    assert figures.gap_error == 0
+    assert np.isclose(figures.gap_spread, 1)
+
+
+def test_distilled_weights_say_how_few_steps_they_need(dataset: Path, tmp_path: Path) -> None:
+    first = tmp_path / "teacher.safetensors"
+    save_actor(first, new_model(dataset, GEOMETRY, 1), SamplerDefaults(8, 2), '{"steps": 5}')
+    out = tmp_path / "few.safetensors"
+    run = DistilRun(first, dataset, out, QUICK, Budget(steps=2), CPU)
+    table = distil(run)
+    _, sampler = load_actor(run.out)
+    assert sampler == SamplerDefaults(2, 1)
+    assert set(table) == {"teacher N=2", "teacher N=4", "teacher N=8", "student N=2"}
