@@ -35,6 +35,12 @@ GROUPS: Final[dict[str, tuple[slice, float]]] = {
     "breath": (slice(BREATH, BREATH + 1), 0.25),
 }
 """Each group's numbers, and the weight of one of them, on average."""
+STEADY: Final = (*range(POSE.start, LOG_SCALE + 1), *range(BROWS.start, BREATH + 1))
+"""Numbers of what moves slowly: head, brows, rest, breath. Lids, gaze and lips may jump."""
+TREMBLE_WEIGHT: Final = 6.0
+"""Weight of an error's change from frame to frame in steady numbers, relative to the error. A
+head that is a little elsewhere looks right; one that trembles does not, and the plain error
+hardly tells them apart."""
 LIPS_FLOOR: Final = 0.15
 """Weight of a mouth coefficient that hardly moves the lips, relative to the one that opens them."""
 
@@ -65,10 +71,23 @@ def velocity_errors(predicted: Tensor, forced: Forced, trusted: Tensor) -> tuple
 
 
 def velocity_loss(predicted: Tensor, forced: Forced, trusted: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean squared error over trusted numbers of noisy chunks; zero if there is none."""
+    """Weighted mean squared error over trusted numbers of noisy chunks; zero if there is none.
+
+    In steady numbers the error's change between the frames of a chunk counts as well.
+    """
     errors, mask = velocity_errors(predicted, forced, trusted)
     counted = mask * weights
-    return (errors * counted).sum() / counted.sum().clamp(min=1.0)
+    loss = (errors * counted).sum() / counted.sum().clamp(min=1.0)
+    return loss + TREMBLE_WEIGHT * _tremble(predicted.float() - forced.velocity, counted)
+
+
+def _tremble(deviations: Tensor, counted: Tensor) -> Tensor:
+    """Half the weighted mean square of the frame-to-frame change of (B, K, T, D): that of the
+    deviations themselves where these are white."""
+    steady = list(STEADY)
+    changes = deviations[..., steady].diff(dim=-2).square() / 2
+    both = torch.minimum(counted[..., 1:, steady], counted[..., :-1, steady])
+    return (changes * both).sum() / counted.sum().clamp(min=1.0)
 
 
 def group_errors(errors: Tensor, mask: Tensor) -> dict[str, tuple[float, float]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from actor_server.codec.mesh.latent import LATENT_DIM, LIDS, MOUTH, PITCH, YAW
+from actor_server.codec.mesh.latent import LATENT_DIM, LIDS, MOUTH, PITCH, POSE, YAW
 from actor_server.model.conditioner import Conditions
 from actor_server.motion.conditioning import UNKNOWN_PHONE
 from actor_server.schedule import clean_from_velocity
@@ -111,3 +111,22 @@ def test_a_mirror_turns_the_head_the_other_way_and_exchanges_the_lids() -> None:
     assert seen[LIDS].tolist() == latents[LIDS].flip(0).tolist()
     assert torch.equal(seen[MOUTH], latents[MOUTH])
     assert torch.equal(mirrored(seen), latents)
+
+
+def test_a_trembling_head_costs_more_than_one_that_is_elsewhere_and_lips_may_jump() -> None:
+    shape = (1, 2, 8, LATENT_DIM)
+    forced = Forced(torch.zeros(shape), torch.full((1, 2), 0.5), torch.zeros(shape))
+    trusted, weights = torch.ones(shape, dtype=torch.bool), latent_weights()
+    alternating = torch.tensor([1.0, -1.0] * 4)[:, None]
+
+    def costs(place: slice) -> tuple[float, float]:
+        elsewhere, trembling = torch.zeros(shape), torch.zeros(shape)
+        elsewhere[..., place], trembling[..., place] = 1.0, alternating
+        guesses = (elsewhere, trembling)
+        there, here = (float(velocity_loss(g, forced, trusted, weights)) for g in guesses)
+        return there, here
+
+    there, here = costs(POSE)
+    assert here > 5 * there
+    there, here = costs(MOUTH)
+    assert here == pytest.approx(there)
