@@ -5,11 +5,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import torch
 
 from actor_server.codec.mesh.decoder import MeshDecoder
 from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.prepared import PreparedPortrait
 from actor_server.portrait.intake import PortraitIntake
+
+torch.set_num_threads(1)  # as the Actor's process does; small models only wait for more
 
 DEFAULT_AVATARS = ("mara", "daniel", "priya", "kenji", "imani", "tomas", "ingrid")
 

@@ -58,7 +58,7 @@ def test_lips_learn_to_follow_held_out_speech(dataset: Path, tmp_path: Path) -> 
     eager = tuple(replace(stage, peak_rate=2e-2) for stage in QUICK.stages)
     config = replace(QUICK, stages=eager)
     train(run(dataset, tmp_path / "short", 1, config), GEOMETRY)
-    train(run(dataset, tmp_path / "long", 60, config), GEOMETRY)
+    train(run(dataset, tmp_path / "long", 120, config), GEOMETRY)
     before, after = (figures(tmp_path / name)[-1] for name in ("short", "long"))
     assert after["held_out/loss/mouth"] < 0.9 * before["held_out/loss/mouth"]
     assert after["held_out/gap_r"] > 0.1
