@@ -25,9 +25,9 @@ from actor_server.evaluation.report import Evaluation, as_json, tables
 from actor_server.evaluation.scoring import STRETCH_FRAMES
 from actor_server.evaluation.systems import Procedural, System
 from actor_server.evaluation.takes import read_takes
+from actor_server.motion.choice import SHIPPED_WEIGHTS
 from actor_server.training.chunk_store import DatasetIndex
 
-SHIPPED: Final = Path(__file__).resolve().parents[1] / "motion" / "data" / "nano_actor.safetensors"
 AVATARS: Final = ("mara", "daniel")
 TABLE_COLUMNS: Final = 170
 
@@ -36,7 +36,8 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="First evaluation of the Actor.")
     parser.add_argument("--data", type=Path, required=True, help="folder with dataset.json")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    parser.add_argument("--weights", type=Path, help="default: the shipped file, if there is one")
+    shipped = SHIPPED_WEIGHTS if SHIPPED_WEIGHTS.is_file() else None
+    parser.add_argument("--weights", type=Path, default=shipped, help="default: the shipped file")
     parser.add_argument("--ablations", type=Path, help="folder of further *.safetensors")
     parser.add_argument("--sheets", type=Path, help="folder for pictures of the same moments")
     parser.add_argument("--steps", type=int, help="passes per chunk; default: the weights' own")
@@ -51,10 +52,16 @@ def options() -> argparse.Namespace:
 
 
 def run(chosen: argparse.Namespace) -> Evaluation:
-    """Evaluate what the options name."""
+    """Evaluate what the options name. Raises ValueError for an Actor that sees something else."""
     settings = Settings(chosen.seconds, chosen.seen_seconds, chosen.drift_minutes)
-    weights = chosen.weights or (SHIPPED if SHIPPED.is_file() else None)
-    actors = actors_in(weights, chosen.ablations, chosen.steps, chosen.window)
+    actors = actors_in(chosen.weights, chosen.ablations, chosen.steps, chosen.window)
+    sight = DatasetIndex.read(chosen.data).visibility
+    for actor in actors:
+        if actor.model.geometry.sight != sight:
+            raise ValueError(
+                f"{actor.label} sees {actor.model.geometry.sight}, {chosen.data} was built for "
+                f"{sight}: build the data again, or choose other weights"
+            )
     judge = fit_judge(read_takes(chosen.data, "judge"))
     drawn = settings.seen_seconds > 0 or chosen.sheets is not None
     avatars = default_avatars(AVATARS, chosen.assets) if drawn else []

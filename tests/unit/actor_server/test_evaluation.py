@@ -22,6 +22,7 @@ from actor_server.evaluation.systems import Procedural, Recorded, StaticFace, Sy
 from actor_server.evaluation.takes import Take, joined, read_takes
 from actor_server.model.geometry import TINY
 from actor_server.model.mask import SightRules
+from actor_server.motion.choice import SHIPPED_WEIGHTS
 from actor_server.motion.conditioning import condition_arrays
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import CHUNK_LATENTS, Floats
@@ -68,10 +69,10 @@ def test_takes_come_back_as_they_were_written(dataset: Path) -> None:
     assert one.phones[1].start_us == 160_000
 
 
-def test_the_report_is_json_in_which_the_truth_beats_all_that_it_should(dataset: Path) -> None:
-    options = Namespace(
+def options(dataset: Path, weights: Path | None) -> Namespace:
+    return Namespace(
         data=dataset,
-        weights=None,
+        weights=weights,
         ablations=None,
         steps=None,
         window=None,
@@ -81,7 +82,15 @@ def test_the_report_is_json_in_which_the_truth_beats_all_that_it_should(dataset:
         drift_minutes=0.0,
         assets=Path(),
     )
-    evaluation = run(options)
+
+
+def test_an_actor_that_sees_something_else_than_the_dataset_has_is_refused(dataset: Path) -> None:
+    with pytest.raises(ValueError, match=r"Actor sees .* was built for"):
+        run(options(dataset, SHIPPED_WEIGHTS))
+
+
+def test_the_report_is_json_in_which_the_truth_beats_all_that_it_should(dataset: Path) -> None:
+    evaluation = run(options(dataset, None))
     written = json.loads(json.dumps(as_json(evaluation), allow_nan=False))
     rows = {row["system"]: row for row in written["rows"]}
     truth = rows["ground truth"]["sync"]
