@@ -39,7 +39,7 @@ def choose_motion(kind: MotionKind, weights: Path | None, max_sessions: int) -> 
 
 
 def _diffusion(weights: Path, max_sessions: int) -> MotionSource:
-    # torch takes a second and 200 MB that the rules do not need
+    # torch takes a second and 0.4 GB (PSS, `xstreamer status`) that the rules do not need
     from actor_server.motion.diffusion import DiffusionMotion
     from actor_server.motion.fallback import FallbackMotion
     from actor_server.weights import load_actor
