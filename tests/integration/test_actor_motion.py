@@ -94,7 +94,7 @@ async def take(socket: ClientSocket, session_id: str, count: int) -> list[AVChun
 async def test_a_call_moved_by_diffusion_speaks_gives_way_and_goes_on(
     assets_dir: Path, tmp_path: Path, weights: Path
 ) -> None:
-    async with running(assets_dir, tmp_path, weights=str(weights)) as socket:
+    async with running(assets_dir, tmp_path, weights=str(weights), motion="auto") as socket:
         assert await motion_label(socket) == "diffusion"
         portrait = np.frombuffer(PORTRAIT.read_bytes(), np.uint8)
         await socket.send(OpenActorSession(session_id="d", portrait=portrait, seed=1))
@@ -121,7 +121,7 @@ async def test_a_call_moved_by_diffusion_speaks_gives_way_and_goes_on(
 async def test_every_session_that_ends_makes_room_for_another(
     assets_dir: Path, tmp_path: Path, weights: Path
 ) -> None:
-    options = {"weights": str(weights), "max_sessions": "1"}
+    options = {"weights": str(weights), "motion": "auto", "max_sessions": "1"}
     async with running(assets_dir, tmp_path, **options) as socket:
         portrait = np.frombuffer(PORTRAIT.read_bytes(), np.uint8)
         for number in range(3):
