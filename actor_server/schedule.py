@@ -5,6 +5,7 @@ terminal SNR), so that sampling begins exactly where training ended (arXiv 2305.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -44,3 +45,17 @@ def ddim_step(noisy: Tensor, velocity: Tensor, level: Tensor, next_level: Tensor
     """The deterministic step from `level` to `next_level`. Source: arXiv 2010.02502, eq. 12."""
     clean = clean_from_velocity(noisy, velocity, level)
     return add_noise(clean, noise_from_velocity(noisy, velocity, level), next_level)
+
+
+def midpoint_step(
+    noisy: Tensor, velocity: Callable[[Tensor, Tensor], Tensor], level: Tensor, next_level: Tensor
+) -> Tensor:
+    """A step of second order, for two evaluations of `velocity(noisy, level)`.
+
+    v is dx by d(pi t / 2), so the middle's velocity leads along an arc. A few DDIM steps shrink
+    what varies: where data and noise are spread alike v is 0, but each step multiplies by the
+    cosine of its angle. This one is exact there and where the data is one point.
+    """
+    middle = (level + next_level) / 2
+    halfway = ddim_step(noisy, velocity(noisy, level), level, middle)
+    return noisy - 2 * torch.sin((level - next_level) * (math.pi / 4)) * velocity(halfway, middle)

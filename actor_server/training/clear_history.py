@@ -50,6 +50,11 @@ class ClearHistory:
         view = self._view(mask, self._context)
         return self._model.velocities(noisy, embedded, view, self._cross)[0]
 
+    def velocity_at(self, noisy: Tensor, level: Tensor) -> Tensor:
+        """`velocity` in float32 at a level that broadcasts against `noisy`."""
+        levels = level.expand(*noisy.shape[:2], 1, 1)[..., 0, 0]
+        return self.velocity(noisy, levels).float()
+
     def _clean_context(self, reference: Tensor, clean: Tensor, seen: Tensor) -> list[KeyValues]:
         """Each layer's rotated keys, and values, of the reference and the clean chunks."""
         model = self._model

@@ -3,8 +3,9 @@
     python -m actor_server.training.distil --teacher FILE --data DIR --out FILE --minutes 10
 
 Progressive distillation (arXiv 2202.00512, section 3) in one go: one DDIM step of the student
-lands where several of the teacher land, from the same noisy chunk behind the same clean history.
-The way from noise to motion is one curve once the noise is drawn, so nothing is averaged away.
+lands where smaller ones of second order take the teacher, from the same noisy chunk behind the
+same history. The way from noise to motion is one curve once the noise is drawn, so nothing is
+averaged away.
 """
 
 import argparse
@@ -22,15 +23,15 @@ from torch import Tensor, nn
 
 from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
-from actor_server.schedule import add_noise, ddim_step
+from actor_server.schedule import add_noise, ddim_step, midpoint_step
 from actor_server.training.batches import BatchSource, hide
 from actor_server.training.clear_history import ClearHistory
 from actor_server.training.config import Budget, Hiding
 from actor_server.training.ema import averaged
 from actor_server.training.few_steps import Contender, few_step_figures
-from actor_server.training.forcing import draw_noise
+from actor_server.training.forcing import HISTORY_LEVEL, draw_noise
 from actor_server.training.journal import Journal
-from actor_server.training.loss import latent_weights
+from actor_server.training.loss import latent_weights, motion_loss
 from actor_server.training.train import REPORT_S, add_compute_options, compute_of
 from actor_server.training.trainer import Compute, normalised, reference_of
 from actor_server.weights import SamplerDefaults, load_actor, save_actor
@@ -41,13 +42,14 @@ WINDOW: Final = 1
 
 @dataclass(frozen=True)
 class DistilConfig:
-    """steps: N of the student; substeps: steps of the teacher for one of the student's."""
+    """steps: N of the student; substeps: steps of second order, two evaluations each, of the
+    teacher for one of the student's."""
 
     steps: int = 4
-    substeps: int = 4
+    substeps: int = 2
     crop_chunks: int = 16
     batch: int = 8
-    peak_rate: float = 2e-4
+    peak_rate: float = 3e-4
     final_rate: float = 1e-6
     warmup_steps: int = 30
     clip_norm: float = 1.0
@@ -101,36 +103,35 @@ class Distiller:
         batch = batch.to(self._compute.device)
         clean = normalised(self._teacher, batch.latents)
         conditions = hide(batch.conditions, Hiding(), rng)
-        step = torch.from_numpy(rng.integers(1, config.steps + 1, size=clean.shape[:2]))
+        step = torch.from_numpy(rng.integers(1, config.steps + 1, size=(*clean.shape[:2], 1, 1)))
         level = (step / config.steps).to(clean)
-        lower = level - 1 / config.steps
-        noisy = add_noise(clean, draw_noise(rng, clean), level[..., None, None])
+        noisy = add_noise(clean, draw_noise(rng, clean), level)
+        trace = torch.tensor(HISTORY_LEVEL).to(clean)
+        past = add_noise(clean, draw_noise(rng, clean), trace)  # as the teacher learned it
         with self._compute.arithmetic():
-            target = self._taught(noisy, level, clean, conditions)
-            history = self._history(self._student, clean, conditions)
-            predicted = history.velocity(noisy, level).float()
-        reached = ddim_step(noisy, predicted, level[..., None, None], lower[..., None, None])
+            target = self._taught(noisy, level, past, conditions)
+            history = self._history(self._student, past, conditions)
+            predicted = history.velocity_at(noisy, level)
+        reached = ddim_step(noisy, predicted, level, level - 1 / config.steps)
         # in units of the velocity: all steps are turns by the same angle
-        turn = sin(pi / 2 / config.steps)
-        return (((reached - target) / turn).square() * self._weights).mean()
+        deviations = (reached - target) / sin(pi / 2 / config.steps)
+        follows = torch.ones(clean.shape[:2], dtype=torch.bool, device=clean.device)
+        return motion_loss(deviations, self._weights.expand_as(deviations), follows)
 
     @torch.no_grad()
-    def _taught(
-        self, noisy: Tensor, level: Tensor, clean: Tensor, conditions: Conditions
-    ) -> Tensor:
+    def _taught(self, noisy: Tensor, level: Tensor, past: Tensor, conditions: Conditions) -> Tensor:
         """Where the teacher's substeps lead each chunk."""
-        history = self._history(self._teacher, clean, conditions)
+        history = self._history(self._teacher, past, conditions)
         size = 1 / (self._config.steps * self._config.substeps)
         for number in range(self._config.substeps):
-            now, after = level - number * size, level - (number + 1) * size
-            velocity = history.velocity(noisy, now).float()
-            noisy = ddim_step(noisy, velocity, now[..., None, None], after[..., None, None])
+            now = level - number * size
+            noisy = midpoint_step(noisy, history.velocity_at, now, now - size)
         return noisy
 
     def _history(
-        self, model: VideoTransformer, clean: Tensor, conditions: Conditions
+        self, model: VideoTransformer, past: Tensor, conditions: Conditions
     ) -> ClearHistory:
-        return ClearHistory(model, reference_of(model, len(clean)), clean, conditions)
+        return ClearHistory(model, reference_of(model, len(past)), past, conditions)
 
 
 @dataclass(frozen=True)

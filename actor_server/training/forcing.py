@@ -4,6 +4,7 @@ Dimension letters: B sequences, K chunks, T tokens of a chunk, D latent numbers.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import torch
@@ -12,6 +13,10 @@ from torch import Tensor
 
 from actor_server.schedule import add_noise, velocity_target
 from actor_server.training.config import Ablation, Stage
+
+HISTORY_LEVEL: Final = 0.0125
+"""Trace of noise on history that passes for clean, sigma .02. The sampler's own history is never
+quite right; a model that has seen only exact ones takes up every tremble and goes on with it."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,11 @@ def _last_chunk_levels(rng: np.random.Generator, shape: tuple[int, int]) -> NDAr
 
 
 def force(clean: Tensor, noise: Tensor, levels: Tensor) -> Forced:
-    """Noise each chunk to its level and say what velocity takes it there (paper eq. 3)."""
-    level = levels[..., None, None]
+    """Noise each chunk to its level and say what velocity takes it there (paper eq. 3).
+
+    No chunk has less noise than `HISTORY_LEVEL`, whatever its level says.
+    """
+    level = levels[..., None, None].clamp(min=HISTORY_LEVEL)
     return Forced(add_noise(clean, noise, level), levels, velocity_target(clean, noise, level))
 
 

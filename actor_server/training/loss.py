@@ -37,10 +37,12 @@ GROUPS: Final[dict[str, tuple[slice, float]]] = {
 """Each group's numbers, and the weight of one of them, on average."""
 STEADY: Final = (*range(POSE.start, LOG_SCALE + 1), *range(BROWS.start, BREATH + 1))
 """Numbers of what moves slowly: head, brows, rest, breath. Lids, gaze and lips may jump."""
-TREMBLE_WEIGHT: Final = 6.0
-"""Weight of an error's change from frame to frame in steady numbers, relative to the error. A
-head that is a little elsewhere looks right; one that trembles does not, and the plain error
-hardly tells them apart."""
+JOLT_WEIGHT: Final = 20.0
+"""Weight of the second difference, from frame to frame, of an error in steady numbers, relative to
+the error. A head that is a little elsewhere looks right, one that trembles does not, and the plain
+error hardly tells them apart."""
+WHITE_JOLT: Final = 6.0
+"""Mean square of the second difference of white noise of variance 1."""
 LIPS_FLOOR: Final = 0.15
 """Weight of a mouth coefficient that hardly moves the lips, relative to the one that opens them."""
 
@@ -71,23 +73,31 @@ def velocity_errors(predicted: Tensor, forced: Forced, trusted: Tensor) -> tuple
 
 
 def velocity_loss(predicted: Tensor, forced: Forced, trusted: Tensor, weights: Tensor) -> Tensor:
-    """Weighted mean squared error over trusted numbers of noisy chunks; zero if there is none.
+    """`motion_loss` of the velocity over trusted numbers of noisy chunks."""
+    _, mask = velocity_errors(predicted, forced, trusted)
+    after_clean = ~forced.learned.roll(1, dims=1)
+    after_clean[:, 0] = False
+    return motion_loss(predicted.float() - forced.velocity, mask * weights, after_clean)
 
-    In steady numbers the error's change between the frames of a chunk counts as well.
+
+def motion_loss(deviations: Tensor, counted: Tensor, after_clean: Tensor) -> Tensor:
+    """Mean square of deviations (B, K, T, D), each counted (B, K, T, D) times; zero without any.
+
+    In steady numbers their second difference counts as well; in chunks whose predecessor is known,
+    after_clean (B, K), also across the border: before it there is no error.
     """
-    errors, mask = velocity_errors(predicted, forced, trusted)
-    counted = mask * weights
-    loss = (errors * counted).sum() / counted.sum().clamp(min=1.0)
-    return loss + TREMBLE_WEIGHT * _tremble(predicted.float() - forced.velocity, counted)
-
-
-def _tremble(deviations: Tensor, counted: Tensor) -> Tensor:
-    """Half the weighted mean square of the frame-to-frame change of (B, K, T, D): that of the
-    deviations themselves where these are white."""
+    loss = (deviations.square() * counted).sum()
     steady = list(STEADY)
-    changes = deviations[..., steady].diff(dim=-2).square() / 2
-    both = torch.minimum(counted[..., 1:, steady], counted[..., :-1, steady])
-    return (changes * both).sum() / counted.sum().clamp(min=1.0)
+    jolts = _from_nothing(deviations[..., steady]).diff(n=2, dim=-2).square() / WHITE_JOLT
+    there = counted[..., steady] * after_clean[..., None, None]
+    inside = counted[..., steady].unfold(-2, 3, 1).amin(-1)
+    weights = torch.cat([there[..., :2, :], inside], dim=-2)
+    return (loss + JOLT_WEIGHT * (jolts * weights).sum()) / counted.sum().clamp(min=1.0)
+
+
+def _from_nothing(deviations: Tensor) -> Tensor:
+    """(B, K, 2 + T, D): two frames without a deviation, then the chunk's."""
+    return torch.cat([torch.zeros_like(deviations[..., :2, :]), deviations], dim=-2)
 
 
 def group_errors(errors: Tensor, mask: Tensor) -> dict[str, tuple[float, float]]:

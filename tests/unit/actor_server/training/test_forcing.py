@@ -12,7 +12,13 @@ from actor_server.motion.conditioning import UNKNOWN_PHONE
 from actor_server.schedule import clean_from_velocity
 from actor_server.training.batches import hide
 from actor_server.training.config import Ablation, Hiding, Stage
-from actor_server.training.forcing import Forced, draw_levels, draw_noise, force
+from actor_server.training.forcing import (
+    HISTORY_LEVEL,
+    Forced,
+    draw_levels,
+    draw_noise,
+    force,
+)
 from actor_server.training.loss import latent_weights, velocity_loss
 from actor_server.training.mirror import mirrored
 from tests.unit.actor_server.training.datasets import conditions
@@ -50,6 +56,14 @@ def test_the_velocity_leads_back_to_the_clean_latents() -> None:
     forced = force(clean, draw_noise(dice(), clean), levels)
     back = clean_from_velocity(forced.noised, forced.velocity, levels[..., None, None])
     torch.testing.assert_close(back, clean)
+
+
+def test_history_carries_a_trace_of_noise_and_still_passes_for_clean() -> None:
+    clean = torch.randn(4, 8, 8, 31)
+    forced = force(clean, draw_noise(dice(), clean), torch.zeros(4, 8))
+    assert not forced.learned.any()
+    trace = float((forced.noised - clean).std())
+    assert trace == pytest.approx(HISTORY_LEVEL * np.pi / 2, rel=0.05)
 
 
 def test_noise_is_named_by_its_dice() -> None:
@@ -130,3 +144,18 @@ def test_a_trembling_head_costs_more_than_one_that_is_elsewhere_and_lips_may_jum
     assert here > 5 * there
     there, here = costs(MOUTH)
     assert here == pytest.approx(there)
+
+
+def test_a_head_that_jumps_where_a_chunk_follows_a_clean_one_costs_more() -> None:
+    shape = (1, 2, 8, LATENT_DIM)
+    trusted, weights = torch.ones(shape, dtype=torch.bool), latent_weights()
+
+    def cost(place: slice, before: float) -> float:
+        forced = Forced(torch.zeros(shape), torch.tensor([[before, 0.5]]), torch.zeros(shape))
+        elsewhere = torch.zeros(shape)
+        elsewhere[:, 1, :, place] = 1.0
+        total = float(velocity_loss(elsewhere, forced, trusted, weights))
+        return total * float(forced.learned.sum())
+
+    assert cost(POSE, before=0.0) > 1.5 * cost(POSE, before=0.5)
+    assert cost(MOUTH, before=0.0) == pytest.approx(cost(MOUTH, before=0.5))
