@@ -48,7 +48,8 @@ def sample(spread: float, steps: int) -> torch.Tensor:
 
     def expected(noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         variance = (alpha(level) * spread).square() + sigma(level).square()
-        return alpha(level) * sigma(level) * (1 - spread * spread) * noisy / variance
+        slope: torch.Tensor = alpha(level) * sigma(level) * (1 - spread * spread) / variance
+        return slope * noisy
 
     x = NOISE
     for left in range(steps, 0, -1):
