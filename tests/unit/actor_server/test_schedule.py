@@ -48,8 +48,9 @@ def sample(spread: float, steps: int) -> torch.Tensor:
 
     def expected(noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         variance = (alpha(level) * spread).square() + sigma(level).square()
-        slope: torch.Tensor = alpha(level) * sigma(level) * (1 - spread * spread) / variance
-        return slope * noisy
+        slope = alpha(level) * sigma(level) * (1 - spread**2) / variance
+        velocity: torch.Tensor = slope * noisy
+        return velocity
 
     x = NOISE
     for left in range(steps, 0, -1):
