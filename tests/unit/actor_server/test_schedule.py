@@ -48,11 +48,9 @@ def sample(spread: float, steps: int) -> torch.Tensor:
 
     def expected(noisy: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
         variance = (alpha(level) * spread).square() + sigma(level).square()
-        slope = alpha(level) * sigma(level) * (1 - spread**2) / variance
-        velocity: torch.Tensor = slope * noisy
-        return velocity
+        return alpha(level) * sigma(level) * (1 - spread * spread) * noisy / variance
 
-    x = NOISE
+    x: torch.Tensor = NOISE
     for left in range(steps, 0, -1):
         now, after = (torch.tensor([[k / steps]]).double() for k in (left, left - 1))
         x = midpoint_step(x, expected, now, after)
