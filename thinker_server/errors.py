@@ -33,6 +33,12 @@ class AssetMissing(ThinkerError):
     code = "asset_missing"
 
 
+class WeightsUnusable(ThinkerError):
+    """A model's files are missing, partial, damaged or another model's."""
+
+    code = "weights_unusable"
+
+
 class TooManySessions(ThinkerError):
     """The Thinker holds as many sessions as it may."""
 

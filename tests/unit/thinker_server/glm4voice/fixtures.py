@@ -1,0 +1,53 @@
+"""The recorded numbers of tests/golden/glm4voice, and hub directories made from them."""
+
+import base64
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "glm4voice"
+AUDIO_CODES = 16_384
+PROMPTS: dict[str, Any] = json.loads((GOLDEN / "m6_prompts.json").read_text())
+SPECIALS: dict[str, int] = PROMPTS["special_ids"] | {
+    f"<|audio_{code}|>": PROMPTS["audio_offset"] + code for code in range(AUDIO_CODES)
+}
+CHATGLM_TINY = load_file(GOLDEN / "m1_chatglm_tiny.safetensors")
+CHATGLM_FACTS: dict[str, Any] = json.loads((GOLDEN / "m1_chatglm_tiny.json").read_text())
+
+
+def weights(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The `weight.` tensors under their hub names."""
+    return {
+        name.removeprefix("weight."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("weight.")
+    }
+
+
+def write_byte_tokenizer(directory: Path) -> None:
+    """The toy tokenizer of the recorded prompts: every byte is a token, specials keep their ids."""
+    lines = [base64.b64encode(bytes([byte])) + f" {byte}".encode() for byte in range(256)]
+    (directory / "tokenizer.model").write_bytes(b"\n".join(lines))
+    decoder = {str(i): {"content": name, "special": True} for name, i in SPECIALS.items()}
+    (directory / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": decoder}))
+
+
+def write_hub_model(directory: Path, tensors: dict[str, torch.Tensor], shards: int = 2) -> Path:
+    """A hub directory with these tensors in several shards."""
+    directory.mkdir(parents=True, exist_ok=True)
+    names = list(tensors)
+    weight_map = {}
+    for shard in range(shards):
+        file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
+        part = {name: tensors[name] for name in names[shard::shards]}
+        save_file(part, directory / file)
+        weight_map |= dict.fromkeys(part, file)
+    index = {"metadata": {}, "weight_map": weight_map}
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index))
+    (directory / "config.json").write_text(json.dumps(CHATGLM_FACTS["config"]))
+    write_byte_tokenizer(directory)
+    return directory
