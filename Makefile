@@ -67,13 +67,20 @@ train-smoke: OUT ?= build/smoke
 train-smoke: setup  ## train the Actor for a minute, to see that it trains (DATA=DIR)
 	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --config smoke --steps 100 $(ARGS)
 
+# Steps, not minutes: the same data, seeds and machine give the same weights.
 train-nano: OUT ?= build/nano
-train-nano: setup  ## train the nano Actor on two CPU cores in under an hour (DATA=DIR)
-	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --minutes 45 --compile $(ARGS)
+train-nano: DEVICE ?= --threads 1
+train-nano: setup  ## train the shipped Actor on one CPU core in an hour (DATA=DIR, DEVICE="--device cuda")
+	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --steps 8000 --compile $(DEVICE) $(ARGS)
+	$(BIN)/python -m actor_server.training.distil --teacher $(OUT)/actor.safetensors --data $(DATA) \
+		--out $(OUT)/nano_actor.safetensors --steps 400 $(DEVICE)
 
 ablations: OUT ?= build/ablations
-ablations: setup  ## train the paper's ablation table on equal budgets (DATA=DIR)
-	$(BIN)/python -m actor_server.training.ablations --data $(DATA) --out $(OUT) --minutes 15 --compile $(ARGS)
+ablations: DEVICE ?= --threads 1
+ablations: setup  ## the paper's ablation table: train each row on equal short budgets, evaluate (DATA=DIR)
+	$(BIN)/python -m actor_server.training.ablations --data $(DATA) --out $(OUT) --steps 1200 --compile $(DEVICE) $(ARGS)
+	$(BIN)/python -m actor_server.evaluation --data $(DATA) --weights $(OUT)/full.safetensors \
+		--ablations $(OUT)/ablated --out $(RESULTS)/ablations.json
 
 eval-nano: OUT ?= $(RESULTS)/eval-nano.json
 eval-nano: DATA ?= var/nano-data

@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> Evaluation:
     studio = Studio(judge, tuple(avatars), chosen.assets, chosen.sheets)
     takes = read_takes(chosen.data, "held_out")
     rows = tuple(evaluate(studio, takes, actors, settings))
-    systems: list[System] = [Procedural(), *actors[:1]] if settings.drift_minutes else []
+    systems: list[System] = [Procedural(), *actors] if settings.drift_minutes else []
     return Evaluation(
         about=_about(chosen.data, judge, settings, {actor.label: actor.about for actor in actors}),
         rows=rows,

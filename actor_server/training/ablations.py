@@ -1,13 +1,14 @@
 """Train the paper's ablation table: the full method and each part taken away, on equal budgets.
 
-    python -m actor_server.training.ablations --data DIR --out DIR --minutes 10
+    python -m actor_server.training.ablations --data DIR --out DIR --steps 1200
 
-Writes a run per row below `--out`, and `ablations.json`: name, weights and what was taken away.
+Writes a run per row below `--out`, and its weights into `full.safetensors` and `ablated/`, as the
+evaluation's `--weights` and `--ablations` take them.
 """
 
 import argparse
-import json
-from dataclasses import asdict, replace
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -21,27 +22,28 @@ ABLATIONS: Final = (
     Ablation(no_reference=True),
     Ablation(token_causal=True),
 )
-TABLE_NAME: Final = "ablations.json"
+ABLATED: Final = "ablated"
 
 
-def train_ablations(run: Run, geometry: ActorGeometry = NANO) -> Path:
-    """Train every row; `run.config` is the full method. Returns the table's path."""
+def train_ablations(run: Run, geometry: ActorGeometry = NANO) -> list[Path]:
+    """Train every row; `run.config` is the full method. Returns the rows' weights."""
+    (run.out / ABLATED).mkdir(parents=True, exist_ok=True)
     rows = []
     for ablation in ABLATIONS:
         print(f"ablation: {ablation.name}")
-        out = run.out / ablation.name
+        out = run.out / "runs" / ablation.name
         train(replace(run, out=out, config=run.config.ablated(ablation)), geometry)
-        weights = str(Path(ablation.name) / WEIGHTS_NAME)
-        rows.append({"name": ablation.name, "weights": weights, **asdict(ablation)})
-    table = run.out / TABLE_NAME
-    table.write_text(json.dumps(rows, indent=1) + "\n")
-    return table
+        folder = run.out if ablation == Ablation() else run.out / ABLATED
+        rows.append(folder / f"{ablation.name}.safetensors")
+        shutil.copyfile(out / WEIGHTS_NAME, rows[-1])
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     add_run_options(parser)
-    print(train_ablations(run_of(parser.parse_args())))
+    for weights in train_ablations(run_of(parser.parse_args())):
+        print(weights)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Teach the Actor to take few large steps: a chunk in N passes instead of dozens.
 
-    python -m actor_server.training.distil --teacher FILE --data DIR --out FILE --minutes 10
+    python -m actor_server.training.distil --teacher FILE --data DIR --out FILE --steps 400
 
 Progressive distillation (arXiv 2202.00512, section 3) in one go: one DDIM step of the student
 lands where smaller ones of second order take the teacher, from the same noisy chunk behind the
@@ -188,6 +188,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder that build wrote")
     parser.add_argument("--out", type=Path, required=True, help="weights to write")
     add_compute_options(parser)
+    parser.add_argument("--seed", type=int, default=DistilConfig.seed)
     options = parser.parse_args()
     budget = Budget(options.minutes, options.steps)
     config = DistilConfig(steps=options.n, seed=options.seed)

@@ -63,6 +63,6 @@ def _board(folder: Path) -> "SummaryWriter":
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise SystemExit(
-            "--tensorboard needs the training packages: uv sync --group train"
+            "--tensorboard needs the training packages: .bootstrap/bin/uv sync --group train"
         ) from error
     return SummaryWriter(str(folder / "tensorboard"))

@@ -118,11 +118,9 @@ def add_compute_options(parser: argparse.ArgumentParser) -> None:
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float, help="time to train, reports not counted")
     length.add_argument("--steps", type=int)
-    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, help="CPU threads; torch's own choice if not given")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--precision", choices=("bf16", "fp32"), help="bf16 where it is fast")
-    parser.add_argument("--compile", action="store_true", help="1.6 times as fast; needs g++")
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -131,8 +129,10 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--config", choices=sorted(PRESETS), default="nano")
     add_compute_options(parser)
+    parser.add_argument("--seed", type=int, default=TrainingConfig.seed)
+    parser.add_argument("--compile", action="store_true", help="1.6 times as fast; needs g++")
     parser.add_argument("--fresh", action="store_true", help="forget the folder's checkpoint")
-    parser.add_argument("--tensorboard", action="store_true")
+    parser.add_argument("--tensorboard", action="store_true", help="figures in OUT/tensorboard too")
 
 
 def compute_of(options: argparse.Namespace) -> Compute:
@@ -141,7 +141,7 @@ def compute_of(options: argparse.Namespace) -> Compute:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     bf16 = options.precision == "bf16" or (options.precision is None and bf16_is_fast(device))
-    return Compute(device, bf16, options.compile)
+    return Compute(device, bf16)
 
 
 def run_of(options: argparse.Namespace) -> Run:
@@ -151,7 +151,7 @@ def run_of(options: argparse.Namespace) -> Run:
         options.out,
         replace(PRESETS[options.config], seed=options.seed),
         Budget(options.minutes, options.steps),
-        compute_of(options),
+        replace(compute_of(options), compiled=options.compile),
         fresh=options.fresh,
         tensorboard=options.tensorboard,
     )

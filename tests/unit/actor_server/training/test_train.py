@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from actor_server.evaluation.actor_system import actors_in
 from actor_server.model.geometry import NANO
+from actor_server.model.mask import SightRules
 from actor_server.training.ablations import ABLATIONS, train_ablations
 from actor_server.training.batches import BatchSource
 from actor_server.training.checkpoint import write_checkpoint
@@ -20,9 +22,8 @@ from actor_server.training.config import (
 )
 from actor_server.training.journal import FIGURES_NAME
 from actor_server.training.learning_rate import learning_rate
-from actor_server.training.train import WEIGHTS_NAME, Run, new_model, train
+from actor_server.training.train import Run, new_model, train
 from actor_server.training.trainer import Compute, Trainer
-from actor_server.weights import load_actor
 from tests.unit.actor_server.training.datasets import GEOMETRY, write_dataset
 
 pytestmark = pytest.mark.unit
@@ -105,13 +106,15 @@ def test_what_hardly_moves_is_not_blown_up_to_noise(dataset: Path) -> None:
 
 
 def test_each_ablation_is_trained_into_weights_that_load(dataset: Path, tmp_path: Path) -> None:
-    table = train_ablations(run(dataset, tmp_path, 2), GEOMETRY)
-    rows = json.loads(table.read_text())
-    assert [row["name"] for row in rows] == [ablation.name for ablation in ABLATIONS]
-    for row in rows:
-        model, _ = load_actor(tmp_path / row["weights"])
-        assert model.geometry == GEOMETRY
-    assert (tmp_path / "full" / WEIGHTS_NAME).is_file()
+    rows = train_ablations(run(dataset, tmp_path, 2), GEOMETRY)
+    assert [weights.stem for weights in rows] == [ablation.name for ablation in ABLATIONS]
+    full, *ablated = actors_in(rows[0], rows[1].parent, None, None)
+    assert full.rules == SightRules()
+    assert {actor.label: actor.rules for actor in ablated} == {
+        "Actor no_reference": SightRules(use_reference=False),
+        "Actor teacher_forcing": SightRules(),
+        "Actor token_causal": SightRules(token_causal=True),
+    }
 
 
 def test_an_ablation_is_named_after_what_it_lacks() -> None:
