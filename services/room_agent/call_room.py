@@ -7,6 +7,7 @@ import numpy as np
 
 from services.room_agent.captions import CaptionRoom
 from services.room_agent.playout import AudioSink, VideoSink
+from services.room_agent.reporter import PageRoom
 
 
 class RoomEvents(Protocol):
@@ -18,6 +19,9 @@ class RoomEvents(Protocol):
     def read(self, text: str) -> None:
         """The caller typed."""
 
+    def page_said(self, topic: str, payload: bytes) -> None:
+        """The caller's page told something: see witness.py."""
+
     def caller_came(self) -> None:
         """A person is in the room."""
 
@@ -28,7 +32,7 @@ class RoomEvents(Protocol):
         """The room is gone, or we were removed from it."""
 
 
-class CallRoom(CaptionRoom, Protocol):
+class CallRoom(CaptionRoom, PageRoom, Protocol):
     """One room with one caller."""
 
     @property
@@ -41,6 +45,3 @@ class CallRoom(CaptionRoom, Protocol):
         """Connect and publish both tracks. Events arrive from tasks of the given group."""
 
     async def set_attributes(self, attributes: dict[str, str]) -> None: ...
-
-    async def send_turn(self, report: dict[str, int | float]) -> None:
-        """Timings of a turn, on topic `xs.turn`."""

@@ -25,7 +25,7 @@ from services.room_agent.call_ports import CallPorts, Phase
 from services.room_agent.playhead import Block
 from services.room_agent.reply import Reply
 from services.room_agent.turn_detector import TurnEvent
-from services.room_agent.turn_timing import TurnTiming
+from services.room_agent.turn_timing import Outcome, TurnTiming
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class CallSession:
         self._ports = ports
         self._floor = 0
         self._noticed = False
+        self._paused_us = 0
         self.epoch = 0
         self.turn = 0
         self.phase = Phase.INITIALIZING
@@ -70,16 +71,18 @@ class CallSession:
         match event.kind:
             case "started":
                 self._clear_notice()
-                self.interrupt()
+                self.interrupt(call_us() - (event.at_us - event.voice_us))
+                self._paused_us = 0
                 self.turn += 1
                 self.advance(Phase.LISTENING)
                 self._boundary("started")
             case "resumed":
                 self._boundary("started")
             case "paused":
+                self._paused_us = call_us()
                 self._boundary("paused")
             case "ended":
-                self._begin_reply(call_us() - (event.at_us - event.voice_us))
+                self._begin_reply(call_us() - (event.at_us - event.voice_end_us))
                 self._boundary("ended")
 
     def typed(self, text: str) -> None:
@@ -87,14 +90,17 @@ class CallSession:
         self._clear_notice()
         self.interrupt()
         self.turn += 1
-        self._begin_reply(call_us())
+        self._begin_reply(call_us(), typed=True)
         self._remember("user", text)
         self._ports.to_thinker(
             UserText(session_id=self._id, epoch=self.epoch, text=text, turn=self.turn)
         )
 
-    def interrupt(self) -> None:
-        """Cut off the reply, if there is one: silence now, and a new epoch everywhere."""
+    def interrupt(self, barge_in_us: int = 0, outcome: Outcome = "interrupted") -> None:
+        """Cut off the reply, if there is one: silence now, and a new epoch everywhere.
+
+        `barge_in_us`: when the caller's voice began that cut it off.
+        """
         if (reply := self.reply) is None:
             return
         self.reply = None
@@ -112,6 +118,8 @@ class CallSession:
         self._ports.to_thinker(message)
         self._ports.to_actor(message)
         reply.timing.mark("interrupted_us", call_us())
+        reply.timing.barge_in_us = barge_in_us
+        reply.timing.outcome = outcome
         self._finish(reply, heard.tokens)
 
     def _boundary(self, phase: str) -> None:
@@ -120,9 +128,10 @@ class CallSession:
         )
         self._ports.to_thinker(boundary)
 
-    def _begin_reply(self, voice_end_us: int) -> None:
+    def _begin_reply(self, voice_end_us: int, *, typed: bool = False) -> None:
         self.epoch += 1
-        timing = TurnTiming(self.turn, self.epoch, voice_end_us, call_us())
+        timing = TurnTiming(self.turn, self.epoch, voice_end_us, call_us(), typed)
+        timing.paused_us = 0 if typed else self._paused_us
         self.reply = Reply(self.turn, self.epoch, timing, touched_us=call_us())
         self.advance(Phase.THINKING)
 
@@ -168,7 +177,7 @@ class CallSession:
         """An engine is away: the reply cannot go on, the call does."""
         self._ports.show_notice(notice)
         if self.reply is not None:
-            self.interrupt()
+            self.interrupt(outcome="failed")
             self.advance(Phase.LISTENING)
 
     def _transcript(self, message: Transcript) -> None:
@@ -191,6 +200,7 @@ class CallSession:
                 reply.expected = True
             case TurnEnd():
                 reply.total_tokens = message.audio_tokens
+                reply.timing.outcome = message.reason
                 if message.reason == "failed":
                     self._notice("The answer failed. Please say that again.")
                 if reply.silent:
@@ -202,6 +212,7 @@ class CallSession:
         if reply is not None and reply.owns(chunk) and not reply.timing.first_chunk_us:
             # What waits is idle face: the first word does not wait behind it.
             reply.timing.mark("first_chunk_us", call_us())
+            reply.timing.trace(chunk.stamps)
             self._ports.drop_unheard()
         self._ports.play(chunk)
         if reply is not None and reply.is_of(chunk):
@@ -210,6 +221,7 @@ class CallSession:
 
     def _failed(self, failure: Failure) -> None:
         log.warning("engine failure", extra={"code": failure.code, "reason": failure.message})
+        self._ports.count_failure(failure.code)
         self._notice(failure.message)
 
     def _notice(self, text: str) -> None:
@@ -248,6 +260,7 @@ class CallSession:
         if not reply.began:
             reply.began = True
             reply.timing.mark("first_shown_us", call_us())
+            self._ports.reply_began(reply.timing)
             self.advance(Phase.SPEAKING)
         if words := reply.words_until(token):
             self._ports.show_reply_words(reply.turn, words)
@@ -258,7 +271,7 @@ class CallSession:
             log.warning("reply given up", extra={"turn": reply.turn, "began": reply.began})
             if not reply.began:
                 self._notice("No answer came. Please try again.")
-            self.interrupt()
+            self.interrupt(outcome="failed")
             self.advance(Phase.LISTENING)
 
     def _complete(self, reply: Reply) -> None:

@@ -1,5 +1,7 @@
 """Everything that can be set about the room agent; environment prefix XSTREAMER_AGENT_."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, SecretStr
@@ -14,6 +16,16 @@ Milliseconds = Annotated[int, Field(ge=0, le=10_000)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(gt=0)]
 _TURN = TurnTuning()
+
+
+@dataclass(frozen=True)
+class GatewayAddress:
+    """Where the gateway is, the key that both sides know, and the certificate it may show."""
+
+    url: str
+    api_key: str
+    api_secret: str
+    certificate: Path | None = None
 
 
 class AgentConfig(BaseSettings):
@@ -32,6 +44,10 @@ class AgentConfig(BaseSettings):
     health_host: str = "127.0.0.1"
     health_port: Annotated[int, Field(ge=0, le=65_535)] = 8081
     log_level: str = "INFO"
+    gateway_url: str | None = None
+    """Where calls report their turns and what their pages see; None: nowhere."""
+    gateway_certificate: Path | None = None
+    """The certificate that the gateway shows, where no authority signed it."""
 
     num_idle_processes: Annotated[int, Field(ge=0, le=64)] = 1
     """Warm processes: a call that finds one starts in milliseconds, else in about two seconds."""
@@ -80,6 +96,15 @@ class AgentConfig(BaseSettings):
             sure_wait_ms=self.sure_wait_ms,
             unsure_wait_ms=self.unsure_wait_ms,
             max_turn_ms=self.max_turn_ms,
+        )
+
+    def gateway(self) -> GatewayAddress | None:
+        """Where reports go."""
+        if self.gateway_url is None:
+            return None
+        secret = self.livekit_api_secret.get_secret_value()
+        return GatewayAddress(
+            self.gateway_url, self.livekit_api_key, secret, self.gateway_certificate
         )
 
     def curve_to(self, server_key: str) -> CurveClient | None:

@@ -7,6 +7,7 @@ use inside LiveKit Agents, which this is).
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from livekit.local_inference import EOT, EOT_MAX_SAMPLES, VAD
 
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES, SpeechFeatures, token_features
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
+from services.room_agent.last_sound import LastSound
 from services.room_agent.turn_detector import WINDOW_SAMPLES, TurnDetector, TurnEvent
 
 BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
@@ -62,6 +64,7 @@ class Ears:
         self._features = SpeechFeatures()
         self._frames = np.zeros((0, MEL_BINS), np.float32)
         self._blocks = 0
+        self._last_sound = LastSound()
         self.detector = detector
 
     @property
@@ -79,10 +82,11 @@ class Ears:
             self._past.append(window)
             probability = self._voice_model.predict(window)
             event = self.detector.hear(probability, self._is_busy())
+            self._last_sound.hear(window, self.detector.now_us, self.detector.voiced)
             if event is not None:
                 if event.kind == "paused":
                     self._pause.set()
-                self._on_event(event)
+                self._on_event(replace(event, sound_us=self._last_sound.at_us))
 
     def take_features(self) -> np.ndarray | None:
         """Whole audio tokens of features since the last call, (T, 8, MEL_BINS) float16."""

@@ -1,7 +1,6 @@
 """A LiveKit room as a CallRoom."""
 
 import asyncio
-import json
 import logging
 
 import numpy as np
@@ -13,15 +12,16 @@ from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.livekit_media import LiveKitAudio, LiveKitVideo, publish
 from services.room_agent.preconnect import PreconnectBuffer
+from services.room_agent.witness import PAGE_TOPICS
 
 log = logging.getLogger(__name__)
 
 CHAT_TOPIC = "lk.chat"
 CAPTION_TOPIC = "lk.transcription"
-TURN_TOPIC = "xs.turn"
 MAX_CHAT_CHARACTERS = 4_000
 HEARING_QUEUE_FRAMES = 50
 """1 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
+JITTER_EVERY_S = 5.0
 
 
 class LiveKitCaption:
@@ -48,6 +48,7 @@ class LiveKitRoom:
         self._voice_sid = ""
         self._microphone_sid = ""
         self._caller = ""
+        self._jitter_us = 0
         self._preconnect = PreconnectBuffer(job.room)
         self.audio = LiveKitAudio(queue_ms)
         self.video = LiveKitVideo()
@@ -83,6 +84,11 @@ class LiveKitRoom:
         def on_disconnect(reason: rtc.DisconnectReason.ValueType) -> None:
             events.room_closed(rtc.DisconnectReason.Name(reason))
 
+        def on_data(packet: rtc.DataPacket) -> None:
+            sender = packet.participant
+            if sender is not None and _is_person(sender) and packet.topic in PAGE_TOPICS:
+                events.page_said(str(packet.topic), packet.data)
+
         def on_chat(reader: rtc.TextStreamReader, identity: str) -> None:
             tasks.create_task(self._read(reader, events), name="read-chat")
 
@@ -90,6 +96,7 @@ class LiveKitRoom:
         room.on("participant_connected", on_join)
         room.on("participant_disconnected", on_leave)
         room.on("disconnected", on_disconnect)
+        room.on("data_received", on_data)
         room.register_text_stream_handler(CHAT_TOPIC, on_chat)
 
     async def _listen(
@@ -102,6 +109,7 @@ class LiveKitRoom:
             num_channels=1,
             frame_size_ms=1000 * HEARING_BLOCK_SAMPLES // HEARING_HZ,
         )
+        watch = asyncio.create_task(self._watch_jitter(track), name="jitter")
         try:
             for block in await self._preconnect.blocks(publication):
                 events.hear(block)
@@ -110,6 +118,7 @@ class LiveKitRoom:
                     return
                 events.hear(np.frombuffer(event.frame.data, np.int16))
         finally:
+            watch.cancel()
             await stream.aclose()
 
     async def _read(self, reader: rtc.TextStreamReader, events: RoomEvents) -> None:
@@ -121,16 +130,40 @@ class LiveKitRoom:
         if text:
             events.read(text)
 
+    @property
+    def jitter_us(self) -> int:
+        """How long the caller's sound waits in WebRTC's jitter buffer."""
+        return self._jitter_us
+
+    async def _watch_jitter(self, track: rtc.Track) -> None:
+        """Read the mean wait since the last reading, until cancelled."""
+        waited_s, samples = 0.0, 0
+        while True:
+            try:
+                entries = await track.get_stats()
+            except Exception as error:  # noqa: BLE001 - all that the library raises for "no stats"
+                log.info("no statistics of the caller's sound", extra={"reason": str(error)})
+                return
+            for entry in entries:
+                if entry.WhichOneof("stats") != "inbound_rtp":
+                    continue
+                found = entry.inbound_rtp.inbound
+                fresh = found.jitter_buffer_emitted_count - samples
+                if fresh > 0:
+                    self._jitter_us = round((found.jitter_buffer_delay - waited_s) / fresh * 1e6)
+                waited_s, samples = found.jitter_buffer_delay, found.jitter_buffer_emitted_count
+            await asyncio.sleep(JITTER_EVERY_S)
+
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Set attributes of the avatar's participant."""
         await self._room.local_participant.set_attributes(attributes)
 
-    async def send_turn(self, report: dict[str, int | float]) -> None:
-        """Publish the timings of a turn; they are also in the log."""
+    async def tell_page(self, topic: str, message: str) -> None:
+        """Send a message to the caller's page."""
         try:
-            await self._room.local_participant.publish_data(json.dumps(report), topic=TURN_TOPIC)
+            await self._room.local_participant.publish_data(message, topic=topic)
         except PublishDataError as error:
-            log.warning("turn report lost", extra={"reason": str(error)})
+            log.warning("message lost", extra={"topic": topic, "reason": str(error)})
 
     async def open_caption(self, segment_id: str) -> LiveKitCaption:
         """Begin a segment of the avatar's words."""

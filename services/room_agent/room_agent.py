@@ -24,9 +24,11 @@ from services.room_agent.credit import CreditLaw
 from services.room_agent.ears import BLOCK_US, Ears, TurnModel, VoiceModel
 from services.room_agent.engine_link import LinkState
 from services.room_agent.engines import ENGINE_AWAY, Conversation, EngineEvents, Engines
+from services.room_agent.gateway_line import GatewayLine
 from services.room_agent.job import CallJob
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.playout import Playout
+from services.room_agent.reporter import Reporter
 from services.room_agent.turn_detector import TurnDetector, TurnEvent, TurnPhase
 from services.room_agent.turn_timing import TurnTiming
 
@@ -35,7 +37,6 @@ log = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 0.1
 DEAF_AFTER_US = 200_000
 """A muted microphone sends nothing; the turn that it cut off must end all the same."""
-REPORTS_WAITING = 32
 LABELS = {"brain": "xs.brain", "voice": "xs.voice"}
 """Engine labels that people see, as attributes of the avatar."""
 NOTICE = "xs.error"
@@ -76,9 +77,12 @@ class RoomAgent:
         self.joined = asyncio.Event()
         self._left_us = 0
         self._heard_us = call_us()
-        self._reports: asyncio.Queue[TurnTiming] = asyncio.Queue(REPORTS_WAITING)
         self._credit = CreditLaw()
         self._session = CallSession(job.call_id, self)
+        self._gateway = GatewayLine(
+            config.gateway(), job.call_id, lambda: self._session.phase.value
+        )
+        self._reporter = Reporter(room, self._gateway)
         self._captions = Captioner(room)
         self._attributes = AttributeWriter(room.set_attributes)
         self._playout = Playout(
@@ -108,7 +112,7 @@ class RoomAgent:
                     ("playout", self._playout.run()),
                     ("captions", self._captions.run()),
                     ("attributes", self._attributes.run()),
-                    ("reports", self._send_reports()),
+                    ("reports", self._reporter.run()),
                     ("end-of-turn", self._ears.judge_pauses()),
                     ("watch", self._watch()),
                 ):
@@ -116,6 +120,7 @@ class RoomAgent:
                 raise CallOver(await self._over)
         except* CallOver as ended:
             reason = str(ended.exceptions[0])
+        await self._reporter.close()
         fields = {"reason": reason, "filler_blocks": self.filler_blocks}
         log.info("call over", extra=fields)
         return reason
@@ -141,6 +146,10 @@ class RoomAgent:
         """The caller typed."""
         self._detector.reset()
         self._session.typed(text)
+
+    def page_said(self, topic: str, payload: bytes) -> None:
+        """The caller's page told what it saw."""
+        self._reporter.page_said(topic, payload)
 
     def caller_came(self) -> None:
         """A person is here."""
@@ -228,10 +237,14 @@ class RoomAgent:
     def end_reply_words(self, turn: int) -> None:
         self._captions.end_reply_words(turn)
 
+    def reply_began(self, timing: TurnTiming) -> None:
+        self._reporter.reply_began(timing)
+
     def report_turn(self, timing: TurnTiming) -> None:
-        log.info("turn", extra=timing.report())
-        if not self._reports.full():
-            self._reports.put_nowait(timing)
+        self._reporter.turn_ended(timing)
+
+    def count_failure(self, code: str) -> None:
+        self._gateway.failure(code)
 
     def drop_unheard(self) -> None:
         self._playout.drop_unheard()
@@ -269,10 +282,6 @@ class RoomAgent:
         if credit:
             epoch = self._session.epoch
             self.to_actor(Grant(session_id=self._id, epoch=epoch, credit=credit))
-
-    async def _send_reports(self) -> None:
-        while True:
-            await self._room.send_turn((await self._reports.get()).report())
 
     async def _watch(self) -> None:
         """What must happen although nothing comes in."""

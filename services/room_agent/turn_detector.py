@@ -59,12 +59,19 @@ class TurnPhase(StrEnum):
 class TurnEvent:
     """Something about the turn, found at `at_us` of the caller's audio.
 
-    `voice_us`: for `started` where the voice began, else where it was last heard.
+    `voice_us`: for `started` where the voice began, else where it was last heard. `sound_us`:
+    where the last sound of it ended, as loudness tells.
     """
 
     kind: Literal["started", "paused", "resumed", "ended"]
     at_us: int
     voice_us: int
+    sound_us: int = 0
+
+    @property
+    def voice_end_us(self) -> int:
+        """Where the voice ended: by its sound where that is known."""
+        return min(self.sound_us, self.voice_us) if self.sound_us else self.voice_us
 
 
 class TurnDetector:

@@ -302,7 +302,9 @@ async def test_typed_text_is_answered_and_interrupts(stage: Stage, portrait: Pat
         assert [text.text for text in stage.thinker.texts] == ["Hello?", "And now?"]
         assert [text.turn for text in stage.thinker.texts] == [1, 2]
         first, second = caller.record.turns
-        assert first["interrupted_ms"] > 0
+        assert first["outcome"] == "interrupted"
+        assert first["typed"]
+        assert 0 < first["points"]["chunk_received"] <= first["points"]["frame_captured"]
         assert 0 < first["heard_tokens"] < 40
         assert second["heard_tokens"] == 40
         cut = caller.record.captions["reply-1"]

@@ -5,6 +5,7 @@ Reply audio carries its own position: sample value = audio token + 1.
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -153,7 +154,9 @@ class FakeRoom:
         self.captions: dict[str, FakeCaption] = {}
         self.attributes: dict[str, str] = {}
         self.states: list[str] = []
-        self.reports: list[dict[str, int | float]] = []
+        self.reports: list[dict[str, Any]] = []
+        self.told: list[tuple[str, dict[str, Any]]] = []
+        self.jitter_us = 0
 
     async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         events.caller_came()
@@ -163,8 +166,11 @@ class FakeRoom:
         if "lk.agent.state" in attributes:
             self.states.append(attributes["lk.agent.state"])
 
-    async def send_turn(self, report: dict[str, int | float]) -> None:
-        self.reports.append(report)
+    async def tell_page(self, topic: str, message: str) -> None:
+        content = json.loads(message)
+        self.told.append((topic, content))
+        if topic == "xs.turn":
+            self.reports.append(content)
 
     async def open_caption(self, segment_id: str) -> FakeCaption:
         self.captions[segment_id] = FakeCaption()

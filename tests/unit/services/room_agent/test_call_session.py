@@ -34,7 +34,9 @@ class Ports:
         self.words: list[str] = []
         self.ended: list[int] = []
         self.notices: list[str] = []
+        self.began: list[TurnTiming] = []
         self.reports: list[TurnTiming] = []
+        self.failures: list[str] = []
         self.played: list[AVChunk] = []
         self.drops = 0
         self.heard_tokens = 0
@@ -60,8 +62,14 @@ class Ports:
     def show_notice(self, text: str) -> None:
         self.notices.append(text)
 
+    def reply_began(self, timing: TurnTiming) -> None:
+        self.began.append(timing)
+
     def report_turn(self, timing: TurnTiming) -> None:
         self.reports.append(timing)
+
+    def count_failure(self, code: str) -> None:
+        self.failures.append(code)
 
     def drop_unheard(self) -> None:
         self.drops += 1

@@ -1,10 +1,7 @@
 """Whole calls on virtual time: the agent with its engines and room in memory."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from functools import wraps
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,21 +10,11 @@ from proto.messages import Grant, Interrupt, TurnBoundary
 from proto.time_law import TOKEN_SAMPLES
 from services.room_agent.engine_link import LinkState
 from tests.unit.services.room_agent.fake_call import Call, call, now_s
-from tests.unit.services.room_agent.virtual_time import run_virtually
+from tests.unit.services.room_agent.virtual_time import virtually
 
 pytestmark = pytest.mark.unit
 
 TOKEN_S = 0.08
-
-
-def virtually(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Run a test's coroutine on virtual time."""
-
-    @wraps(test)
-    def run() -> None:
-        run_virtually(test())
-
-    return run
 
 
 async def answered(running: Call) -> float:

@@ -2,7 +2,8 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from typing import Any
 
 
@@ -33,3 +34,13 @@ def run_virtually(main: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine on virtual time."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(main)
+
+
+def virtually(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """Run a test's coroutine on virtual time."""
+
+    @wraps(test)
+    def run() -> None:
+        run_virtually(test())
+
+    return run

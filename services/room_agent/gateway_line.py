@@ -1,0 +1,118 @@
+"""The way of a call's reports to the gateway: collected, signed, sent every few seconds.
+
+A gateway that is away costs the call nothing: the newest reports wait, bounded, and are sent when
+it is back or lost with the call.
+"""
+
+import asyncio
+import base64
+import hashlib
+import logging
+import ssl
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import httpx
+from livekit import api
+
+from services.room_agent.config import GatewayAddress
+from services.room_agent.records import MAX_QUALITY, MAX_TURNS, CallQuality, CallReport, TurnRecord
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 5.0
+"""How often a call without turns is heard of: the dashboard's live calls are that fresh."""
+TIMEOUT_S: Final = 3.0
+SIGNED_FOR: Final = timedelta(minutes=5)
+
+
+class GatewayLine:
+    """One call's line. Without an address nothing is kept and nothing is sent."""
+
+    def __init__(
+        self, address: GatewayAddress | None, call_id: str, phase: Callable[[], str]
+    ) -> None:
+        self._address = address
+        self._call_id = call_id
+        self._phase = phase
+        self._turns: deque[TurnRecord] = deque(maxlen=MAX_TURNS)
+        self._quality: deque[CallQuality] = deque(maxlen=MAX_QUALITY)
+        self._failures: Counter[str] = Counter()
+        self._wake = asyncio.Event()
+
+    def turn(self, record: TurnRecord) -> None:
+        """A turn is over: tell soon."""
+        self._turns.append(record)
+        self._wake.set()
+
+    def quality(self, quality: CallQuality) -> None:
+        """What the page saw; told with the next report."""
+        self._quality.append(quality)
+
+    def failure(self, code: str) -> None:
+        """Something failed in this call; told with the next report."""
+        self._failures[code] += 1
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        if self._address is None:
+            return
+        async with self._client(self._address) as client:
+            while True:
+                await self._report(client, self._address)
+                try:
+                    async with asyncio.timeout(EVERY_S):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+
+    async def close(self) -> None:
+        """The last report of the call."""
+        if self._address is not None and (self._turns or self._failures):
+            async with self._client(self._address) as client:
+                await self._report(client, self._address)
+
+    def _client(self, address: GatewayAddress) -> httpx.AsyncClient:
+        verify = address.certificate is None or ssl.create_default_context(
+            cafile=str(address.certificate)
+        )
+        return httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=verify)
+
+    async def _report(self, client: httpx.AsyncClient, address: GatewayAddress) -> None:
+        self._wake.clear()
+        report = CallReport(
+            phase=self._phase(),
+            turns=tuple(self._turns),
+            quality=tuple(self._quality),
+            failures=dict(self._failures),
+        )
+        body = report.model_dump_json().encode()
+        url = f"{address.url.rstrip('/')}/api/calls/{self._call_id}/reports"
+        headers = {"Authorization": signature(address, body), "Content-Type": "application/json"}
+        try:
+            answer = await client.post(url, content=body, headers=headers)
+            answer.raise_for_status()
+        except httpx.HTTPStatusError as error:
+            # It was read and refused: the same again would be refused again.
+            log.warning("the gateway refused a report", extra={"reason": str(error)})
+        except httpx.HTTPError as error:
+            log.info("the gateway takes no report", extra={"reason": repr(error)})
+            return
+        self._forget(report)
+
+    def _forget(self, report: CallReport) -> None:
+        """What was told is told; what came meanwhile waits for the next report."""
+        for _ in report.turns:
+            self._turns.popleft()
+        for _ in report.quality:
+            self._quality.popleft()
+        self._failures -= Counter(report.failures)
+
+
+def signature(address: GatewayAddress, body: bytes) -> str:
+    """A token over the body's hash, as LiveKit signs its webhooks."""
+    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
+    token = api.AccessToken(address.api_key, address.api_secret)
+    return token.with_ttl(SIGNED_FOR).with_sha256(digest).to_jwt()

@@ -1,0 +1,88 @@
+"""What a call tells the gateway: its turns, what its page sees, and what failed."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from services.room_agent.stages import FACE_RENDERED, POINTS, VOICE_RENDERED
+
+Milliseconds = Annotated[float, Field(ge=-600_000, le=600_000, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+MAX_TURNS = 64
+MAX_QUALITY = 64
+
+
+class Record(BaseModel):
+    """Frozen; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BargeIn(Record):
+    """The caller spoke into the answer. Milliseconds after the first sound of that.
+
+    `noticed_ms`: the agent was sure and cut the answer. Silence and stillness are the caller's.
+    """
+
+    noticed_ms: Milliseconds
+    silence_ms: Milliseconds | None = None
+    still_ms: Milliseconds | None = None
+
+
+class TurnRecord(Record):
+    """One turn and its answer. `points`: milliseconds after the caller's last sound.
+
+    `late_ms`: silence inside the answer. `clock_error_ms`: how far the two moments in the browser
+    may be off, None where no page told of them.
+    """
+
+    turn: Count
+    epoch: Count
+    typed: bool
+    outcome: Literal["completed", "interrupted", "empty", "failed"]
+    voice_end_at: datetime
+    points: dict[str, Milliseconds]
+    heard_tokens: Count
+    late_ms: Milliseconds
+    clock_error_ms: Milliseconds | None = None
+    barge_in: BargeIn | None = None
+
+    @model_validator(mode="after")
+    def _known_points(self) -> Self:
+        if unknown := self.points.keys() - set(POINTS):
+            raise ValueError(f"no such points: {', '.join(sorted(unknown))}")
+        return self
+
+    @property
+    def voice_to_voice_ms(self) -> float | None:
+        """From the caller's last sound to the answer's first at the caller's ear."""
+        return self.points.get(VOICE_RENDERED)
+
+    @property
+    def voice_to_face_ms(self) -> float | None:
+        """From the caller's last sound to the answer's first frame on the caller's screen."""
+        return self.points.get(FACE_RENDERED)
+
+
+class CallQuality(Record):
+    """What the page saw in the last seconds. A picture that is late has a positive offset."""
+
+    seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)]
+    fps: Annotated[float, Field(ge=0, le=240, allow_inf_nan=False)]
+    freezes: Count
+    frozen_ms: Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]
+    concealed_percent: Share
+    av_offset_ms: Milliseconds | None = None
+    round_trip_ms: Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)] | None = None
+
+
+class CallReport(Record):
+    """Sent every few seconds and after each turn. Everything counts from the report before."""
+
+    phase: Annotated[str, StringConstraints(max_length=32)]
+    turns: Annotated[tuple[TurnRecord, ...], Field(max_length=MAX_TURNS)] = ()
+    quality: Annotated[tuple[CallQuality, ...], Field(max_length=MAX_QUALITY)] = ()
+    failures: dict[Code, Count] = Field(default_factory=dict, max_length=64)

@@ -1,0 +1,153 @@
+"""The page as a witness, and what reaches page and gateway of each turn. On virtual time."""
+
+import asyncio
+import json
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from services.room_agent.call_clock import call_us
+from services.room_agent.config import GatewayAddress
+from services.room_agent.gateway_line import GatewayLine, signature
+from services.room_agent.records import CallQuality, CallReport
+from services.room_agent.reporter import PATIENCE_US, Reporter
+from services.room_agent.turn_timing import TurnTiming
+from tests.unit.services.room_agent.fake_call import FakeRoom
+from tests.unit.services.room_agent.virtual_time import virtually
+
+pytestmark = pytest.mark.unit
+
+PING = json.dumps({"sent_ms": 12.5, "round_trip_ms": 10.0}).encode()
+
+
+class Stage:
+    """A reporter at work, in a room that remembers."""
+
+    def __init__(self) -> None:
+        self.room = FakeRoom(0.1)
+        self.line = GatewayLine(None, "call-1", lambda: "speaking")
+        self.reporter = Reporter(self.room, self.line)
+        self._running = asyncio.create_task(self.reporter.run())
+
+    async def end(self) -> None:
+        self._running.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._running
+
+    def told(self, topic: str) -> list[dict]:
+        return [message for found, message in self.room.told if found == topic]
+
+
+def begun() -> TurnTiming:
+    now = call_us()
+    timing = TurnTiming(1, 2, now - 700_000, now - 200_000)
+    timing.mark("first_shown_us", now)
+    return timing
+
+
+def then(timing: TurnTiming, moment: str, heard_us: float, seen_us: float) -> bytes:
+    answer = {"turn": timing.turn, "epoch": timing.epoch, "moment": moment, "error_us": 2_000}
+    return json.dumps({**answer, "heard_us": heard_us, "seen_us": seen_us}).encode()
+
+
+@virtually
+async def test_the_page_is_told_this_clock_and_asked_when_a_reply_was_seen() -> None:
+    stage = Stage()
+    await asyncio.sleep(1)
+    stage.reporter.page_said("xs.clock", PING)
+    timing = begun()
+    stage.reporter.reply_began(timing)
+    await asyncio.sleep(0.01)
+    (clock,) = stage.told("xs.clock")
+    assert clock == {"sent_ms": 12.5, "received_us": 1_001_000_000, "answered_us": 1_001_000_000}
+    (question,) = stage.told("xs.when")
+    assert question == {"turn": 1, "epoch": 2, "moment": "began", "left_us": 1_001_000_000}
+    left = timing.first_shown_us
+    stage.reporter.page_said("xs.then", then(timing, "began", left + 80_000, left + 50_000))
+    stage.reporter.turn_ended(timing)
+    await asyncio.sleep(0.01)
+    (turn,) = stage.told("xs.turn")
+    # 20 ms of a packet and half of the shortest way lie before what the agent heard.
+    assert turn["points"]["voice_received"] == 25
+    assert turn["points"]["voice_rendered"] == pytest.approx(805)
+    assert turn["points"]["face_rendered"] == pytest.approx(775)
+    assert turn["clock_error_ms"] == 2
+    assert turn["stages"][0]["name"] == "uplink"
+    await stage.end()
+
+
+@virtually
+async def test_a_page_that_does_not_answer_delays_the_record_only_for_a_while() -> None:
+    stage = Stage()
+    await asyncio.sleep(1)
+    stage.reporter.page_said("xs.clock", PING)
+    timing = begun()
+    stage.reporter.reply_began(timing)
+    stage.reporter.turn_ended(timing)
+    await asyncio.sleep(PATIENCE_US / 1e6 - 0.05)
+    assert not stage.told("xs.turn")
+    await asyncio.sleep(0.1)
+    (turn,) = stage.told("xs.turn")
+    assert "face_rendered" not in turn["points"]
+    await stage.end()
+
+
+@virtually
+async def test_a_caller_without_a_page_is_neither_asked_nor_waited_for() -> None:
+    stage = Stage()
+    await asyncio.sleep(1)
+    timing = begun()
+    stage.reporter.reply_began(timing)
+    stage.reporter.turn_ended(timing)
+    await asyncio.sleep(0.01)
+    assert [topic for topic, _ in stage.room.told] == ["xs.turn"]
+    await stage.end()
+
+
+@virtually
+async def test_what_a_page_cannot_have_seen_is_not_believed() -> None:
+    stage = Stage()
+    await asyncio.sleep(1)
+    timing = begun()
+    stage.reporter.reply_began(timing)
+    for nonsense in (b"", b"{}", b"[1]", b'{"turn": -1}', b"x" * 5000):
+        stage.reporter.page_said("xs.then", nonsense)
+    stage.reporter.page_said("xs.quality", b'{"seconds": 5, "fps": "fast"}')
+    left = timing.first_shown_us
+    stage.reporter.page_said("xs.then", then(timing, "began", left - 900_000, left + 9_000_000))
+    assert (timing.voice_rendered_us, timing.face_rendered_us) == (0, 0)
+    await stage.end()
+
+
+async def test_reports_wait_for_a_gateway_that_is_away_and_are_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = [httpx.ConnectError("away"), httpx.Response(204)]
+    bodies: list[CallReport] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(CallReport.model_validate_json(request.content))
+        assert request.url.path == "/api/calls/call-1/reports"
+        outcome = answers.pop(0)
+        if isinstance(outcome, httpx.Response):
+            return outcome
+        raise outcome
+
+    line = GatewayLine(GatewayAddress("http://gateway", "key", "s" * 32), "call-1", lambda: "idle")
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(line, "_client", lambda _: httpx.AsyncClient(transport=transport))
+    line.turn(begun().record(call_us()))
+    line.quality(CallQuality(seconds=5, fps=25, freezes=0, frozen_ms=0, concealed_percent=0))
+    line.failure("thinker_failed")
+    await line.close()
+    await line.close()
+    assert [len(body.turns) for body in bodies] == [1, 1]
+    assert bodies[1].failures == {"thinker_failed": 1}
+    await line.close()
+    assert len(bodies) == 2
+
+
+def test_the_signature_is_over_the_whole_body() -> None:
+    address = GatewayAddress("http://gateway", "key", "s" * 32)
+    assert signature(address, b"one") != signature(address, b"two")
