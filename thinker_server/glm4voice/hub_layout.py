@@ -66,5 +66,5 @@ def native_tensors(
         yield target + _OF_LAYER[rest], tensor
         return
     kind = rest.removeprefix(f"{_FUSED}.")
-    for part, rows in zip("qkv", tensor.split(geometry.fused_rows), strict=True):
+    for part, rows in zip("qkv", torch.split(tensor, list(geometry.fused_rows)), strict=True):
         yield f"{target}self_attn.{part}_proj.{kind}", rows.clone()

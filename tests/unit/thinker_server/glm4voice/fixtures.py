@@ -4,10 +4,14 @@ import base64
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+
+from thinker_server.glm4voice.speech.encoder import SpeechEncoder
+from thinker_server.glm4voice.speech.weights import load_speech_encoder
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "glm4voice"
 AUDIO_CODES = 16_384
@@ -40,7 +44,7 @@ def write_hub_model(directory: Path, tensors: dict[str, torch.Tensor], shards: i
     """A hub directory with these tensors in several shards."""
     directory.mkdir(parents=True, exist_ok=True)
     names = list(tensors)
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for shard in range(shards):
         file = f"model-{shard + 1:05}-of-{shards:05}.safetensors"
         part = {name: tensors[name] for name in names[shard::shards]}
@@ -51,3 +55,14 @@ def write_hub_model(directory: Path, tensors: dict[str, torch.Tensor], shards: i
     (directory / "config.json").write_text(json.dumps(CHATGLM_FACTS["config"]))
     write_byte_tokenizer(directory)
     return directory
+
+
+def tiny_speech_encoder() -> SpeechEncoder:
+    """The recorded speech tokenizer, loaded from a hub directory as the released one would be."""
+    facts = json.loads((GOLDEN / "m2_speech_tokenizer_tiny.json").read_text())
+    tensors = weights(load_file(GOLDEN / "m2_speech_tokenizer_tiny.safetensors"))
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        (directory / "config.json").write_text(json.dumps(facts["config"]))
+        save_file(tensors, directory / "model.safetensors")
+        return load_speech_encoder(directory, torch.device("cpu"))

@@ -68,6 +68,8 @@ def test_the_cache_holds_the_recorded_keys_and_values(model: GlmForCausalLM) -> 
     model(golden("in.input_ids"), past_key_values=cache)
     layer = cache.layers[0]
     assert isinstance(layer, DynamicLayer)
+    assert layer.keys is not None
+    assert layer.values is not None
     assert_recorded(layer.keys, golden("mid.layer0_k"))
     assert_recorded(layer.values, golden("mid.layer0_v"))
 

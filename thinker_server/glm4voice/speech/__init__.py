@@ -1,0 +1,1 @@
+"""The caller's voice to speech tokens, 12.5 a second, while it is still coming."""
