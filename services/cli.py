@@ -79,6 +79,8 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
     if not state or not psutil.pid_exists(state["pid"]):
         _fail(f"nothing runs on {settings.data}; start it with `make run` or `xstreamer up`")
     uses = [memory_use("supervisor", state["pid"], alone=True)]
+    if pid := state["fork_server_pid"]:
+        uses.append(memory_use("fork server", pid, alone=True))
     uses += [memory_use(name, p["pid"]) for name, p in state["processes"].items() if p["pid"]]
     total = sum(use.pss_bytes for use in uses)
     if as_json:

@@ -8,6 +8,8 @@ from contextlib import suppress
 
 from services.supervisor import process_tree
 from services.supervisor.directories import Directories, rotate_log, tail
+from services.supervisor.fork_program import ForkRequest
+from services.supervisor.fork_server import ForkedProcess, ForkFailed, ForkServer
 from services.supervisor.plan import ProcessPlan
 
 TAIL_LINES = 25
@@ -21,13 +23,16 @@ class ChildError(Exception):
 class Child:
     """Starts, stops and describes the process of one plan. Used from one event loop."""
 
-    def __init__(self, plan: ProcessPlan, directories: Directories) -> None:
+    def __init__(
+        self, plan: ProcessPlan, directories: Directories, forks: ForkServer | None = None
+    ) -> None:
         self.plan = plan
         self.log = directories.log(plan.name)
         self.restarts = 0
         self.ready = False
         self.started_s = 0.0
-        self._process: asyncio.subprocess.Process | None = None
+        self._forks = forks
+        self._process: asyncio.subprocess.Process | ForkedProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -38,22 +43,29 @@ class Child:
     async def start(self) -> None:
         """Start it. Raises ChildError when the program cannot be run."""
         rotate_log(self.log)
-        supervisor, death_signal = os.getpid(), self.plan.death_signal
-
-        with self.log.open("ab") as log:
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self.plan.command,
-                    env=self.plan.env,
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                    preexec_fn=lambda: process_tree.die_with_parent(supervisor, death_signal),
-                )
-            except OSError as error:
-                raise ChildError(f"cannot run {self.plan.command[0]}: {error}") from error
+        try:
+            self._process = await self._fork(self._forks) if self._forks else await self._execute()
+        except (OSError, ForkFailed) as error:
+            raise ChildError(f"cannot run {self.plan.command[0]}: {error}") from error
         self.started_s = time.monotonic()
+
+    async def _execute(self) -> asyncio.subprocess.Process:
+        supervisor, death_signal = os.getpid(), self.plan.death_signal
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *self.plan.command,
+                env=self.plan.env,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: process_tree.die_with_parent(supervisor, death_signal),
+            )
+
+    async def _fork(self, forks: ForkServer) -> ForkedProcess:
+        plan = self.plan
+        request = ForkRequest(plan.module, dict(plan.env), str(self.log), int(plan.death_signal))
+        return await forks.fork(request)
 
     def mark_ready(self) -> None:
         """It is ready: from now on it steps back behind the others as its plan says.

@@ -17,13 +17,16 @@ from services.supervisor.readiness import EngineProbe, HttpProbe, Probe
 
 AGENT_DRAIN_S = 2
 """A person who stops the machine does not want to wait for calls to end."""
+SHARED_MODULES = ("torch", "pydantic_settings", "prometheus_client", "proto.wire.sockets")
+"""What both engines import, and what takes them long."""
 
 
 @dataclass(frozen=True)
 class ProcessPlan:
     """One process. `stop_s`: how long it may take to leave after SIGTERM. `death_signal` is what
     it gets when the supervisor itself is killed: a process with children must end them first.
-    `nice`: its priority once it is ready.
+    `nice`: its priority once it is ready. `module`: the Python module of a process that is forked
+    from one that has imported SHARED_MODULES, instead of being started by its command.
     """
 
     name: str
@@ -33,6 +36,7 @@ class ProcessPlan:
     nice: int = 0
     stop_s: float = 5.0
     death_signal: signal.Signals = signal.SIGKILL
+    module: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +104,8 @@ class Machine:
         }
         probe = EngineProbe(self.thinker_endpoint)
         # Speech and thought may wait a little; frames and sound may not.
-        return self._python("thinker", "thinker_server", derived, table, probe, nice=5)
+        plan = self._python("thinker", "thinker_server", derived, table, probe, nice=5)
+        return replace(plan, module="thinker_server")
 
     def _actor(self) -> ProcessPlan:
         table = self.settings.actor
@@ -109,7 +114,8 @@ class Machine:
             "assets": self.settings.cache_paths.assets,
         }
         probe = EngineProbe(self.actor_endpoint)
-        return self._python("actor", "actor_server", derived, table, probe)
+        plan = self._python("actor", "actor_server", derived, table, probe)
+        return replace(plan, module="actor_server")
 
     def _gateway(self) -> ProcessPlan:
         table = self.settings.gateway
@@ -132,7 +138,10 @@ class Machine:
             **self._livekit_access(),
             **self._engines(),
             "drain_timeout_s": AGENT_DRAIN_S,
+            "gateway_url": self.url,
         }
+        if self.certificate and not self.settings.gateway.tls_cert:
+            derived["gateway_certificate"] = self.certificate.file
         probe = HttpProbe(f"http://127.0.0.1:{table.health_port}/")
         plan = self._python("agent", "services.room_agent", derived, table, probe)
         return replace(plan, death_signal=signal.SIGTERM)

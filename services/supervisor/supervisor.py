@@ -10,8 +10,9 @@ from services.supervisor import process_tree
 from services.supervisor.child import Child, ChildError
 from services.supervisor.credentials import write_private
 from services.supervisor.directories import write_state
+from services.supervisor.fork_server import ForkServer
 from services.supervisor.livekit_config import livekit_config
-from services.supervisor.plan import Machine
+from services.supervisor.plan import SHARED_MODULES, Machine
 from services.supervisor.ports import check, port_uses
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,12 @@ class Supervisor:
     def __init__(self, machine: Machine, progress: Progress) -> None:
         self._machine = machine
         self._progress = progress
-        self.children = [Child(plan, machine.directories) for plan in machine.plans()]
+        directories = machine.directories
+        self._forks = ForkServer(SHARED_MODULES, machine.environ, directories.log("fork-server"))
+        self.children = [
+            Child(plan, directories, self._forks if plan.module else None)
+            for plan in machine.plans()
+        ]
 
     async def start(self) -> None:
         """Everything is up and ready when this returns.
@@ -48,6 +54,8 @@ class Supervisor:
         self._write_livekit_config()
         first, *others = self.children
         try:
+            if any(child.plan.module for child in self.children):
+                await self._forks.start()  # it imports while LiveKit starts
             async with asyncio.timeout(self._machine.settings.start_timeout_s):
                 await self._start_until_ready([first])
                 await self._start_until_ready(others)
@@ -74,6 +82,7 @@ class Supervisor:
                 self._progress(child.plan.name, "stopping")
                 await child.stop()
                 self._progress(child.plan.name, "stopped")
+        await self._forks.stop()
         process_tree.kill_all(process_tree.descendants(os.getpid()))
         for _ in range(20):
             left = process_tree.descendants(os.getpid())
@@ -83,19 +92,21 @@ class Supervisor:
             await asyncio.sleep(0.05)
 
     async def _start_until_ready(self, children: Sequence[Child]) -> None:
-        for child in children:
-            self._progress(child.plan.name, "starting")
-            try:
-                await child.start()
-            except ChildError as error:
-                raise StartError(f"{child.plan.name}: {error}") from error
-        self._write_state(ready=False)
         try:
             async with asyncio.TaskGroup() as tasks:
                 for child in children:
-                    tasks.create_task(self._until_ready(child), name=f"await {child.plan.name}")
+                    tasks.create_task(self._bring_up(child), name=f"start {child.plan.name}")
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
+
+    async def _bring_up(self, child: Child) -> None:
+        self._progress(child.plan.name, "starting")
+        try:
+            await child.start()
+        except ChildError as error:
+            raise StartError(f"{child.plan.name}: {error}") from error
+        self._write_state(ready=False)
+        await self._until_ready(child)
 
     async def _until_ready(self, child: Child) -> None:
         """Ask until it is ready. Raises StartError when it ends first."""
@@ -155,6 +166,7 @@ class Supervisor:
         machine = self._machine
         state = {
             "pid": os.getpid(),
+            "fork_server_pid": self._forks.pid,
             "ready": ready,
             "url": machine.url,
             "livekit_url": machine.livekit_url,

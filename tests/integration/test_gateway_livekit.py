@@ -226,8 +226,9 @@ async def test_deleting_the_room_sends_the_caller_out_and_nobody_comes_back(gate
         livekit_api(gateway) as client,
     ):
         await signalling.wait_closed()
-        found = await client.room.list_rooms(api.ListRoomsRequest(names=[created["room"]]))
-    assert not found.rooms
+        asked = api.ListRoomsRequest(names=[created["room"]])
+        while (await client.room.list_rooms(asked)).rooms:
+            await asyncio.sleep(0.1)
     assert gateway.room(created["room"])["state"] == "ended"
 
 

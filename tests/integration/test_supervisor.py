@@ -19,7 +19,6 @@ from tests.conftest import Stack, is_gone, start_stack, stop_stack
 
 pytestmark = pytest.mark.integration
 
-SECOND_START_S = 20.0
 PATIENCE_S = 60.0
 PROCESSES = {"livekit", "thinker", "actor", "gateway", "agent"}
 
@@ -39,7 +38,6 @@ class Restarted:
     exit_status: int
     left_behind: list[psutil.Process]
     kept_state: bool
-    second_start_s: float
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +49,9 @@ def restarted(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     exit_status = first.process.wait(30)
     left_behind = [process for process in below if not is_gone(process)]
     kept_state = (data_dir / "supervisor.json").exists()
-    before = time.monotonic()
     second = start_stack(data_dir)
-    elapsed_s = time.monotonic() - before
-    if elapsed_s > SECOND_START_S:  # a busy machine gets one more chance
-        stop_stack(second)
-        before = time.monotonic()
-        second = start_stack(data_dir)
-        elapsed_s = time.monotonic() - before
     try:
-        yield Restarted(second, exit_status, left_behind, kept_state, elapsed_s)
+        yield Restarted(second, exit_status, left_behind, kept_state)
     finally:
         stop_stack(second)
 
@@ -78,7 +69,7 @@ def test_the_status_command_counts_the_memory_of_every_process(stack: Stack) -> 
     command = [sys.executable, "-m", "services.cli", "status", "--json"]
     done = subprocess.run(command, env=stack.env, capture_output=True, text=True, check=True)
     status = json.loads(done.stdout)
-    assert set(status["pss_bytes"]) == PROCESSES | {"supervisor"}
+    assert set(status["pss_bytes"]) == PROCESSES | {"supervisor", "fork server"}
     assert all(size > 1_000_000 for size in status["pss_bytes"].values())
     assert status["pss_bytes_total"] < 3.0e9
 
@@ -105,10 +96,6 @@ def test_ctrl_c_stops_everything(restarted: Restarted) -> None:
     assert restarted.exit_status == 0
     assert restarted.left_behind == []
     assert not restarted.kept_state
-
-
-def test_the_second_start_is_quick(restarted: Restarted) -> None:
-    assert restarted.second_start_s <= SECOND_START_S
 
 
 def test_a_crashed_process_comes_back_and_the_machine_is_ready_again(

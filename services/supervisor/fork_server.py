@@ -1,0 +1,127 @@
+"""The supervisor's end of the fork program: asks it for processes and hears how they end."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from services.supervisor.fork_program import ForkRequest
+from services.supervisor.process_tree import die_with_parent
+
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""A process may be forked only while it has one thread; engines set their own numbers later."""
+END_TIMEOUT_S = 5.0
+
+
+class ForkFailed(Exception):
+    """The fork program ended before it had forked."""
+
+
+class ForkedProcess:
+    """A process as asyncio.subprocess.Process shows it, as far as the supervisor needs."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def returncode(self) -> int | None:
+        """None while it runs."""
+        return self._ended.result() if self._ended.done() else None
+
+    def terminate(self) -> None:
+        """SIGTERM. Raises ProcessLookupError."""
+        os.kill(self.pid, signal.SIGTERM)
+
+    async def wait(self) -> int:
+        """Its exit status; minus the signal that killed it."""
+        return await asyncio.shield(self._ended)
+
+    def end(self, status: int) -> None:
+        """It is known to have ended."""
+        if not self._ended.done():
+            self._ended.set_result(status)
+
+
+class ForkServer:
+    """Forks Python processes that share what `modules` take. Used from one event loop."""
+
+    def __init__(self, modules: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
+        self._modules = modules
+        self._environ = {**environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}
+        self._log = log
+        self._program: asyncio.subprocess.Process | None = None
+        self._hearing: asyncio.Task[None] | None = None
+        self._asked: deque[asyncio.Future[ForkedProcess]] = deque()
+        self._forked: dict[int, ForkedProcess] = {}
+
+    @property
+    def pid(self) -> int | None:
+        """None while it does not run."""
+        program = self._program
+        return program.pid if program is not None and program.returncode is None else None
+
+    async def start(self) -> None:
+        """Start to import; requests may come at once. Raises OSError."""
+        supervisor = os.getpid()
+        with self._log.open("ab") as log:
+            self._program = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "services.supervisor.fork_program",
+                *self._modules,
+                env=self._environ,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=lambda: die_with_parent(supervisor, signal.SIGKILL),
+            )
+        self._hearing = asyncio.create_task(self._hear(self._program), name="hear the fork server")
+
+    async def fork(self, request: ForkRequest) -> ForkedProcess:
+        """A new process; the fork server is started again if it is gone.
+
+        Raises: ForkFailed, OSError.
+        """
+        if self.pid is None:
+            await self.start()
+        assert self._program is not None
+        assert self._program.stdin is not None
+        started: asyncio.Future[ForkedProcess] = asyncio.get_running_loop().create_future()
+        self._asked.append(started)
+        with suppress(ConnectionError):  # then the reader fails the future
+            self._program.stdin.write(request.line())
+            await self._program.stdin.drain()
+        return await started
+
+    async def stop(self) -> None:
+        """End it; processes that still run end with it."""
+        if self._program is None or self._hearing is None:
+            return
+        with suppress(ProcessLookupError):
+            self._program.kill()
+        await asyncio.wait_for(self._program.wait(), END_TIMEOUT_S)
+        await self._hearing
+
+    async def _hear(self, program: asyncio.subprocess.Process) -> None:
+        assert program.stdout is not None
+        while line := await program.stdout.readline():
+            event = json.loads(line)
+            if "started" in event:
+                forked = self._forked[event["started"]] = ForkedProcess(event["started"])
+                self._asked.popleft().set_result(forked)
+            else:
+                self._forked.pop(event["ended"]).end(event["status"])
+        status = await program.wait()
+        while self._asked:
+            reason = f"the fork server ended with status {status}; see {self._log}"
+            self._asked.popleft().set_exception(ForkFailed(reason))
+        for forked in self._forked.values():
+            forked.end(-signal.SIGKILL)  # what it forked dies with it
+        self._forked.clear()
