@@ -17,17 +17,20 @@ from gateway.defaults import crop_defaults, seed
 from gateway.deps import Services
 from gateway.errors import PROBLEM_JSON, Problem, install_error_handlers
 from gateway.headers import HeadersMiddleware
+from gateway.latency import Latency
 from gateway.livekit_rooms import RoomServer, livekit_rooms
 from gateway.portrait_check import ActorPortraitChecker, PortraitChecker
 from gateway.portraits import PortraitFiles
 from gateway.readiness import ReadinessProbe
-from gateway.routes import avatars, health, pages, rooms, webhook
+from gateway.routes import avatars, health, latency, pages, rooms, webhook
 from gateway.schemas import NewRoom
 from gateway.settings import GatewaySettings
 from gateway.signal_proxy import router as signal_router
+from gateway.spans import SpanExport, span_export
 from gateway.store.avatars import AvatarStore
 from gateway.store.calls import CallStore
 from gateway.store.database import Database
+from gateway.store.turns import TurnStore
 from gateway.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -55,12 +58,15 @@ def create_app(
             http = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
             database = Database(settings.resolved_database_url)
             stack.callback(database.close)
-            services = _services(settings, database, checker_, rooms_, http)
+            export = span_export(settings.otlp_endpoint)
+            stack.callback(export.close)
+            services = _services(settings, database, checker_, rooms_, http, export)
             app.state.services = services
             await asyncio.to_thread(_prepare, database, services.avatars)
             async with asyncio.TaskGroup() as tasks:
                 background = (
                     tasks.create_task(Watchdog(services.calls).run(), name="watchdog"),
+                    tasks.create_task(services.latency.run(), name="latency"),
                     tasks.create_task(crop_defaults(services.avatars), name="crop-defaults"),
                 )
                 yield
@@ -77,7 +83,7 @@ def create_app(
     )
     install_error_handlers(app)
     app.add_middleware(HeadersMiddleware, livekit_public_url=settings.livekit_public_url)
-    for module in (avatars, rooms, health, webhook, pages):
+    for module in (avatars, rooms, latency, health, webhook, pages):
         app.include_router(module.router)
     app.include_router(signal_router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -90,13 +96,16 @@ def _services(
     checker: PortraitChecker,
     room_server: RoomServer,
     http: httpx.AsyncClient,
+    export: SpanExport,
 ) -> Services:
+    call_store = CallStore(database)
     portraits = PortraitFiles(settings.data_dir / "portraits")
     secret = settings.livekit_api_secret.get_secret_value()
     return Services(
         settings=settings,
         avatars=Avatars(settings, AvatarStore(database), portraits, checker),
-        calls=Calls(settings, CallStore(database), portraits, room_server),
+        calls=Calls(settings, call_store, portraits, room_server),
+        latency=Latency(settings, TurnStore(database), export),
         readiness=ReadinessProbe(settings, database, room_server, http),
         webhook_verifier=api.TokenVerifier(settings.livekit_api_key, secret),
         http=http,

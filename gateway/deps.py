@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.avatars import Avatars
 from gateway.calls import Calls
+from gateway.latency import Latency
 from gateway.readiness import ReadinessProbe
 from gateway.settings import GatewaySettings
 
@@ -21,6 +22,7 @@ class Services:
     settings: GatewaySettings
     avatars: Avatars
     calls: Calls
+    latency: Latency
     readiness: ReadinessProbe
     webhook_verifier: api.TokenVerifier
     http: httpx.AsyncClient

@@ -1,6 +1,36 @@
-"""Prometheus metrics of the gateway."""
+"""Prometheus metrics of the gateway, and of the calls whose agents report to it.
+
+An agent's job lives in a process of its own that ends with its call. It keeps no registry: what it
+measures travels with its reports and is counted here, once, so nothing has to be merged.
+"""
+
+from collections.abc import Sequence
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from services.room_agent.records import CallQuality, CallReport, TurnRecord
+from services.room_agent.stages import spans
+
+_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
+_OFFSETS = (-0.5, -0.2, -0.12, -0.08, -0.045, -0.02, 0, 0.02, 0.045, 0.08, 0.12, 0.2, 0.5)
+KNOWN_FAILURES = frozenset(
+    {
+        "actor_failed",
+        "asset_missing",
+        "bad_message",
+        "brain_unavailable",
+        "busy",
+        "language_unsupported",
+        "session_exists",
+        "session_unknown",
+        "speech_refused",
+        "thinker_failed",
+        "too_many_sessions",
+        "unknown_voice",
+        "weights_unusable",
+    }
+)
+"""Codes of the engines; a code that is not among them counts as `other`: labels stay bounded."""
 
 REQUESTS = Counter(
     "xstreamer_gateway_requests", "HTTP requests answered", ["method", "route", "status"]
@@ -21,3 +51,94 @@ REDISPATCHES = Counter("xstreamer_gateway_redispatches", "Agents asked for again
 SIGNAL_CONNECTIONS = Gauge(
     "xstreamer_gateway_signal_connections", "LiveKit signalling connections proxied now"
 )
+
+TURNS = Counter("xstreamer_turns", "Turns by how their answer ended", ["outcome"])
+STAGE_SECONDS = Histogram(
+    "xstreamer_turn_stage_seconds", "Time of each stage of a turn", ["stage"], buckets=_SECONDS
+)
+VOICE_TO_VOICE = Histogram(
+    "xstreamer_voice_to_voice_seconds",
+    "From the caller's last sound to the answer's first sound at the caller",
+    buckets=_SECONDS,
+)
+VOICE_TO_FACE = Histogram(
+    "xstreamer_voice_to_face_seconds",
+    "From the caller's last sound to the answer's first frame on the caller's screen",
+    buckets=_SECONDS,
+)
+CLOCK_ERROR = Histogram(
+    "xstreamer_clock_error_seconds",
+    "How far the browser's moments of a turn may be off",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2),
+)
+LATE_SPEECH = Histogram(
+    "xstreamer_late_speech_seconds", "Silence inside an answer", buckets=(0, *_SECONDS)
+)
+BARGE_IN = Histogram(
+    "xstreamer_barge_in_seconds",
+    "From the caller's first sound over an answer until it was noticed, silent, still",
+    ["until"],
+    buckets=_SECONDS,
+)
+AV_OFFSET = Histogram(
+    "xstreamer_av_offset_seconds",
+    "How late the picture is against the sound at the caller",
+    buckets=_OFFSETS,
+)
+FPS = Histogram(
+    "xstreamer_call_fps",
+    "Frames a second at the caller, over a few seconds each",
+    buckets=(5, 10, 15, 18, 20, 22, 23, 24, 24.5, 25.5, 30),
+)
+FREEZES = Counter("xstreamer_freezes", "Times that the picture stood still at a caller")
+FROZEN_SECONDS = Counter("xstreamer_frozen_seconds", "How long pictures stood still at callers")
+WATCHED_SECONDS = Counter("xstreamer_watched_seconds", "How long callers' pages watched")
+CONCEALED = Histogram(
+    "xstreamer_concealed_percent",
+    "Sound that the browser made up, over a few seconds each",
+    buckets=(0, 0.1, 0.5, 1, 2, 5, 10, 50),
+)
+CALL_FAILURES = Counter("xstreamer_call_failures", "Failures that calls were told of", ["code"])
+for _code in (*sorted(KNOWN_FAILURES), "other"):
+    CALL_FAILURES.labels(_code)
+for _outcome in ("completed", "interrupted", "empty", "failed"):
+    TURNS.labels(_outcome)
+
+
+def count_report(report: CallReport, fresh: Sequence[TurnRecord]) -> None:
+    """Count a report; `fresh` are its turns that were not counted before."""
+    for record in fresh:
+        _count_turn(record)
+    for quality in report.quality:
+        _count_quality(quality)
+    for code, times in report.failures.items():
+        CALL_FAILURES.labels(code if code in KNOWN_FAILURES else "other").inc(times)
+
+
+def _count_turn(record: TurnRecord) -> None:
+    TURNS.labels(record.outcome).inc()
+    for span in spans(record.points):
+        STAGE_SECONDS.labels(span.stage.name).observe((span.end_ms - span.start_ms) / 1000)
+    LATE_SPEECH.observe(record.late_ms / 1000)
+    _observe(VOICE_TO_VOICE, record.voice_to_voice_ms)
+    _observe(VOICE_TO_FACE, record.voice_to_face_ms)
+    _observe(CLOCK_ERROR, record.clock_error_ms)
+    if (barge_in := record.barge_in) is not None:
+        _observe(BARGE_IN.labels("noticed"), barge_in.noticed_ms)
+        _observe(BARGE_IN.labels("silence"), barge_in.silence_ms)
+        _observe(BARGE_IN.labels("still"), barge_in.still_ms)
+
+
+def _observe(histogram: Histogram, milliseconds: float | None) -> None:
+    if milliseconds is not None:
+        histogram.observe(milliseconds / 1000)
+
+
+def _count_quality(quality: CallQuality) -> None:
+    FPS.observe(quality.fps)
+    FREEZES.inc(quality.freezes)
+    FROZEN_SECONDS.inc(quality.frozen_ms / 1000)
+    WATCHED_SECONDS.inc(quality.seconds)
+    CONCEALED.observe(quality.concealed_percent)
+    if quality.av_offset_ms is not None:
+        AV_OFFSET.observe(quality.av_offset_ms / 1000)

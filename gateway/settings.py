@@ -62,6 +62,12 @@ class GatewaySettings(BaseSettings):
     language: str = "en"
     max_upload_bytes: Annotated[int, Field(ge=1024, le=32 * 1024 * 1024)] = 12 * 1024 * 1024
 
+    turn_days: Annotated[float, Field(gt=0)] = 30.0
+    max_turns: Annotated[int, Field(ge=1)] = 50_000
+    """How long the figures of turns are kept, and how many at most (about 1 KB each)."""
+    otlp_endpoint: str | None = None
+    """Where OpenTelemetry spans go, such as http://127.0.0.1:4318; None: nowhere."""
+
     portrait_timeout_s: Seconds = 15.0
     ready_timeout_s: Seconds = 2.0
     livekit_timeout_s: Seconds = 5.0

@@ -27,6 +27,7 @@ _DOCS = """<!doctype html><html lang="en"><meta charset="utf-8">
 
 
 @router.get("/")
+@router.get("/dashboard")
 @router.get("/call/{room}")
 async def page(services: ServicesDep) -> Response:
     """One page for everything; what it shows is read from the address in the browser."""

@@ -1,8 +1,20 @@
 """Tables of the gateway's database; every change here needs a migration."""
 
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, ForeignKey, Integer, String, Text, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Integer,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -59,3 +71,19 @@ class Call(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     callers: Mapped[int] = mapped_column(Integer)
     dispatches: Mapped[int] = mapped_column(Integer)
+
+
+class Turn(Base):
+    """One turn of a call as its agent reported it; `record` is a TurnRecord."""
+
+    __tablename__ = "turns"
+    __table_args__ = (UniqueConstraint("room", "turn", "epoch"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    room: Mapped[str] = mapped_column(ForeignKey("calls.room", ondelete="CASCADE"))
+    turn: Mapped[int] = mapped_column(Integer)
+    epoch: Mapped[int] = mapped_column(Integer)
+    voice_end_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    voice_to_voice_ms: Mapped[float | None] = mapped_column(Float)
+    voice_to_face_ms: Mapped[float | None] = mapped_column(Float)
+    record: Mapped[dict[str, Any]] = mapped_column(JSON)

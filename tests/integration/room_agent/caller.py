@@ -39,7 +39,7 @@ class Record:
     """(moment, RMS of 10 ms)"""
     captions: dict[str, Caption] = field(default_factory=dict)
     states: list[tuple[float, str]] = field(default_factory=list)
-    turns: list[dict[str, float]] = field(default_factory=list)
+    turns: list[dict[str, Any]] = field(default_factory=list)
 
     def beeps(self) -> list[float]:
         """When each beep began."""

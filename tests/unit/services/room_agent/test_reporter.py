@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from typing import Any
 
 import httpx
 import pytest
@@ -35,7 +36,7 @@ class Stage:
         with suppress(asyncio.CancelledError):
             await self._running
 
-    def told(self, topic: str) -> list[dict]:
+    def told(self, topic: str) -> list[dict[str, Any]]:
         return [message for found, message in self.room.told if found == topic]
 
 
@@ -123,16 +124,15 @@ async def test_what_a_page_cannot_have_seen_is_not_believed() -> None:
 async def test_reports_wait_for_a_gateway_that_is_away_and_are_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    answers = [httpx.ConnectError("away"), httpx.Response(204)]
+    outcomes = [False, True]
     bodies: list[CallReport] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
         bodies.append(CallReport.model_validate_json(request.content))
         assert request.url.path == "/api/calls/call-1/reports"
-        outcome = answers.pop(0)
-        if isinstance(outcome, httpx.Response):
-            return outcome
-        raise outcome
+        if outcomes.pop(0):
+            return httpx.Response(204)
+        raise httpx.ConnectError("away")
 
     line = GatewayLine(GatewayAddress("http://gateway", "key", "s" * 32), "call-1", lambda: "idle")
     transport = httpx.MockTransport(answer)

@@ -1,0 +1,80 @@
+"""/api/latency and /api/turns: what the dashboard shows; and the reports of agents."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
+
+from gateway.deps import Services, ServicesDep
+from gateway.errors import GatewayError, not_found, problem_docs
+from gateway.latency import SUMMED_TURNS, record_of, summarise
+from gateway.latency_schemas import LatencyView, LiveCall, StageFigures, TurnDetail, TurnView
+from gateway.signatures import check_signature
+from services.room_agent.records import CallReport
+
+router = APIRouter(prefix="/api", tags=["latency"])
+MAX_REPORT_BYTES = 512 * 1024
+
+Limit = Annotated[int, Query(ge=1, le=500)]
+Hours = Annotated[float, Query(gt=0, le=24 * 366)]
+
+
+@router.post("/calls/{room}/reports", status_code=204, include_in_schema=False)
+async def report(room: str, request: Request, services: ServicesDep) -> Response:
+    """What an agent tells of its call, signed with the LiveKit key that both sides know."""
+    body = await request.body()
+    if len(body) > MAX_REPORT_BYTES:
+        raise GatewayError(413, "too_large", "The report is too large")
+    signature = request.headers.get("authorization", "")
+    check_signature(services.webhook_verifier, body, signature)
+    try:
+        found = CallReport.model_validate_json(body)
+    except ValidationError as error:
+        raise GatewayError(422, "bad_report", "The report is not one", str(error)) from None
+    await services.latency.take(room, found)
+    return Response(status_code=204)
+
+
+@router.get("/latency")
+async def get_latency(services: ServicesDep, hours: Hours = 24) -> LatencyView:
+    """Live calls, and median and 95th percentile of each stage over the last hours."""
+    since = datetime.now(UTC) - timedelta(hours=hours)
+    rows = await asyncio.to_thread(services.latency.store.newest, SUMMED_TURNS, since=since)
+    summaries = await asyncio.to_thread(lambda: summarise([record_of(turn) for turn, _ in rows]))
+    return LatencyView(
+        hours=hours,
+        turns=len(rows),
+        live=await _live(services),
+        stages=[StageFigures.of(summary) for summary in summaries],
+    )
+
+
+async def _live(services: Services) -> list[LiveCall]:
+    calls = await asyncio.to_thread(services.calls.store.live)
+    return [LiveCall.of(call, services.latency.heard(call.room)) for call in calls]
+
+
+@router.get("/turns")
+async def list_turns(services: ServicesDep, limit: Limit = 50) -> list[TurnView]:
+    """The newest turns of all calls, without what was said: that is never stored."""
+    rows = await asyncio.to_thread(services.latency.store.newest, limit)
+    return [TurnView.of(turn, call) for turn, call in rows]
+
+
+@router.get("/turns/{turn_id}", responses=problem_docs(404))
+async def get_turn(turn_id: Annotated[int, ...], services: ServicesDep) -> TurnDetail:
+    """One turn with its waterfall."""
+    row = await asyncio.to_thread(services.latency.store.get, turn_id)
+    if row is None:
+        raise not_found("turn", str(turn_id))
+    return TurnDetail.of(*row)
+
+
+@router.get("/rooms/{room}/turns", responses=problem_docs(404))
+async def list_room_turns(room: str, services: ServicesDep, limit: Limit = 100) -> list[TurnDetail]:
+    """The turns of one call with their waterfalls, newest first."""
+    await services.calls.get(room)
+    rows = await asyncio.to_thread(services.latency.store.newest, limit, room=room)
+    return [TurnDetail.of(*row) for row in rows]
