@@ -59,3 +59,13 @@ class WeightsUnusable(ActorError):
             f"{what}: restore the shipped file with `git checkout actor_server/motion/data`, name "
             'another one with `weights` in [actor] of xstreamer.toml, or choose motion = "teacher"'
         )
+
+
+class SpeechWeightsUnusable(ActorError):
+    """The speech decoder's weights cannot be used; the text says why and what to do."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: bring the released files with `xstreamer weights pull`, or name a directory "
+            "that holds them with `speech_weights` in [actor] of xstreamer.toml"
+        )
