@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Generic, Literal
 
 from proto.message import Message
 from proto.messages import Failure, Transcript, TurnEnd, TurnState
@@ -14,6 +14,7 @@ from thinker_server.errors import ThinkerError
 from thinker_server.hearing.recogniser import Recogniser
 from thinker_server.listening import ListeningTurn
 from thinker_server.metrics import ThinkerMetrics
+from thinker_server.mind import E, Mind
 from thinker_server.outlet import Outlet
 from thinker_server.reply import ReplyLimits, ReplyPipeline
 from thinker_server.speaking.voice import Voice
@@ -27,7 +28,10 @@ EndReason = Literal["completed", "interrupted", "empty", "failed"]
 
 @dataclass(frozen=True)
 class SessionParts:
-    """What a session works with; the models are shared, conversation and dialogue are its own."""
+    """The mind made of a recogniser, a chat model and a voice, which all sessions share.
+
+    Conversation and dialogue are the session's own.
+    """
 
     conversation: Conversation
     dialogue: Dialogue
@@ -37,26 +41,61 @@ class SessionParts:
     limits: ReplyLimits
     metrics: ThinkerMetrics
 
+    async def warm(self) -> None:
+        """Let the chat model read the opening and the restored history."""
+        await self.conversation.warm(self.dialogue.known())
 
-class Answer:
+    def exchange(self, turn: int, typed: str = "") -> Exchange:
+        """A new exchange, with its question if it was typed."""
+        return Exchange(turn, user_text=typed)
+
+    def remember(self, exchange: Exchange) -> None:
+        """The exchange now belongs to the dialogue."""
+        self.dialogue.add(exchange)
+
+    def recall(self, turn: int) -> Exchange | None:
+        """The latest exchange of that turn."""
+        return self.dialogue.find(turn)
+
+    async def reply(
+        self, session_id: str, exchange: Exchange, outlet: Outlet, trace: Trace
+    ) -> None:
+        """Think and speak."""
+        pipeline = ReplyPipeline(session_id, self.voice, self.workers.voicing, self.limits)
+        prompt = self.dialogue.prompt(exchange)
+        await pipeline.run(self.conversation, prompt, exchange.reply, outlet, trace)
+        self.metrics.replied(pipeline.work, exchange.reply.speech_us / 1e6, trace)
+
+    async def close(self) -> None:
+        """Free the chat model's cache."""
+        await self.conversation.close()
+
+
+class Answer(Generic[E]):
     """Makes one exchange's reply and puts every message of it into the outlet, in order."""
 
     def __init__(
-        self, session_id: str, parts: SessionParts, exchange: Exchange, outlet: Outlet
+        self,
+        session_id: str,
+        mind: Mind[E],
+        exchange: E,
+        listening: ListeningTurn | None,
+        outlet: Outlet,
     ) -> None:
         self.exchange = exchange
         self.outlet = outlet
         self.trace = Trace()
         self.heard_all = False
         self._session_id = session_id
-        self._parts = parts
+        self._mind = mind
+        self._listening = listening
 
-    async def make(self, listening: ListeningTurn | None) -> None:
+    async def make(self) -> None:
         """Hear the turn out (typed turns have nothing to hear), think and speak."""
         try:
-            if listening is not None:
-                await self._hear_out(listening)
-            if self.exchange.user_text:
+            if self._listening is not None:
+                await self._hear_out(self._listening)
+            if self.exchange.asked:
                 await self._speak()
             else:
                 await self.end("empty")
@@ -67,25 +106,27 @@ class Answer:
 
     async def end(self, reason: EndReason) -> None:
         """Nothing more comes for this turn."""
-        self._parts.metrics.turns.labels(reason=reason).inc()
+        self._leave_listening()
+        self._mind.metrics.turns.labels(reason=reason).inc()
         await self.outlet.put("agent", self._turn_end(reason))
 
     async def _hear_out(self, listening: ListeningTurn) -> None:
-        self.exchange.user_text = (await listening.settle()).strip()
+        text = (await listening.settle()).strip()
+        self.exchange.take_in(text, listening.stream)
         self.heard_all = True
         self.trace.mark(TRANSCRIPT_FINAL)
-        await self.outlet.put("agent", partial(self._transcript, self.exchange.user_text))
-        if self.outlet.released:
-            listening.stop()
+        await self.outlet.put("agent", partial(self._transcript, text))
+        self._leave_listening()
+
+    def _leave_listening(self) -> None:
+        """Of a wanted answer's turn nobody else knows any more."""
+        if self._listening is not None and self.outlet.released:
+            self._listening.stop()
 
     async def _speak(self) -> None:
-        parts, exchange = self._parts, self.exchange
         await self.outlet.put("agent", self._thinking)
-        pipeline = ReplyPipeline(self._session_id, parts.voice, parts.workers.voicing, parts.limits)
-        prompt = parts.dialogue.prompt(exchange)
-        await pipeline.run(parts.conversation, prompt, exchange.reply, self.outlet, self.trace)
-        parts.metrics.replied(pipeline.work, exchange.reply.speech_us / 1e6, self.trace)
-        await self.end("completed" if exchange.reply.audio_tokens else "empty")
+        await self._mind.reply(self._session_id, self.exchange, self.outlet, self.trace)
+        await self.end("completed" if self.exchange.audio_tokens else "empty")
 
     def _transcript(self, text: str, epoch: int, turn: int) -> Message:
         return Transcript(
@@ -105,7 +146,7 @@ class Answer:
         )
 
     def _turn_end(self, reason: EndReason) -> Callable[[int, int], Message]:
-        tokens = self.exchange.reply.audio_tokens
+        tokens = self.exchange.audio_tokens
         return lambda epoch, turn: TurnEnd(
             session_id=self._session_id,
             epoch=epoch,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from proto.messages import HistoryTurn
 from thinker_server.brain.brain import ChatMessage
+from thinker_server.hearing.recogniser import HearingStream
 from thinker_server.segments.spoken_reply import SpokenReply
 
 
@@ -16,6 +17,25 @@ class Exchange:
     user_text: str = ""
     reply: SpokenReply = field(default_factory=SpokenReply)
     heard_tokens: int | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is anything to answer."""
+        return bool(self.user_text)
+
+    @property
+    def wants_speech(self) -> bool:
+        """A typed question is complete; a spoken one is what is heard."""
+        return not self.user_text
+
+    @property
+    def audio_tokens(self) -> int:
+        """Audio tokens of the answer given out so far."""
+        return self.reply.audio_tokens
+
+    def take_in(self, text: str, stream: HearingStream) -> None:
+        """The chat model reads what the recogniser wrote."""
+        self.user_text = text
 
     def messages(self) -> list[ChatMessage]:
         """What was said, the answer only as far as it was heard."""

@@ -20,7 +20,7 @@ class ListeningTurn:
 
     def __init__(self, stream: HearingStream, turn: int, workers: Workers, on_text: OnText) -> None:
         self.turn = turn
-        self._stream = stream
+        self.stream = stream
         self._workers = workers
         self._on_text = on_text
         self._blocks: list[np.ndarray] = []
@@ -62,13 +62,13 @@ class ListeningTurn:
         finally:
             for question in self._asked:
                 question.cancel()
-            self._workers.hearing.submit(self._stream.close)
+            self._workers.hearing.submit(self.stream.close)
 
     async def _take_in(self) -> None:
         if not self._blocks or self._stopping:
             return
         pcm, self._blocks = np.concatenate(self._blocks), []
-        text = await self._workers.hear(lambda: self._stream.hear(pcm))
+        text = await self._workers.hear(lambda: self.stream.hear(pcm))
         if text != self._text:
             self._text = text
             await self._on_text(text)
@@ -78,7 +78,7 @@ class ListeningTurn:
             return
         asked, self._asked = self._asked, []
         await self._take_in()  # the end of the turn may have come while the recogniser was busy
-        text = await self._workers.hear(self._stream.settle)
+        text = await self._workers.hear(self.stream.settle)
         for question in asked:
             if not question.done():
                 question.set_result(text)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 from proto.message import Message
 from proto.messages import (
@@ -35,7 +36,7 @@ class _Call:
 
     peer: bytes
     actor_endpoint: str
-    session: ThinkerSession | None = None
+    session: ThinkerSession[Any] | None = None
     closed: bool = False
 
 

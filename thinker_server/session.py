@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Generic, Literal
 
 from proto.message import Message
 from proto.messages import (
@@ -22,9 +22,9 @@ from proto.messages import (
     UserText,
 )
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
-from thinker_server.answer import Answer, SessionParts
-from thinker_server.dialogue import Exchange
+from thinker_server.answer import Answer
 from thinker_server.listening import ListeningTurn
+from thinker_server.mind import E, Mind
 from thinker_server.outlet import Outlet, Send
 from thinker_server.trace import USER_SPEECH_END
 
@@ -36,17 +36,17 @@ INBOX_MESSAGES = 1024
 State = Literal["idle", "hearing", "speculating", "thinking", "speaking"]
 
 
-class ThinkerSession:
+class ThinkerSession(Generic[E]):
     """Give it messages with `receive`; `run` works until `close`."""
 
-    def __init__(self, opened: OpenThinkerSession, parts: SessionParts, send: Send) -> None:
+    def __init__(self, opened: OpenThinkerSession, mind: Mind[E], send: Send) -> None:
         self.session_id = opened.session_id
-        self._parts = parts
+        self._mind = mind
         self._send = send
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue(INBOX_MESSAGES)
         self._pre_roll: deque[UserAudio] = deque(maxlen=PRE_ROLL_BLOCKS)
         self._listening: ListeningTurn | None = None
-        self._answer: Answer | None = None
+        self._answer: Answer[E] | None = None
         self._answer_task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
@@ -56,7 +56,7 @@ class ThinkerSession:
         if self._answer is not None and self._answer_task and not self._answer_task.done():
             if not self._answer.outlet.released:
                 return "speculating"
-            return "speaking" if self._answer.exchange.reply.audio_tokens else "thinking"
+            return "speaking" if self._answer.exchange.audio_tokens else "thinking"
         return "hearing" if self._listening is not None else "idle"
 
     def receive(self, message: Message) -> None:
@@ -66,7 +66,7 @@ class ThinkerSession:
         except asyncio.QueueFull:
             if not isinstance(message, UserAudio):
                 raise
-            self._parts.metrics.dropped_blocks.inc()
+            self._mind.metrics.dropped_blocks.inc()
 
     def close(self) -> None:
         """End `run` soon, whatever it does."""
@@ -76,16 +76,15 @@ class ThinkerSession:
 
     async def run(self) -> None:
         """Work through the messages until closed; then everything of the session is freed."""
-        parts = self._parts
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._spawn(parts.conversation.warm(parts.dialogue.known()))
+                self._spawn(self._mind.warm())
                 while (message := await self._inbox.get()) is not None:
                     await self._act_on(message)
                 await self._drop_answer()
                 self._stop_listening()
         finally:
-            await parts.conversation.close()
+            await self._mind.close()
 
     async def _act_on(self, message: Message) -> None:
         match message:
@@ -109,7 +108,7 @@ class ThinkerSession:
     def _hear(self, audio: UserAudio) -> None:
         if self._listening is not None:
             if not self._listening.hear(audio.pcm):
-                self._parts.metrics.dropped_blocks.inc()
+                self._mind.metrics.dropped_blocks.inc()
             return
         if self._pre_roll and audio.pts_us > self._pre_roll[-1].pts_us + 2 * BLOCK_US:
             self._pre_roll.clear()  # what lies before a gap belongs to another turn
@@ -121,10 +120,10 @@ class ThinkerSession:
         if self._listening is not None and self._listening.turn == boundary.turn:
             return  # the caller goes on after a pause
         self._stop_listening()
-        parts, turn = self._parts, boundary.turn
-        stream = await parts.workers.hear(parts.recogniser.open)
+        mind, turn = self._mind, boundary.turn
+        stream = await mind.workers.hear(mind.recogniser.open)
         on_text = partial(self._tell_transcript, boundary.epoch, turn)
-        self._listening = ListeningTurn(stream, turn, parts.workers, on_text)
+        self._listening = ListeningTurn(stream, turn, mind.workers, on_text)
         for block in self._pre_roll:
             self._listening.hear(block.pcm)
         self._pre_roll.clear()
@@ -152,15 +151,15 @@ class ThinkerSession:
         if self._listening is None or self.state in ("thinking", "speaking"):
             return
         await self._drop_answer()
-        self._start_answer(Exchange(boundary.turn))
+        self._start_answer(self._mind.exchange(boundary.turn))
 
     async def _answer_turn(self, boundary: TurnBoundary) -> None:
         answer = self._answer
         if answer is None or answer.outlet.released:
             await self._drop_answer()
-            answer = self._start_answer(Exchange(boundary.turn))
+            answer = self._start_answer(self._mind.exchange(boundary.turn))
         answer.exchange.turn = boundary.turn
-        self._parts.dialogue.add(answer.exchange)
+        self._mind.remember(answer.exchange)
         if answer.heard_all:
             self._stop_listening()
         self._listening = None  # the answer stops it when it has heard it out
@@ -169,25 +168,27 @@ class ThinkerSession:
 
     async def _answer_text(self, typed: UserText) -> None:
         await self._drop_answer()
-        exchange = Exchange(typed.turn, user_text=typed.text.strip())
-        self._parts.dialogue.add(exchange)
+        exchange = self._mind.exchange(typed.turn, typed.text.strip())
+        self._mind.remember(exchange)
         answer = self._start_answer(exchange)
+        if exchange.wants_speech:
+            self._listening = None  # the answer stops it when it has heard it out
         await answer.outlet.release(typed.epoch, typed.turn)
 
     async def _interrupt(self, interrupt: Interrupt) -> None:
         """Stop, and keep of the reply only what was heard."""
-        exchange = self._parts.dialogue.find(interrupt.turn)
+        exchange = self._mind.recall(interrupt.turn)
         if exchange is not None:
             exchange.cut(interrupt.heard_tokens)
         await self._drop_answer()
 
-    def _start_answer(self, exchange: Exchange) -> Answer:
-        """A typed exchange has its text already; a spoken one hears the open turn out."""
-        answer = Answer(self.session_id, self._parts, exchange, Outlet(self._send))
+    def _start_answer(self, exchange: E) -> Answer[E]:
+        """A question that wants speech hears the open turn out."""
+        listening = self._listening if exchange.wants_speech else None
+        answer = Answer(self.session_id, self._mind, exchange, listening, Outlet(self._send))
         answer.trace.mark(USER_SPEECH_END)
-        listening = None if exchange.user_text else self._listening
         self._answer = answer
-        self._answer_task = self._spawn(answer.make(listening))
+        self._answer_task = self._spawn(answer.make())
         return answer
 
     async def _drop_answer(self) -> None:

@@ -11,7 +11,7 @@ from proto.message import Message
 from proto.messages import OpenThinkerSession, TurnBoundary, TurnEnd, UserAudio
 from thinker_server.answer import SessionParts
 from thinker_server.brain.brain import BrainToken, ChatMessage
-from thinker_server.dialogue import Dialogue
+from thinker_server.dialogue import Dialogue, Exchange
 from thinker_server.metrics import ThinkerMetrics
 from thinker_server.reply import ReplyLimits
 from thinker_server.session import ThinkerSession
@@ -120,7 +120,7 @@ class ScriptedRecogniser:
 class Wired:
     """A running session, what it sent, and the doubles behind it."""
 
-    session: ThinkerSession
+    session: ThinkerSession[Exchange]
     conversation: ScriptedConversation
     recogniser: ScriptedRecogniser
     agent: list[Message]

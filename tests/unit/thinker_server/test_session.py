@@ -224,3 +224,13 @@ async def test_two_sessions_do_not_mix() -> None:
 
 def _block(pts_us: int) -> UserAudio:
     return UserAudio(session_id="s", pts_us=pts_us, pcm=np.ones(320, np.int16))
+
+
+async def test_an_interrupt_before_the_transcript_leaves_no_listener_behind() -> None:
+    async with wired_session(ScriptedConversation(["Never."]), ["Which city?"]) as wired:
+        wired.talk(1)
+        wired.boundary("ended", 1, epoch=1)
+        cut = Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=0, last_shown_chunk=-1)
+        wired.session.receive(cut)
+        await wired.until(TurnEnd)
+    assert [stream.closed for stream in wired.recogniser.streams] == [True]
