@@ -2,8 +2,9 @@
 
     python -m actor_server.training.build --grid PATH --out DIR [--hours H] [--recited DIR]
 
-Without `--recited` the Thinker recites the written sentences first, into DIR/recited; what is there
-already is kept. The same arguments give the same numbers.
+PATH is one speaker's videos and alignments, whose arrays are extracted into DIR/grid first, or a
+folder of such arrays. Without `--recited` the Thinker recites the written sentences first, into
+DIR/recited; what is there already is kept. The same arguments give the same numbers.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress, TimeElapsedColumn
 
 from actor_server.codec.mesh.latent import LATENT_DIM, LATENT_STD
+from actor_server.config import ActorConfig
 from actor_server.motion.conditioning import Visibility
 from actor_server.training.chunk_store import (
     INDEX_NAME,
@@ -31,6 +33,7 @@ from actor_server.training.chunk_store import (
     SplitName,
     SplitWriter,
 )
+from actor_server.training.grid_corpus import grid_arrays
 from actor_server.training.grid_motion import GridClip, read_grid_clips, split_clips
 from actor_server.training.recital import Recital, read_recital
 from actor_server.training.scenes import Scenes
@@ -218,18 +221,20 @@ def build(grid: Path, recited: Path, out: Path, hours: float, seed: int) -> Data
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--grid", type=Path, required=True, help="folder with tracks.npz")
+    parser.add_argument("--grid", type=Path, required=True, help="the corpus, or its arrays")
     parser.add_argument("--out", type=Path, required=True, help="folder for the dataset")
     parser.add_argument("--hours", type=float, default=2.25, help="of training data")
     parser.add_argument("--recited", type=Path, help="replies that were recited before")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())
     options = parser.parse_args()
 
     recited = options.recited or options.out / "recited"
     options.out.mkdir(parents=True, exist_ok=True)
     if options.recited is None:
         recite(recited, options.hours, options.seed)
-    index = build(options.grid, recited, options.out, options.hours, options.seed)
+    grid = grid_arrays(options.grid, options.out / "grid", options.assets)
+    index = build(grid, recited, options.out, options.hours, options.seed)
     for split, made in index.chunks.items():
         minutes = {source: round(count * CHUNK_US / 60e6, 1) for source, count in made.items()}
         print(f"{split}: minutes {minutes}")

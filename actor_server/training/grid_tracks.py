@@ -1,4 +1,4 @@
-"""Landmark tracks and phone times of the GRID corpus, as the track extractor stores them.
+"""Landmark tracks and phone times of the GRID corpus, as `grid_corpus` stores them.
 
 Shapes: `F` frames of all clips one after another at 25 fps.
 
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 # Landmarks are stored as deltas of fixed-point pixels of the 360x288 video: steps per pixel.
 STEPS_PER_PIXEL: Final = (32, 32, 16)
 FRAMES_PER_SECOND: Final = 25
+TRACKS_NAME: Final = "tracks.npz"
+PHONES_NAME: Final = "phones.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class GridTracks:
 
 def read_tracks(folder: Path) -> GridTracks:
     """Read `tracks.npz`. Frames that are not valid hold zeros: mask them."""
-    with np.load(folder / "tracks.npz") as archive:
+    with np.load(folder / TRACKS_NAME) as archive:
         high, low = archive["delta_hi"], archive["delta_lo"]
         bounds = archive["clip_start"]
         valid = archive["valid"]
@@ -65,9 +67,33 @@ def read_tracks(folder: Path) -> GridTracks:
     return GridTracks(landmarks, valid, names, bounds)
 
 
+def write_tracks(folder: Path, tracks: GridTracks) -> None:
+    """Write `tracks.npz`. Raises ValueError for pictures too large for its fixed-point pixels."""
+    steps = np.rint(tracks.landmarks * np.array(STEPS_PER_PIXEL, np.float32))
+    if np.abs(steps).max() > np.iinfo(np.int16).max:
+        raise ValueError("landmarks beyond 1,023 pixels: scale the videos down to 360x288")
+    deltas = np.diff(steps.astype(np.int32), axis=0, prepend=0)
+    firsts = tracks.clip_bounds[:-1]
+    deltas[firsts] = steps[firsts]
+    stored = deltas.astype(np.int16).view(np.uint16).transpose(1, 2, 0)
+    np.savez_compressed(
+        folder / TRACKS_NAME,
+        delta_hi=(stored >> 8).astype(np.uint8),
+        delta_lo=(stored & 0xFF).astype(np.uint8),
+        clip_start=tracks.clip_bounds,
+        clip=np.array(tracks.clip_names),
+        valid=tracks.valid,
+    )
+
+
+def audio_path(folder: Path, clip: str) -> Path:
+    """Where a clip's sound lies: 16 kHz mono."""
+    return folder / "audio" / f"{clip}.flac"
+
+
 def read_aligned_phones(folder: Path) -> dict[str, list[Phone]]:
     """Return the phones of every clip whose times come from forced alignment."""
-    clips = json.loads((folder / "phones.json").read_text())
+    clips = json.loads((folder / PHONES_NAME).read_text())
     return {
         name: [Phone(symbol, start, duration) for symbol, start, duration in clip["phones"]]
         for name, clip in clips.items()

@@ -30,7 +30,12 @@ from actor_server.motion.feature_lips import (
 from actor_server.motion.phone_lips import COLUMNS, CONTEXT_FRAMES, SYMBOLS, activations
 from actor_server.motion.source import Floats
 from actor_server.training.disguise import stretch_mel
-from actor_server.training.grid_tracks import GridTracks, read_aligned_phones, read_tracks
+from actor_server.training.grid_tracks import (
+    GridTracks,
+    audio_path,
+    read_aligned_phones,
+    read_tracks,
+)
 from actor_server.training.mouth_basis import HELD_OUT_EVERY, canonical_motion, mirror_order
 from proto.messages import Phone
 from proto.speech_features import HOP_SAMPLES, SpeechFeatures
@@ -81,7 +86,7 @@ def read_clips(grid: Path, tracks: GridTracks) -> list[Clip]:
             Clip(
                 mouths[frames],
                 motion.usable[frames],
-                _features(grid / "audio" / f"{name}.flac", frames.stop - frames.start),
+                _features(audio_path(grid, name), frames.stop - frames.start),
                 timed or None,
                 number % HELD_OUT_EVERY == 0,
             )

@@ -11,6 +11,7 @@ from actor_server.codec.mesh.basis import mouth_basis
 from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.motion.source import Floats
 from actor_server.training.grid_motion import GridClip, without_gaps
+from actor_server.training.grid_tracks import GridTracks, write_tracks
 from proto.message_file import write_messages
 from proto.messages import HiddenChunk, Phone
 from proto.speech_features import MEL_BINS
@@ -65,21 +66,10 @@ def write_grid(folder: Path, names: tuple[str, ...] = ("aa1", "bb2")) -> None:
     jaw = mouth_basis().displacements[0]
     face = canonical_face().vertices + 0.5 * gaps[:, None, None] * jaw
     pixels = face * PIXELS + np.array([180, 144, 0])
-    steps = np.rint(pixels * np.array([32, 32, 16])).astype(np.int16)
-    bounds = np.arange(0, frames + 1, CLIP_FRAMES)
-    deltas = np.diff(steps, axis=0, prepend=0)
-    deltas[bounds[:-1]] = steps[bounds[:-1]]
-    stored = deltas.transpose(1, 2, 0).astype(np.int16).view(np.uint16)
     valid = np.ones(frames, np.bool_)
     valid[40:43] = False
-    np.savez(
-        folder / "tracks.npz",
-        delta_hi=(stored >> 8).astype(np.uint8),
-        delta_lo=(stored & 255).astype(np.uint8),
-        clip_start=bounds,
-        clip=np.array(names),
-        valid=valid,
-    )
+    bounds = np.arange(0, frames + 1, CLIP_FRAMES)
+    write_tracks(folder, GridTracks(pixels.astype(np.float32), valid, names, bounds))
     phones = [["SIL", 0.0, 1.0], ["AA", 1.0, 1.0], ["SIL", 2.0, 1.0]]
     listed = {name: {"phones": phones, "aligned": True} for name in names}
     (folder / "phones.json").write_text(json.dumps(listed))
