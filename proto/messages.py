@@ -238,7 +238,8 @@ class HiddenChunk(Message):
 
     Shapes: features (T, 8, mel bins) log-mel of the speech; pcm (T * 1920,) s16 at 24 kHz;
     text_ids (S,) and text_states (S, D) for the text slots that this part adds. Absent states mean
-    masked slots. `audio_ids` (T,) replaces pcm where the Actor decodes speech itself.
+    masked slots. `audio_ids` (T,) replaces pcm and features where the Actor decodes speech itself:
+    rows of the speech codebook, from 0.
     Units: `first_token` counts audio tokens from the start of reply `turn`; `first_text_slot`
     counts text slots, 13 to a segment. `phones` begin inside this part and may run past its end.
     """
@@ -268,6 +269,8 @@ class HiddenChunk(Message):
             )
         if self.audio_tokens and self.pcm is None and self.audio_ids is None:
             raise ValueError("speech needs pcm or audio_ids")
+        if self.audio_ids is not None and (self.audio_ids < 0).any():
+            raise ValueError("audio_ids count from 0")
         return self
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from proto.feature_resampler import FeatureResampler
 from proto.messages import HiddenChunk, Phone
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import (
@@ -20,7 +21,6 @@ from proto.time_law import (
     SPEECH_HZ,
     TOKEN_SAMPLES,
 )
-from thinker_server.segments.resampler import FeatureResampler
 from thinker_server.segments.text_slots import TextSlots, TimedTextToken
 from thinker_server.speaking.voice import TimedPhone
 

@@ -91,4 +91,13 @@ EXAMPLES: tuple[Message, ...] = (
         frames=ramp("uint8", 8, 384, 256),
     ),
     Failure(session_id=S, code="unknown_voice", message="Choose another.", retryable=False),
+    HiddenChunk(
+        session_id=S,
+        turn=2,
+        first_token=4,
+        audio_tokens=3,
+        final=True,
+        audio_ids=ramp("int32", 3),
+        audio_states=ramp("float16", 3, 6),
+    ),
 )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from proto.codec import decode, encode
+from proto.feature_resampler import FeatureResampler
 from proto.messages import HiddenChunk
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import (
@@ -15,7 +16,6 @@ from proto.time_law import (
     SEGMENT_AUDIO_TOKENS,
     TOKEN_SAMPLES,
 )
-from thinker_server.segments.resampler import FeatureResampler
 from thinker_server.segments.segmenter import Part, Segmenter
 from thinker_server.segments.text_slots import TimedTextToken
 from thinker_server.speaking.voice import TimedPhone

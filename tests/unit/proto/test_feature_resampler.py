@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thinker_server.segments.resampler import FeatureResampler
+from proto.feature_resampler import FeatureResampler
 
 pytestmark = pytest.mark.unit
 
