@@ -51,7 +51,7 @@ async def serve(config: ActorConfig) -> None:
             choose_motion, config.motion, config.weights, config.max_sessions
         )
         if config.metrics_port:
-            start_http_server(config.metrics_port, "127.0.0.1")
+            start_http_server(config.metrics_port, config.metrics_host)
         server = ActorServer(config, motion, studio)
         serving = asyncio.create_task(server.run(curve_keys(config)))
         stopping = asyncio.create_task(stop.wait())

@@ -30,8 +30,9 @@ class ActorConfig(BaseSettings):
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     """Threads inside torch, cv2, numba and BLAS; one is enough for a call."""
     max_sessions: Annotated[int, Field(ge=1, le=64)] = 4
+    metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] = 0
-    """Prometheus metrics on 127.0.0.1; 0: none."""
+    """Prometheus metrics; port 0: none."""
     log_level: str = "INFO"
 
     idle_hold_ms: Annotated[int, Field(ge=0, le=300)] = 120

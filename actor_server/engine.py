@@ -1,11 +1,12 @@
 """All sessions of one rendering thread: open, deliver, step, close. Synchronous, no clock inside.
 
 Whoever owns an engine calls it from one thread and passes the time in; `now_us` is any monotonic
-clock in microseconds.
+clock in microseconds. For traces alone it may be given that clock itself.
 """
 
 import zlib
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -46,8 +47,15 @@ class Turn:
 class ActorEngine:
     """Renders the calls of one thread, the one with the earliest deadline first."""
 
-    def __init__(self, source: MotionSource, pacing: Pacing, max_sessions: int) -> None:
+    def __init__(
+        self,
+        source: MotionSource,
+        pacing: Pacing,
+        max_sessions: int,
+        clock_us: Callable[[], int] | None = None,
+    ) -> None:
         self._source = source
+        self._clock_us = clock_us
         self._pacing = pacing
         self._max_sessions = max_sessions
         self._sessions: dict[str, ActorSession] = {}
@@ -79,7 +87,13 @@ class ActorEngine:
         # calls that chose no seed shall not all nod and blink alike
         own_seed = seed ^ zlib.crc32(session_id.encode())
         self._sessions[session_id] = ActorSession(
-            session_id, face.decoder(), self._source, own_seed, self._pacing, epoch
+            session_id,
+            face.decoder(),
+            self._source,
+            own_seed,
+            self._pacing,
+            epoch,
+            self._clock_us,
         )
 
     def close(self, session_id: str) -> None:

@@ -1,14 +1,31 @@
-"""Prometheus metrics of the Actor. Values are set by the server, in the event loop."""
+"""Prometheus metrics of the Actor, set by the server and by the rendering thread."""
 
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
+
+from proto.wire.gpu_memory import gpu_memory_bytes
 
 CHUNKS: Final = Counter("xstreamer_actor_chunks", "AVChunks sent", ["kind"])
 CHUNK_SECONDS: Final = Histogram(
     "xstreamer_actor_chunk_seconds",
     "Work time of one 0.32-s chunk",
     buckets=(0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16, 0.24, 0.32, 0.64),
+)
+PASS_SECONDS: Final = Histogram(
+    "xstreamer_actor_pass_seconds",
+    "Work time of one pass of the motion; a chunk's last one draws it too",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.08, 0.12, 0.16, 0.32, 0.64),
+)
+CREDITS: Final = Gauge("xstreamer_actor_credits", "Granted chunks not made yet, over all calls")
+QUEUE_DEPTH: Final = Gauge(
+    "xstreamer_actor_queue_depth", "Messages that wait for the rendering thread"
+)
+DEGRADATIONS: Final = Counter(
+    "xstreamer_actor_degradations", "How often a call had to begin to save work"
+)
+GPU_MEMORY: Final = Gauge(
+    "xstreamer_actor_gpu_memory_bytes", "GPU memory that the Actor holds; 0 without CUDA"
 )
 OPEN_SECONDS: Final = Histogram(
     "xstreamer_actor_open_seconds",
@@ -24,3 +41,4 @@ EASED: Final = Gauge(
 )
 PORTRAITS: Final = Counter("xstreamer_actor_portraits", "Portraits checked", ["code"])
 FAILURES: Final = Counter("xstreamer_actor_failures", "Failures sent", ["code"])
+GPU_MEMORY.set_function(gpu_memory_bytes)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Final
 
+from actor_server import metrics
 from actor_server.callers import Caller
 from actor_server.engine import ActorEngine, EngineLoad
 from actor_server.errors import ActorError, SpeechRefused
@@ -81,6 +82,11 @@ class RenderThread:
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def waiting(self) -> int:
+        """Messages that the thread has not taken yet."""
+        return self._inbox.qsize()
 
     def post(self, item: Open | Deliver | Close) -> bool:
         """Queue something to do; False when the inbox is full and the item was dropped."""
@@ -155,9 +161,10 @@ class RenderThread:
             self._end(session_id)
             return
         work_us = (perf_counter_ns() - started_ns) // 1000
+        metrics.PASS_SECONDS.observe(work_us / 1e6)
         self._engine.record_work(session_id, work_us, made=chunk is not None)
         if chunk is not None:
-            self._emit(stamped(chunk, "actor_chunk_made"), self._callers[session_id])
+            self._emit(stamped(chunk, "actor_decoded"), self._callers[session_id])
 
     def _end(self, session_id: str) -> None:
         """Close a session that raised, and tell its agent. Called while handling the exception."""

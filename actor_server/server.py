@@ -40,7 +40,7 @@ from proto.messages import (
     PortraitChecked,
     SessionReady,
 )
-from proto.wire.clock import now_us
+from proto.wire.clock import now_us, stamped
 from proto.wire.curve import CurveServer
 from proto.wire.sockets import PeerBusy, PeerGone, ServerSocket
 
@@ -67,7 +67,8 @@ class ActorServer:
             idle_hold_us=config.idle_hold_ms * 1000,
             underrun_hold_us=config.underrun_hold_ms * 1000,
         )
-        self._engine = ActorEngine(source, pacing, config.max_sessions)
+        self._engine = ActorEngine(source, pacing, config.max_sessions, now_us)
+        self._eased = 0
 
     async def run(self, curve: CurveServer | None = None) -> None:
         """Bind and serve. Raises what binding raises when the endpoint is taken."""
@@ -106,6 +107,8 @@ class ActorServer:
                 self._tasks.create_task(self._check(peer, message))
             case CloseSession():
                 self._close(message.session_id)
+            case HiddenChunk(first_token=0):
+                self._route(peer, stamped(message, "actor_received"))
             case Grant() | Listen() | Interrupt() | HiddenChunk():
                 self._route(peer, message)
             case _:
@@ -212,6 +215,10 @@ class ActorServer:
             load = self._render.load
             metrics.REAL_TIME_FACTOR.set(load.real_time_factor)
             metrics.EASED.set(load.eased_sessions)
+            metrics.DEGRADATIONS.inc(max(0, load.eased_sessions - self._eased))
+            self._eased = load.eased_sessions
+            metrics.CREDITS.set(load.queue_depth)
+            metrics.QUEUE_DEPTH.set(self._render.waiting)
             metrics.CHUNK_SECONDS.observe(load.last_work_us / 1e6)
         elif isinstance(message, Failure):
             metrics.FAILURES.labels(message.code).inc()

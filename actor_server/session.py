@@ -12,6 +12,7 @@ The laws:
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,7 +23,7 @@ from actor_server.codec.mesh.latent import LATENT_STD, portrait_latent
 from actor_server.face import FaceDecoder, draw_chunk
 from actor_server.motion.source import Condition, Floats, HeardWindow, Kind, MotionSource
 from actor_server.speech_queue import SpeechCut, TurnSpeech, silent_pcm
-from proto.message import Message
+from proto.message import Message, Stamp
 from proto.messages import AVChunk, Grant, HiddenChunk, Interrupt, Listen
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import CHUNK_US, chunk_pts_us
@@ -53,6 +54,8 @@ class _Slot:
     first_token: int
     audio_tokens: int
     last: bool
+    stamps: tuple[Stamp, ...] = ()
+    """Of the chunk that begins a reply: what the reply has come through."""
 
 
 class ActorSession:
@@ -66,8 +69,10 @@ class ActorSession:
         seed: int,
         pacing: Pacing,
         epoch: int = 0,
+        clock_us: Callable[[], int] | None = None,
     ) -> None:
         self.session_id = session_id
+        self._clock_us = clock_us
         self.epoch = epoch
         self.chunk = 0
         """Number of the next chunk to leave."""
@@ -80,6 +85,8 @@ class ActorSession:
         self._planned: deque[_Slot] = deque()
         self._speech: TurnSpeech | None = None
         self._turn = 0
+        self._trace: tuple[Stamp, ...] = ()
+        """The stamps of the reply's first part."""
         self._closing = False
         """The reply ended after its last token had left: the next chunk carries the mark."""
         self._grants: deque[int] = deque(maxlen=MAX_CREDIT)
@@ -151,6 +158,7 @@ class ActorSession:
         if latents is None:
             return None
         slot = self._planned.popleft()
+        stamps = self._stamped_clean(slot.stamps)
         self._deadline_us = self.deadline_us()
         self._grants.popleft()
         chunk = AVChunk(
@@ -165,6 +173,7 @@ class ActorSession:
             motion_level=motion_level(latents),
             pcm=slot.pcm,
             frames=draw_chunk(self._decoder, latents),
+            stamps=stamps,
         )
         self.chunk += 1
         return chunk
@@ -183,7 +192,10 @@ class ActorSession:
         if cut is not None:
             window = cut.window
             condition = Condition("speaking", self.epoch, window, heard)
-            slot = _Slot(cut.pcm, window.turn, window.first_token, window.audio_tokens, window.last)
+            stamps = self._entered(now_us) if window.first_token == 0 else ()
+            slot = _Slot(
+                cut.pcm, window.turn, window.first_token, window.audio_tokens, window.last, stamps
+            )
         else:
             condition = Condition(self._quiet_kind(now_us), self.epoch, heard=heard)
             spoken = 0 if self._speech is None else self._speech.spoken_tokens
@@ -193,6 +205,20 @@ class ActorSession:
         self._planned.append(slot)
         if self._speech is not None and self._speech.finished:
             self._speech = None
+
+    def _entered(self, now_us: int) -> tuple[Stamp, ...]:
+        """The reply's trace, and that its first chunk enters the window now."""
+        stamps, self._trace = self._trace, ()
+        if not stamps:
+            return ()
+        return (*stamps, Stamp(name="actor_entered", at_us=now_us, host=stamps[-1].host))
+
+    def _stamped_clean(self, stamps: tuple[Stamp, ...]) -> tuple[Stamp, ...]:
+        """The same, and that the chunk is clean; drawing comes next."""
+        if not stamps or self._clock_us is None:
+            return stamps
+        clean = Stamp(name="actor_clean", at_us=self._clock_us(), host=stamps[-1].host)
+        return (*stamps, clean)
 
     def _quiet_kind(self, now_us: int) -> Kind:
         listening = self._caller_speaks or now_us - self._caller_spoke_us < LISTEN_MEMORY_US
@@ -217,6 +243,7 @@ class ActorSession:
                 part.turn, self._sight.history_tokens, self._sight.lookahead_tokens
             )
             self._turn = part.turn
+            self._trace = part.stamps
         self._speech.extend(part)
         if self._speech.finished:
             self._speech = None

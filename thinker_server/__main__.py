@@ -26,7 +26,9 @@ def main() -> int:
         log.error("cannot start", extra={"code": error.code, "reason": str(error)})
         return 2
     if config.metrics_port:
-        start_http_server(config.metrics_port, addr="127.0.0.1", registry=engine.metrics.registry)
+        start_http_server(
+            config.metrics_port, addr=config.metrics_host, registry=engine.metrics.registry
+        )
     asyncio.run(_serve(engine))
     return 0
 

@@ -23,6 +23,7 @@ class ThinkerConfig(BaseSettings):
     cache: Path = CACHE
     """Directory for what the Thinker makes itself: converted models, benchmark results."""
     log_level: str = "INFO"
+    metrics_host: str = "127.0.0.1"
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Prometheus port; 0 is off."""
     max_sessions: Annotated[int, Field(ge=1, le=256)] = 8

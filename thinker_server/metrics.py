@@ -1,7 +1,8 @@
 """What the Thinker measures about itself: Prometheus series and the real-time factor."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from proto.wire.gpu_memory import gpu_memory_bytes
 from thinker_server.reply import ReplyWork
 from thinker_server.trace import (
     FIRST_TOKEN,
@@ -21,19 +22,45 @@ class ThinkerMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.turns = Counter(
-            "thinker_turns", "Replies by how they ended", ["reason"], registry=self.registry
+            "xstreamer_thinker_turns",
+            "Replies by how they ended",
+            ["reason"],
+            registry=self.registry,
         )
         self.dropped_blocks = Counter(
-            "thinker_dropped_audio_blocks", "Audio that came too fast", registry=self.registry
+            "xstreamer_thinker_dropped_audio_blocks",
+            "Audio that came too fast",
+            registry=self.registry,
         )
-        self.sessions = Gauge("thinker_sessions", "Open sessions", registry=self.registry)
+        self.sessions = Gauge("xstreamer_thinker_sessions", "Open sessions", registry=self.registry)
         self.tokens_per_s = Gauge(
-            "thinker_tokens_per_second", "Speed of the brain", registry=self.registry
+            "xstreamer_thinker_tokens_per_second", "Speed of the brain", registry=self.registry
         )
-        self.transcript_s = self._histogram("thinker_transcript_seconds", "Pause to transcript")
-        self.first_token_s = self._histogram("thinker_first_token_seconds", "Pause to first token")
-        self.first_speech_s = self._histogram("thinker_first_speech_seconds", "Pause to speech")
+        self.transcript_s = self._histogram(
+            "xstreamer_thinker_transcript_seconds", "Pause to transcript"
+        )
+        self.first_token_s = self._histogram(
+            "xstreamer_thinker_first_token_seconds", "Pause to first token"
+        )
+        self.first_speech_s = self._histogram(
+            "xstreamer_thinker_first_speech_seconds", "Pause to speech"
+        )
+        self.failures = Counter(
+            "xstreamer_thinker_failures", "Failures sent", ["code"], registry=self.registry
+        )
+        self.factor = Gauge(
+            "xstreamer_thinker_real_time_factor",
+            "Work seconds of brain and voice per second of speech",
+            registry=self.registry,
+        )
+        self.gpu_memory = Gauge(
+            "xstreamer_thinker_gpu_memory_bytes",
+            "GPU memory that the Thinker holds; 0 without CUDA",
+            registry=self.registry,
+        )
+        self.gpu_memory.set_function(gpu_memory_bytes)
         self.real_time_factor = 0.0
 
     def replied(self, work: ReplyWork, speech_s: float, trace: Trace) -> None:
@@ -42,6 +69,7 @@ class ThinkerMetrics:
             factor = (work.thinking_s + work.voicing_s) / speech_s
             weight = SMOOTHING if self.real_time_factor else 1.0
             self.real_time_factor += weight * (factor - self.real_time_factor)
+            self.factor.set(self.real_time_factor)
         if work.thinking_s > 0:
             self.tokens_per_s.set(work.tokens / work.thinking_s)
         for histogram, name in (

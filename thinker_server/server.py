@@ -158,6 +158,8 @@ class ThinkerServer:
             log.warning("the Actor takes no speech", extra={"session": message.session_id})
 
     async def _answer(self, peer: bytes, message: Message) -> None:
+        if isinstance(message, Failure):
+            self._engine.metrics.failures.labels(message.code).inc()
         try:
             await self._socket.send(peer, message)
         except PeerGone:

@@ -26,6 +26,7 @@ from proto.messages import (
     SessionReady,
     UserText,
 )
+from proto.wire.clock import stamped
 from proto.wire.sockets import ClientSocket
 from tests.unit.actor_server.conditions import reply
 from tests.unit.actor_server.faces import SketchStudio, image
@@ -100,7 +101,23 @@ async def test_a_call_gets_its_face_and_its_speech(agent: ClientSocket) -> None:
     assert isinstance(chunk, AVChunk)
     assert chunk.audio_tokens == 4
     assert chunk.frames[0, 0, 0] == 7
-    assert {stamp.name for stamp in chunk.stamps} == {"actor_chunk_made"}
+    assert [stamp.name for stamp in chunk.stamps][-1] == "actor_decoded"
+
+
+async def test_the_first_chunk_of_a_reply_tells_what_the_reply_came_through(
+    agent: ClientSocket,
+) -> None:
+    await ask(agent, opening("a"))
+    await agent.send(stamped(reply(session_id="a"), "first_token"))
+    first = await ask(agent, Grant(session_id="a", credit=1))
+    assert isinstance(first, AVChunk)
+    names = ["first_token", "actor_received", "actor_entered", "actor_clean", "actor_decoded"]
+    assert [stamp.name for stamp in first.stamps] == names
+    moments = [stamp.at_us for stamp in first.stamps]
+    assert moments == sorted(moments)
+    second = await ask(agent, Grant(session_id="a", credit=1))
+    assert isinstance(second, AVChunk)
+    assert [stamp.name for stamp in second.stamps] == ["actor_decoded"]
 
 
 async def test_speech_that_overtakes_the_opening_is_not_lost(
