@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from thinker_server.glm4voice.speech.encoder import SpeechEncoder
 from thinker_server.glm4voice.speech.weights import load_speech_encoder
+from thinker_server.glm4voice.tokenizer import GlmTokenizer
+from thinker_server.glm4voice.tokenizer_files import write_fast_tokenizer
 
 GOLDEN = Path(__file__).resolve().parents[3] / "golden" / "glm4voice"
 AUDIO_CODES = 16_384
@@ -66,3 +68,12 @@ def tiny_speech_encoder() -> SpeechEncoder:
         (directory / "config.json").write_text(json.dumps(facts["config"]))
         save_file(tensors, directory / "model.safetensors")
         return load_speech_encoder(directory, torch.device("cpu"))
+
+
+def byte_tokenizer() -> GlmTokenizer:
+    """The toy tokenizer, made from a hub directory as the released one would be."""
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        write_byte_tokenizer(directory)
+        write_fast_tokenizer(directory, directory)
+        return GlmTokenizer.load(directory)
