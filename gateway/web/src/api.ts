@@ -1,5 +1,7 @@
 /** The gateway's REST, typed. Every refusal arrives as a `Refusal` that a person can read. */
 
+import type { TurnTrace } from "./latency/turn";
+
 export interface Avatar {
   id: string;
   name: string;
@@ -129,3 +131,49 @@ export async function readiness(): Promise<Readiness> {
   }
   return (await response.json()) as Readiness;
 }
+
+export interface StageFigures {
+  name: string;
+  label: string;
+  process: string;
+  turns: number;
+  p50_ms: number | null;
+  p95_ms: number | null;
+}
+
+export interface LiveCall {
+  call: string;
+  avatar: string;
+  state: string;
+  phase: string | null;
+  started_at: string | null;
+  quality: {
+    fps: number;
+    freezes: number;
+    concealed_percent: number;
+    av_offset_ms: number | null;
+  } | null;
+  voice_to_face_ms: number | null;
+}
+
+export interface Latency {
+  turns: number;
+  live: LiveCall[];
+  stages: StageFigures[];
+}
+
+export interface TurnRow {
+  id: number;
+  call: string;
+  avatar: string;
+  turn: number;
+  typed: boolean;
+  outcome: string;
+  voice_end_at: string;
+  voice_to_voice_ms: number | null;
+  voice_to_face_ms: number | null;
+}
+
+export const getLatency = (hours: number): Promise<Latency> => json(`/api/latency?hours=${hours}`);
+export const listTurns = (limit: number): Promise<TurnRow[]> => json(`/api/turns?limit=${limit}`);
+export const getTurn = (id: number): Promise<TurnRow & TurnTrace> => json(`/api/turns/${id}`);

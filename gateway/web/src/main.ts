@@ -4,9 +4,11 @@ import "./styles/home.css";
 import "./styles/stage.css";
 import "./styles/panels.css";
 import "./styles/call.css";
+import "./styles/latency.css";
 import type { Room, RoomCreated } from "./api";
 import { CallPage } from "./call/call-page";
 import { readCallLink } from "./call-link";
+import { DashboardPage } from "./dashboard/dashboard-page";
 import { HomePage } from "./home/home-page";
 
 /** A page that is shown: its element, and how to leave it. */
@@ -45,7 +47,8 @@ function startCall(created: RoomCreated, room: Room): void {
 
 function route(): void {
   const link = readCallLink(new URL(location.href));
-  if (link === null) showHome();
+  if (location.pathname === "/dashboard") show(new DashboardPage(), "Latency · X-Streamer");
+  else if (link === null) showHome();
   else show(new CallPage(link, goHome, null), "Call · X-Streamer");
 }
 

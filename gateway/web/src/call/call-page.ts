@@ -5,6 +5,7 @@ import type { CallLink } from "../call-link";
 import { h, icon } from "../dom";
 import type { Page } from "../main";
 import { Controls } from "./controls";
+import { LatencyReadout } from "./latency-readout";
 import { mark, resetMarks } from "./marks";
 import { ACTION_LABELS, ProblemList } from "./problem-list";
 import { CALL_OVER, type Problem } from "./problems";
@@ -21,7 +22,8 @@ export class CallPage implements Page {
   readonly #stage = new Stage(this.#transcript.overlay, () => {
     void this.#session?.startPlayback();
   });
-  readonly #status = new StatusBar(() => this.#end());
+  readonly #latency = new LatencyReadout();
+  readonly #status = new StatusBar(() => this.#end(), this.#latency.element);
   readonly #problems = new ProblemList((action) => this.#act(action));
   readonly #controls = new Controls({
     toggleMicrophone: () => this.#toggleMicrophone(),
@@ -132,7 +134,11 @@ export class CallPage implements Page {
           : null;
         this.#problems.set("agent", problem);
       },
-      onTrack: (track) => this.#stage.show(track),
+      onTrack: (track) => {
+        this.#stage.show(track);
+        if (track.kind === "video") this.#session?.witness.watch(this.#stage.video);
+      },
+      onTurn: (turn) => this.#latency.show(turn),
       onCaption: (caption) => this.#transcript.add(caption),
       onQuality: (quality) => this.#status.setQuality(quality),
       onPlaybackBlocked: (blocked) => this.#stage.setPlaybackBlocked(blocked),

@@ -12,6 +12,8 @@ import {
   RoomEvent,
   type TextStreamReader,
 } from "livekit-client";
+import type { TurnTrace } from "../latency/turn";
+import { Witness } from "../latency/witness";
 import { type Caption, speakerOf } from "./captions";
 import { mark } from "./marks";
 import {
@@ -39,6 +41,8 @@ export interface CallListener {
   onAgent(facts: AgentFacts): void;
   onTrack(track: RemoteTrack): void;
   onCaption(caption: Caption): void;
+  /** A turn is over, and this is where its time went. */
+  onTurn(turn: TurnTrace): void;
   onQuality(quality: ConnectionQuality): void;
   onPlaybackBlocked(blocked: boolean): void;
   onMicrophone(on: boolean): void;
@@ -60,6 +64,7 @@ export class CallSession {
       autoGainControl: true,
     },
   });
+  readonly witness = new Witness(this.room, (turn) => this.#listener.onTurn(turn));
   #listener: CallListener;
   #ended = false;
   #agentTimer: number | undefined;
@@ -225,6 +230,7 @@ export class CallSession {
   #end(problem: Problem | null): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.witness.stop();
     window.clearTimeout(this.#agentTimer);
     this.#listener.onEnded(problem);
     for (const publication of this.room.localParticipant.trackPublications.values()) {

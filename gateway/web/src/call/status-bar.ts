@@ -41,7 +41,7 @@ export class StatusBar {
   readonly #brainInHelp = h("strong", {}, UNKNOWN_BRAIN);
   #phase: Phase = "connecting";
 
-  constructor(goBack: () => void) {
+  constructor(goBack: () => void, latency: HTMLElement) {
     for (let bar = 0; bar < 3; bar += 1) this.#quality.append(h("i"));
     this.setQuality("unknown");
     this.element = h(
@@ -55,6 +55,7 @@ export class StatusBar {
       this.#name,
       this.#state,
       h("span", { class: "spacer" }),
+      latency,
       this.#brainDetails(),
       this.#quality,
     );
@@ -94,11 +95,11 @@ export class StatusBar {
   #brainDetails(): HTMLElement {
     return h(
       "details",
-      { class: "brain" },
-      h("summary", {}, h("span", { class: "brain-label" }, "Brain"), this.#brainName),
+      { class: "header-details" },
+      h("summary", {}, h("span", { class: "header-details-label" }, "Brain"), this.#brainName),
       h(
         "div",
-        { class: "brain-help" },
+        { class: "header-popover" },
         h("p", { class: "brain-name" }, this.#brainInHelp),
         h("p", {}, "This model writes the answers."),
         h(

@@ -43,6 +43,7 @@ export class HomePage implements Page {
         h("img", { src: "/favicon.svg", alt: "", width: "32", height: "32" }),
         h("span", { class: "brand" }, "X-Streamer"),
         h("span", { class: "spacer" }),
+        h("a", { class: "quiet-link", href: "/dashboard" }, "Latency"),
         h("a", { class: "quiet-link", href: "/docs" }, "REST API"),
       ),
       h(

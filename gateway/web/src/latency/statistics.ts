@@ -1,0 +1,76 @@
+/** What the browser's statistics say about the avatar's sound and picture since the last report. */
+
+import { median } from "./frames";
+
+/** The fields of an inbound-rtp entry that are read; `estimatedPlayoutTimestamp` is not in the types. */
+export interface Inbound {
+  timestamp: number;
+  estimatedPlayoutTimestamp?: number;
+  freezeCount?: number;
+  totalFreezesDuration?: number;
+  totalSamplesReceived?: number;
+  concealedSamples?: number;
+  silentConcealedSamples?: number;
+}
+
+export interface Counted {
+  freezes: number;
+  frozen_ms: number;
+  concealed_percent: number;
+}
+
+const NTP_TO_UNIX_MS = 2_208_988_800_000;
+const KEPT_OFFSETS = 5;
+
+export async function inbound(receiver: RTCRtpReceiver | undefined): Promise<Inbound | undefined> {
+  const report = await receiver?.getStats();
+  if (report === undefined) return undefined;
+  const entries: { type: string }[] = [];
+  report.forEach((entry: { type: string }) => {
+    entries.push(entry);
+  });
+  return entries.find(({ type }) => type === "inbound-rtp") as Inbound | undefined;
+}
+
+/** How old is what plays at the reading; both streams of a sender have the same zero. */
+function playedAgeMs(entry: Inbound): number | undefined {
+  const played = entry.estimatedPlayoutTimestamp;
+  return played ? entry.timestamp + NTP_TO_UNIX_MS - played : undefined;
+}
+
+export class Statistics {
+  #offsets: number[] = [];
+  #before: { audio: Inbound; video: Inbound } | undefined;
+  #now: { audio: Inbound; video: Inbound } | undefined;
+
+  add(audio: Inbound, video: Inbound): void {
+    this.#now = { audio, video };
+    this.#before ??= this.#now;
+    const [heard, seen] = [playedAgeMs(audio), playedAgeMs(video)];
+    if (heard === undefined || seen === undefined) return;
+    this.#offsets.push(seen - heard);
+    if (this.#offsets.length > KEPT_OFFSETS) this.#offsets.shift();
+  }
+
+  /** How late the picture is against the sound. */
+  get offsetMs(): number | undefined {
+    return median(this.#offsets);
+  }
+
+  /** Everything counted since the last call. */
+  counted(): Counted | undefined {
+    const [before, now] = [this.#before, this.#now];
+    this.#before = now;
+    if (!before || !now || before === now) return undefined;
+    const since = (kind: "audio" | "video", field: keyof Inbound) =>
+      Math.max(0, (now[kind][field] ?? 0) - (before[kind][field] ?? 0));
+    const samples = since("audio", "totalSamplesReceived");
+    // Made-up silence is heard as silence, which it should be.
+    const madeUp = since("audio", "concealedSamples") - since("audio", "silentConcealedSamples");
+    return {
+      freezes: since("video", "freezeCount"),
+      frozen_ms: 1000 * since("video", "totalFreezesDuration"),
+      concealed_percent: samples ? Math.min(100, Math.max(0, (100 * madeUp) / samples)) : 0,
+    };
+  }
+}
