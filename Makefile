@@ -12,7 +12,7 @@ WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=
 
-.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-call train-smoke train-nano ablations
+.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-start bench-call train-smoke train-nano ablations
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,6 +57,11 @@ bench-actor: OUT ?= $(RESULTS)/actor.json
 bench-actor: setup  ## milliseconds, memory and endurance of the Actor on one CPU thread
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m actor_server.benchmark --out $(OUT) $(ARGS)
+
+bench-start: OUT ?= $(RESULTS)/start.json
+bench-start: setup  ## seconds and memory of a start with everything installed
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m services.callbench.start --out $(OUT) $(ARGS)
 
 bench-call: OUT ?= $(RESULTS)/call.json
 bench-call: setup-tests  ## latency, frame rate and lip-sync of real calls

@@ -32,8 +32,8 @@ def main(
     """Call an avatar with headless Chromium and measure what the caller gets."""
     machine = this_machine()
     try:
-        with own_stack(preset) if not url else nullcontext(url) as address:
-            plan = BenchPlan(address, avatar, turns, barge_ins)
+        with own_stack(preset) if not url else nullcontext() as stack:
+            plan = BenchPlan(stack.url if stack else url, avatar, turns, barge_ins)
             result = asyncio.run(run_bench(plan, CallbenchConfig(), out.print))
     except (BrowserMissing, StackFailed) as problem:
         out.print(str(problem), style="red", markup=False)

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 START_WITHIN_S = 300.0
@@ -20,9 +21,17 @@ class StackFailed(Exception):
     """The machine did not start."""
 
 
+@dataclass(frozen=True)
+class OwnStack:
+    """A running machine: the address of its page, and the environment that commands need for it."""
+
+    url: str
+    environment: dict[str, str]
+
+
 @contextmanager
-def own_stack(preset: str) -> Iterator[str]:
-    """Start everything as `make run` does, give its URL, and stop it again."""
+def own_stack(preset: str) -> Iterator[OwnStack]:
+    """Start everything as `make run` does, say where it is, and stop it again."""
     with tempfile.TemporaryDirectory(prefix="xstreamer-bench-") as data:
         state, console = Path(data) / "supervisor.json", Path(data) / "console.log"
         command = [sys.executable, "-m", "services.cli", "up", "--preset", preset]
@@ -32,7 +41,7 @@ def own_stack(preset: str) -> Iterator[str]:
                 command, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
         try:
-            yield _await_ready(process, state, console)
+            yield OwnStack(_await_ready(process, state, console), environment)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_WITHIN_S)

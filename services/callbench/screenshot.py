@@ -25,8 +25,8 @@ def main(
 ) -> None:
     """Call an avatar and photograph the page while it speaks."""
     to.parent.mkdir(parents=True, exist_ok=True)
-    with own_stack("nano") if not url else nullcontext(url) as address:
-        asyncio.run(_photograph(address, avatar, to))
+    with own_stack("nano") if not url else nullcontext() as stack:
+        asyncio.run(_photograph(stack.url if stack else url, avatar, to))
 
 
 async def _photograph(url: str, avatar: str, to: Path) -> None:

@@ -33,7 +33,7 @@ class HttpProbe:
         return await asyncio.to_thread(self._ask)
 
     def _ask(self) -> str | None:
-        insecure = ssl.create_default_context()
+        insecure = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # the default's CA list takes 20 ms
         insecure.check_hostname = False
         insecure.verify_mode = ssl.CERT_NONE
         direct = urllib.request.build_opener(
