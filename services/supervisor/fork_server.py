@@ -115,13 +115,19 @@ class ForkServer:
             event = json.loads(line)
             if "started" in event:
                 forked = self._forked[event["started"]] = ForkedProcess(event["started"])
-                self._asked.popleft().set_result(forked)
+                asked = self._asked.popleft()
+                if asked.cancelled():  # nobody is left who would stop it
+                    os.kill(forked.pid, signal.SIGKILL)
+                else:
+                    asked.set_result(forked)
             else:
                 self._forked.pop(event["ended"]).end(event["status"])
         status = await program.wait()
         while self._asked:
             reason = f"the fork server ended with status {status}; see {self._log}"
-            self._asked.popleft().set_exception(ForkFailed(reason))
+            asked = self._asked.popleft()
+            if not asked.cancelled():
+                asked.set_exception(ForkFailed(reason))
         for forked in self._forked.values():
             forked.end(-signal.SIGKILL)  # what it forked dies with it
         self._forked.clear()

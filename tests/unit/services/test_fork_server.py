@@ -113,3 +113,16 @@ async def test_a_module_that_is_missing_is_left_to_the_process_that_needs_it(
         process = await server.fork(request(tmp_path, "exits", "raise SystemExit(0)"))
         assert await process.wait() == 0
     assert "cannot import no_such_module" in (tmp_path / "fork-server.log").read_text()
+
+
+async def test_a_process_that_nobody_waits_for_any_more_does_not_stay(tmp_path: Path) -> None:
+    async with fork_server(tmp_path) as server:
+        asking = asyncio.create_task(server.fork(request(tmp_path, "sleeps", SLEEPER)))
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        other = await server.fork(request(tmp_path, "exits", "raise SystemExit(4)"))
+        assert await other.wait() == 4
+        assert server.pid is not None
+        await eventually(lambda: not psutil.Process(server.pid).children())
