@@ -10,7 +10,7 @@ import sys
 from pydantic import ValidationError
 
 from actor_server.config import ActorConfig
-from actor_server.errors import WeightsUnusable
+from actor_server.errors import SpeechWeightsUnusable, WeightsUnusable
 from proto.wire.curve import CurveServer
 from proto.wire.logs import log_to_stderr
 
@@ -40,6 +40,7 @@ async def serve(config: ActorConfig) -> None:
     from actor_server.mesh_studio import MeshStudio
     from actor_server.motion.choice import choose_motion
     from actor_server.server import ActorServer
+    from actor_server.speech.choice import choose_speech
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -50,9 +51,12 @@ async def serve(config: ActorConfig) -> None:
         motion = await asyncio.to_thread(
             choose_motion, config.motion, config.weights, config.max_sessions
         )
+        speech = await asyncio.to_thread(
+            choose_speech, config.speech, config.speech_directory, config.speech_device
+        )
         if config.metrics_port:
             start_http_server(config.metrics_port, config.metrics_host)
-        server = ActorServer(config, motion, studio)
+        server = ActorServer(config, motion, studio, speech)
         serving = asyncio.create_task(server.run(curve_keys(config)))
         stopping = asyncio.create_task(stop.wait())
         ready = {"endpoint": config.endpoint, "motion": motion.label}
@@ -75,7 +79,7 @@ def main() -> int:
     limit_threads(config.threads)
     try:
         asyncio.run(serve(config))
-    except (FileNotFoundError, WeightsUnusable) as error:
+    except (FileNotFoundError, WeightsUnusable, SpeechWeightsUnusable) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0

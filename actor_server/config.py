@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from proto.endpoints import ACTOR_ENDPOINT
 
 MotionKind = Literal["auto", "diffusion", "teacher"]
+SpeechKind = Literal["carried", "glm4voice"]
 
 
 class ActorConfig(BaseSettings):
@@ -26,6 +27,14 @@ class ActorConfig(BaseSettings):
     (`teacher`), or `auto`: the transformer where its weights are there."""
     weights: Path | None = None
     """A weight file of the transformer; None: the one that is shipped."""
+
+    speech: SpeechKind = "carried"
+    """Where speech comes from: the Thinker's messages carry it, or the Actor decodes the audio ids
+    in them with GLM-4-Voice's decoder."""
+    speech_weights: Path | None = None
+    """Directory with that decoder's files; None: where `xstreamer weights pull` brings them."""
+    speech_device: str = "auto"
+    """Where it computes: `cuda:1`, `cpu`, or `auto`: the GPU if there is one."""
 
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     """Threads inside torch, cv2, numba and BLAS; one is enough for a call."""
@@ -46,3 +55,8 @@ class ActorConfig(BaseSettings):
     curve_public_key: str | None = None
     curve_secret_key: str | None = None
     curve_client_keys: tuple[str, ...] = ()
+
+    @property
+    def speech_directory(self) -> Path:
+        """`speech_weights`, or its place among the assets."""
+        return (self.speech_weights or self.assets / "glm-4-voice-decoder").expanduser()

@@ -27,6 +27,11 @@ DEGRADATIONS: Final = Counter(
 GPU_MEMORY: Final = Gauge(
     "xstreamer_actor_gpu_memory_bytes", "GPU memory that the Actor holds; 0 without CUDA"
 )
+SPEECH_BLOCK_SECONDS: Final = Histogram(
+    "xstreamer_actor_speech_block_seconds",
+    "Work time of one block of the speech decoder",
+    buckets=(0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.8, 1.0, 2.0, 5.0),
+)
 OPEN_SECONDS: Final = Histogram(
     "xstreamer_actor_open_seconds",
     "From OpenActorSession to SessionReady",

@@ -24,6 +24,8 @@ from actor_server.motion.source import MotionSource
 from actor_server.portrait_desk import PortraitDesk
 from actor_server.render_thread import Close, Deliver, Open, RenderThread
 from actor_server.session import Pacing
+from actor_server.speech.stream import SpeechDecoder
+from actor_server.speech_thread import inlet
 from proto.message import Message
 from proto.messages import (
     AVChunk,
@@ -55,18 +57,23 @@ SWEEP_S: Final = 5.0
 class ActorServer:
     """Serves one endpoint until cancelled."""
 
-    def __init__(self, config: ActorConfig, source: MotionSource, studio: FaceStudio) -> None:
+    def __init__(
+        self,
+        config: ActorConfig,
+        source: MotionSource,
+        studio: FaceStudio,
+        speech: SpeechDecoder | None = None,
+    ) -> None:
         self._config = config
-        self._labels = {"motion": source.label, "face": studio.label}
+        self._speech = speech
+        spoken = {} if speech is None else {"speech": speech.label}
+        self._labels = {"motion": source.label, "face": studio.label, **spoken}
         self._desk = PortraitDesk(studio, config.portrait_timeout_s)
         self._lobby = Lobby()
         self._callers = Callers(config.max_sessions)
         self._errands = asyncio.Semaphore(MAX_ERRANDS)
         self._outbox: asyncio.Queue[tuple[Message, bytes]] = asyncio.Queue(OUTBOX_SIZE)
-        pacing = Pacing(
-            idle_hold_us=config.idle_hold_ms * 1000,
-            underrun_hold_us=config.underrun_hold_ms * 1000,
-        )
+        pacing = Pacing(config.idle_hold_ms * 1000, config.underrun_hold_ms * 1000)
         self._engine = ActorEngine(source, pacing, config.max_sessions, now_us)
         self._eased = 0
 
@@ -74,8 +81,9 @@ class ActorServer:
         """Bind and serve. Raises what binding raises when the endpoint is taken."""
         self._loop = asyncio.get_running_loop()
         self._render = RenderThread(self._engine, self._emit, self._ended)
+        self._inlet = inlet(self._speech, self._render, self._emit)
         async with ServerSocket(self._config.endpoint, curve) as socket:
-            self._render.start()
+            self._inlet.start()
             try:
                 async with asyncio.TaskGroup() as tasks:
                     self._tasks = tasks
@@ -84,7 +92,7 @@ class ActorServer:
                     tasks.create_task(self._sweep(), name="sweep")
                     tasks.create_task(self._receive(socket), name="reader")
             finally:
-                await asyncio.to_thread(self._render.stop)
+                await asyncio.to_thread(self._inlet.stop)
 
     # --- in ------------------------------------------------------------------------------------
 
@@ -124,7 +132,7 @@ class ActorServer:
             log.warning("dropped a message that came too early", extra=_where(message))
 
     def _deliver(self, message: Message, peer: bytes) -> None:
-        if not self._render.post(Deliver(message, peer)):
+        if not self._inlet.post(Deliver(message, peer)):
             log.error("the rendering thread is behind: dropped a message", extra=_where(message))
 
     def _open(self, peer: bytes, message: OpenActorSession) -> None:
@@ -135,7 +143,7 @@ class ActorServer:
     def _close(self, session_id: str) -> None:
         self._callers.leave(session_id)
         self._lobby.dismiss(session_id)
-        self._render.post(Close(session_id))
+        self._inlet.post(Close(session_id))
         metrics.SESSIONS.set(len(self._callers))
 
     # --- errands at the portrait desk ------------------------------------------------------------
@@ -146,7 +154,7 @@ class ActorServer:
             face = await self._desk.face(message.portrait.tobytes())
             if self._callers.has(caller):
                 opening = Open(caller, face, message.seed, message.epoch, self._labels)
-                self._render.post(opening)
+                self._inlet.post(opening)
         if errand.failed and self._callers.has(caller):
             self._close(caller.session_id)
 
@@ -257,11 +265,11 @@ class ActorServer:
             self._close(session_id)
 
     async def _sweep(self) -> None:
-        """Close sessions whose agent fell silent; watch the rendering thread."""
+        """Close sessions whose agent fell silent; watch the threads."""
         while True:
             await asyncio.sleep(SWEEP_S)
-            if not self._render.alive:
-                raise RuntimeError("the rendering thread ended: the Actor must be restarted")
+            if not self._inlet.alive:
+                raise RuntimeError("a thread of the Actor ended: the Actor must be restarted")
             self._lobby.expire(now_us())
             oldest_us = now_us() - int(self._config.orphan_after_s * 1e6)
             for session_id in self._callers.silent_since(oldest_us):

@@ -25,3 +25,11 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: 
     monkeypatch.setenv(f"XSTREAMER_ACTOR_{name}", value)
     with pytest.raises(ValidationError, match=name.lower()):
         ActorConfig()
+
+
+def test_speech_is_carried_unless_a_decoder_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XSTREAMER_ACTOR_ASSETS", "/models")
+    assert ActorConfig().speech == "carried"
+    assert str(ActorConfig().speech_directory) == "/models/glm-4-voice-decoder"
+    monkeypatch.setenv("XSTREAMER_ACTOR_SPEECH_WEIGHTS", "/own")
+    assert str(ActorConfig().speech_directory) == "/own"
