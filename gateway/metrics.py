@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from prometheus_client import Counter, Gauge, Histogram
 
 from services.room_agent.records import CallQuality, CallReport, TurnRecord
-from services.room_agent.stages import spans
+from services.room_agent.stages import STAGES, spans
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
 _OFFSETS = (-0.5, -0.2, -0.12, -0.08, -0.045, -0.02, 0, 0.02, 0.045, 0.08, 0.12, 0.2, 0.5)
@@ -99,8 +99,13 @@ CONCEALED = Histogram(
     buckets=(0, 0.1, 0.5, 1, 2, 5, 10, 50),
 )
 CALL_FAILURES = Counter("xstreamer_call_failures", "Failures that calls were told of", ["code"])
+# A series that begins with its first event has no rate until the second.
 for _code in (*sorted(KNOWN_FAILURES), "other"):
     CALL_FAILURES.labels(_code)
+for _stage in STAGES:
+    STAGE_SECONDS.labels(_stage.name)
+for _until in ("noticed", "silence", "still"):
+    BARGE_IN.labels(_until)
 for _outcome in ("completed", "interrupted", "empty", "failed"):
     TURNS.labels(_outcome)
 
