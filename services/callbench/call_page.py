@@ -17,6 +17,11 @@ class CallPage:
         self._page = caller.page
         self._url = url.rstrip("/")
 
+    @property
+    def room(self) -> str:
+        """The call's room, from the address."""
+        return self._page.url.partition("#")[0].rpartition("/")[2]
+
     async def open_home(self) -> None:
         """Go to the home page."""
         await self._page.goto(self._url)

@@ -44,9 +44,12 @@ class Caller:
         self._draining = asyncio.Lock()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
-    async def say(self, question_id: str) -> Spoken:
-        """Speak a recorded question now; returns once it is on its way, not when it is over."""
-        spoken_clip: Clip = clip(question_id)
+    async def say(self, question_id: str, pause_s: float = 0.0) -> Spoken:
+        """Speak a recorded question now; returns once it is on its way, not when it is over.
+
+        `pause_s`: hesitate for so long inside the sentence.
+        """
+        spoken_clip: Clip = clip(question_id, pause_s)
         wav = base64.b64encode(spoken_clip.wav).decode()
         said = await self.page.evaluate(
             "([name, wav]) => callbench.say(name, wav)", [question_id, wav]

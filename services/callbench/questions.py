@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from scipy.signal import resample_poly
 
-from services.callbench.waveform import Waveform, voiced_spans
+from services.callbench.waveform import FLOAT, Span, Waveform, voiced_spans
 
 MICROPHONE_HZ = 48_000
 CLIP_HZ = 24_000
@@ -24,6 +24,11 @@ class Question:
     id: str
     text: str
     expects: tuple[str, ...]
+
+
+# Where in a question a hesitation may lie: not at its ends, and between two words.
+HESITATION_WITHIN = (0.3, 0.7)
+QUIET_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,11 @@ def questions() -> dict[str, Question]:
 
 
 @cache
-def clip(question_id: str) -> Clip:
-    """Return a question's recording at the microphone's rate, as a WAV file."""
+def clip(question_id: str, pause_s: float = 0.0) -> Clip:
+    """Return a question's recording at the microphone's rate, as a WAV file.
+
+    `pause_s`: the speaker hesitates for so long in the middle of the sentence.
+    """
     question = questions()[question_id]
     recorded, sample_hz = soundfile.read(
         io.BytesIO((_DATA / f"{question_id}.flac").read_bytes()), dtype="float32"
@@ -58,6 +66,10 @@ def clip(question_id: str) -> Clip:
     spans = voiced_spans(waveform)
     if not spans:
         raise ValueError(f"{question_id}.flac holds no voice")
+    if pause_s:
+        samples = _hesitating(samples, Span(spans[0].start_s, spans[-1].end_s), pause_s)
+        waveform = Waveform(samples, MICROPHONE_HZ)
+        spans = voiced_spans(waveform)
     packed = io.BytesIO()
     soundfile.write(packed, samples, MICROPHONE_HZ, format="WAV", subtype="PCM_16")
     return Clip(
@@ -67,3 +79,16 @@ def clip(question_id: str) -> Clip:
         voice_end_s=spans[-1].end_s,
         duration_s=waveform.duration_s,
     )
+
+
+def _hesitating(samples: FLOAT, voice: Span, pause_s: float) -> FLOAT:
+    """The same with silence at the quietest place of the middle, (N + pause,)."""
+    window = round(QUIET_S * MICROPHONE_HZ)
+    length_s = voice.end_s - voice.start_s
+    first, last = (
+        round((voice.start_s + share * length_s) * MICROPHONE_HZ) for share in HESITATION_WITHIN
+    )
+    energy = np.convolve(samples[first:last] ** 2, np.ones(window), "valid")
+    cut = first + int(np.argmin(energy)) + window // 2
+    silence = np.zeros(round(pause_s * MICROPHONE_HZ), np.float32)
+    return np.concatenate([samples[:cut], silence, samples[cut:]])

@@ -9,7 +9,10 @@ import numpy as np
 from rich.table import Table
 
 from services.callbench.bench import BenchPlan, BenchResult
+from services.callbench.hesitations import false_end_percent
 from services.callbench.machine import Machine
+from services.callbench.measure import CallFigures
+from services.callbench.stages import stage_figures
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ GOALS = (
     Goal("lips_lag_ms", "the same from lips and sound", "ms", "-80 .. 80", -80, 80),
     Goal("barge_in_to_silence_ms_p95", "barge-in to silence, p95", "ms", "<= 300", 0, 300),
     Goal("barge_in_to_still_ms_p95", "barge-in to still lips, p95", "ms", "", 0, math.inf),
+    Goal("false_end_percent", "pauses taken for the end of a turn", "%", "<= 5", 0, 5),
     Goal("unanswered", "questions without an answer", "", "0", 0, 0),
 )
 
@@ -60,6 +64,7 @@ def summary(result: BenchResult) -> dict[str, float | int | None]:
         "barge_in_to_silence_ms_p95": percentile([b.to_silence_ms for b in barge_ins], 95),
         "barge_in_to_still_ms_p95": percentile([b.to_still_ms for b in barge_ins], 95),
         "barge_in_noticed_ms_p95": percentile([b.noticed_ms for b in barge_ins], 95),
+        "false_end_percent": false_end_percent(result.hesitations),
         "unanswered": len(result.unanswered),
     }
 
@@ -77,6 +82,10 @@ def report(machine: Machine, plan: BenchPlan, result: BenchResult) -> dict[str, 
         "plan": asdict(plan) | {"url": "own stack" if not plan.url else plan.url},
         "brain": result.brain,
         "summary": summary(result),
+        "stages": [asdict(stage) for stage in stage_figures(result.traces)],
+        "hesitations": [asdict(item) for item in result.hesitations],
+        "portraits": {name: _portrait(figures) for name, figures in result.portraits.items()},
+        "parallel": [asdict(run) for run in result.parallel],
         "first_frames_ms": result.first_frames_ms,
         "call": asdict(result.figures),
         "captions": result.captions,
@@ -84,6 +93,19 @@ def report(machine: Machine, plan: BenchPlan, result: BenchResult) -> dict[str, 
     }
     rounded: dict[str, Any] = _rounded(whole)
     return rounded
+
+
+def _portrait(figures: CallFigures) -> dict[str, float | None]:
+    """What may differ from face to face."""
+    voices = [turn.voice_to_voice_ms for turn in figures.turns]
+    return {
+        "first_frame_ms": figures.first_frame_ms,
+        "voice_to_voice_ms_p50": percentile(voices, 50),
+        "fps": figures.transport.fps,
+        "av_offset_ms": figures.transport.av_offset_ms,
+        "lip_motion_speaking": figures.lip_motion_speaking,
+        "lip_motion_silent": figures.lip_motion_silent,
+    }
 
 
 def table(result: BenchResult) -> Table:

@@ -1,0 +1,59 @@
+"""Where the time of a call's turns went, from the traces that the gateway keeps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+from rich.table import Table
+
+TRACE_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True)
+class StageFigures:
+    """A stage over all turns, milliseconds."""
+
+    name: str
+    label: str
+    turns: int
+    p50_ms: float
+    p95_ms: float
+
+
+async def traces(url: str, room: str) -> list[dict[str, Any]]:
+    """The traces of a call's turns, oldest first; none where the gateway keeps none."""
+    async with httpx.AsyncClient(base_url=url, timeout=TRACE_WITHIN_S, trust_env=False) as client:
+        answer = await client.get(f"/api/rooms/{room}/turns", params={"limit": 500})
+        return list(reversed(answer.json())) if answer.is_success else []
+
+
+def stage_figures(turns: Sequence[Mapping[str, Any]]) -> list[StageFigures]:
+    """Median and 95th percentile of every stage, in the order of time."""
+    labels: dict[str, str] = {}
+    lengths: dict[str, list[float]] = {}
+    for turn in turns:
+        for stage in turn["stages"]:
+            labels[stage["name"]] = stage["label"]
+            lengths.setdefault(stage["name"], []).append(stage["end_ms"] - stage["start_ms"])
+    for name, label in (("voice_to_voice", "Voice to voice"), ("voice_to_face", "Voice to face")):
+        found = [turn[f"{name}_ms"] for turn in turns if turn[f"{name}_ms"] is not None]
+        if found:
+            labels[name], lengths[name] = label, found
+    return [
+        StageFigures(
+            name, labels[name], len(found), *(float(v) for v in np.percentile(found, (50, 95)))
+        )
+        for name, found in lengths.items()
+    ]
+
+
+def stage_table(figures: Sequence[StageFigures]) -> Table:
+    """The same for people."""
+    shown = Table("stage", "p50", "p95", "turns", title="Where the time went, as traced")
+    for stage in figures:
+        shown.add_row(
+            stage.label, f"{stage.p50_ms:.0f} ms", f"{stage.p95_ms:.0f} ms", str(stage.turns)
+        )
+    return shown
