@@ -58,7 +58,10 @@ function headline(turn: TurnTrace): string {
     return `${milliseconds(total)} from your last sound until the answer left the server.`;
   }
   const from = turn.typed ? "your message" : "your last sound";
-  return `${milliseconds(face)} from ${from} to the face, ${milliseconds(voice)} to the voice.`;
+  const ways = [];
+  if (face !== undefined) ways.push(`${milliseconds(face)} to the face`);
+  if (voice !== undefined) ways.push(`${milliseconds(voice)} to the voice`);
+  return `From ${from}: ${ways.join(", ")}.`;
 }
 
 function note(turn: TurnTrace): string {

@@ -25,8 +25,10 @@ const FIRST_ASKS = 4;
 const FIRST_ASKS_EVERY_MS = 250;
 const STATISTICS_EVERY_MS = 1000;
 const REPORT_EVERY_MS = 5000;
-/** What left the agent just now is on the screen within this time, or its frame was lost. */
-const ANSWER_AFTER_MS = 350;
+const LOOK_EVERY_MS = 100;
+/** What left the agent is on the screen within this time, or its frame was lost. The record of a
+ *  turn that was cut waits for the answer, that of one that has begun does not yet. */
+const LOOK_FOR_MS = { began: 2000, cut: 600 };
 
 interface When {
   turn: number;
@@ -116,7 +118,8 @@ export class Witness {
         answeredUs: message.answered_us,
       });
     } else if (topic === WHEN) {
-      window.setTimeout(() => this.#answer(message as When), ANSWER_AFTER_MS);
+      const when = message as When;
+      this.#answer(when, backMs + LOOK_FOR_MS[when.moment]);
     } else {
       this.#onTurn(message as TurnTrace);
     }
@@ -124,11 +127,15 @@ export class Witness {
 
   // --- what was seen and heard -----------------------------------------------------------------
 
-  #answer(when: When): void {
+  #answer(when: When, untilMs: number): void {
     const leftMs = this.#clock.toPageMs(when.left_us);
     const roundTripMs = this.#clock.roundTripMs;
     if (this.#stopped || leftMs === undefined || roundTripMs === undefined) return;
     const displayedMs = this.#frames.displayedOf(leftMs, roundTripMs / 2);
+    if (displayedMs === undefined && performance.now() < untilMs) {
+      window.setTimeout(() => this.#answer(when, untilMs), LOOK_EVERY_MS);
+      return;
+    }
     const soundAgeMs = this.#soundAgeMs(roundTripMs / 2);
     this.#tell(THEN, {
       turn: when.turn,
