@@ -8,8 +8,8 @@ import sys
 from prometheus_client import start_http_server
 
 from proto.wire.logs import log_to_stderr
+from thinker_server.backend import Engine, load_engine
 from thinker_server.config import ThinkerConfig
-from thinker_server.engine import ThinkerEngine
 from thinker_server.errors import ThinkerError
 from thinker_server.server import ThinkerServer
 
@@ -21,7 +21,7 @@ def main() -> int:
     config = ThinkerConfig()
     log_to_stderr(config.log_level)
     try:
-        engine = ThinkerEngine.load(config)
+        engine = load_engine(config)
     except ThinkerError as error:
         log.error("cannot start", extra={"code": error.code, "reason": str(error)})
         return 2
@@ -33,7 +33,7 @@ def main() -> int:
     return 0
 
 
-async def _serve(engine: ThinkerEngine) -> None:
+async def _serve(engine: Engine) -> None:
     serving = asyncio.create_task(ThinkerServer(engine).serve(), name="server")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

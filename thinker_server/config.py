@@ -1,7 +1,7 @@
 """Everything that can be set about the Thinker; environment prefix XSTREAMER_THINKER_."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -28,6 +28,10 @@ class ThinkerConfig(BaseSettings):
     """Prometheus port; 0 is off."""
     max_sessions: Annotated[int, Field(ge=1, le=256)] = 8
 
+    backend: Literal["nano", "glm4voice"] = "nano"
+    """`nano`: a recogniser, a chat model and a voice. `glm4voice`: one model that hears and speaks;
+    the settings from `brain` to `voice_threads` are then unused, but for recognisers (captions)."""
+
     brain: str = "auto"
     """`auto`, `smollm2-135m`, `openai`, or a Hugging Face causal LM by id or directory."""
     openai_base_url: str = "http://127.0.0.1:11434/v1"
@@ -51,6 +55,23 @@ class ThinkerConfig(BaseSettings):
     voices: dict[str, str] = {"en": "hibari"}
     """Voice of each language for sessions that ask for the voice `default`."""
     voice_threads: Annotated[int, Field(ge=1, le=16)] = 2
+
+    glm4voice_model: Path = CACHE / "converted" / "glm-4-voice-9b"
+    """Directory of the converted language model."""
+    glm4voice_speech_tokenizer: Path = CACHE / "assets" / "glm-4-voice-tokenizer"
+    """Directory of the speech tokenizer as the hub has it."""
+    glm4voice_device: str = "auto"
+    """`auto` (the first GPU, else the CPU), `cpu`, `cuda:0`, ..."""
+    glm4voice_number_type: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Of the language model. `auto`: bfloat16 on a GPU, float32 on the CPU."""
+    glm4voice_context_tokens: Annotated[int, Field(ge=512, le=8192)] = 8192
+    """The model knows no more. Each session's place in the cache takes 41 KB a token."""
+    glm4voice_max_reply_tokens: Annotated[int, Field(ge=39, le=960)] = 960
+    """Text and speech together: 39 tokens are 2.08 s, 960 are 51 s."""
+    glm4voice_temperature: Annotated[float, Field(ge=0, le=2)] = 0.2
+    glm4voice_top_p: Annotated[float, Field(gt=0, le=1)] = 0.8
+    glm4voice_states: bool = False
+    """Send the hidden states too, for an Actor that was trained on them (8 KB a token)."""
 
     curve_public_key: str = ""
     curve_secret_key: SecretStr = SecretStr("")

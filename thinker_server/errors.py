@@ -39,6 +39,13 @@ class WeightsUnusable(ThinkerError):
     code = "weights_unusable"
 
 
+class GenerationFailed(ThinkerError):
+    """The model's device gave up in the middle of answers."""
+
+    code = "generation_failed"
+    retryable = True
+
+
 class TooManySessions(ThinkerError):
     """The Thinker holds as many sessions as it may."""
 

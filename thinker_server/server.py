@@ -19,8 +19,8 @@ from proto.messages import (
 from proto.wire.curve import CurveClient, CurveServer
 from proto.wire.sockets import PeerBusy, PeerGone, ServerSocket
 from thinker_server.actor_links import ActorLinks
+from thinker_server.backend import Engine
 from thinker_server.config import ThinkerConfig
-from thinker_server.engine import ThinkerEngine
 from thinker_server.errors import SessionExists, SessionUnknown, ThinkerError, TooManySessions
 from thinker_server.outlet import Destination
 from thinker_server.session import ThinkerSession
@@ -43,7 +43,7 @@ class _Call:
 class ThinkerServer:
     """Serves until cancelled."""
 
-    def __init__(self, engine: ThinkerEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._config = engine.config
         self._calls: dict[str, _Call] = {}
@@ -122,7 +122,7 @@ class ThinkerServer:
                 session_id=session_id,
                 epoch=opened.epoch,
                 engine="thinker",
-                labels={**self._engine.labels(), "voice": opened.voice},
+                labels={"voice": opened.voice, **self._engine.labels()},
             )
             await self._answer(call.peer, ready)
             if not call.closed:

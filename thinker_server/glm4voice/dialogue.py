@@ -89,7 +89,9 @@ class GlmDialogue:
 
     def known(self) -> list[int]:
         """What the model can read before the first question, which will probably be spoken."""
-        return [*self._prompts.opening(True, self._persona), *self._restored()]
+        opening = self._prompts.opening(True, self._persona)
+        ids = [*opening, *self._restored()]
+        return ids if len(ids) <= self._room_tokens else opening
 
     def prompt(self, asked: GlmExchange) -> list[int]:
         """Everything the model must read to answer the question of an exchange."""

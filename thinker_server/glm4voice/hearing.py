@@ -8,7 +8,7 @@ from thinker_server.hearing.recogniser import HearingStream, Recogniser
 
 
 class SpeechHearing:
-    """A HearingStream: its text is the recogniser's, or empty; `tokens` are what the model reads."""
+    """A HearingStream: its text is the recogniser's or empty; `tokens` are what the model reads."""
 
     def __init__(self, encoder: SpeechEncoder, captions: HearingStream | None) -> None:
         self._speech = SpeechTokenStream(encoder)

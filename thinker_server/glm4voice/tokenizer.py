@@ -29,7 +29,8 @@ class GlmTokenizer:
         ends = ("<|endoftext|>", "<|user|>", "<|observation|>")
         self.stop_ids = frozenset(self.mark(name) for name in ends)
         self._marks = frozenset(tokenizer.get_added_tokens_decoder())
-        self._byte_of = {letter: byte for byte, letter in bytes_to_unicode().items()}
+        letters: dict[int, str] = bytes_to_unicode()  # type: ignore[no-untyped-call]
+        self._byte_of = {letter: byte for byte, letter in letters.items()}
 
     @classmethod
     def load(cls, directory: Path) -> Self:

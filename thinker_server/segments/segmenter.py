@@ -29,6 +29,14 @@ PART_STARTS = tuple(range(0, _PARTS_PER_SEGMENT * MIN_PART_AUDIO_TOKENS, MIN_PAR
 """First tokens of a segment's parts: 0, 4, 8, 12, 16, 20."""
 
 
+def part_tokens(first_token: int) -> int:
+    """Length of the part that begins with this token of a turn."""
+    within = first_token % SEGMENT_AUDIO_TOKENS
+    following = bisect_right(PART_STARTS, within)
+    ends = [*PART_STARTS[1:], SEGMENT_AUDIO_TOKENS]
+    return ends[following - 1] - within
+
+
 @dataclass(frozen=True)
 class Part:
     """What a HiddenChunk carries, before it is addressed to a session and an epoch."""
@@ -102,8 +110,8 @@ class Segmenter:
         """Take speech (N,) int16 and give the parts that are now complete."""
         self._pcm = np.concatenate([self._pcm, pcm])
         self._pushed_samples += len(pcm)
-        while len(self._pcm) > self._part_tokens() * TOKEN_SAMPLES:
-            yield self._part(self._part_tokens(), final=False)
+        while len(self._pcm) > (tokens := part_tokens(self._next_token)) * TOKEN_SAMPLES:
+            yield self._part(tokens, final=False)
 
     def end(self) -> Iterator[Part]:
         """The last part: the rest, with silence up to a whole token. Nothing if none was spoken."""
@@ -113,13 +121,6 @@ class Segmenter:
         padding = np.zeros(tokens * TOKEN_SAMPLES - len(self._pcm), np.int16)
         self._pcm = np.concatenate([self._pcm, padding])
         yield self._part(tokens, final=True)
-
-    def _part_tokens(self) -> int:
-        """Length of the next part by the schedule."""
-        within = self._next_token % SEGMENT_AUDIO_TOKENS
-        following = bisect_right(PART_STARTS, within)
-        ends = [*PART_STARTS[1:], SEGMENT_AUDIO_TOKENS]
-        return ends[following - 1] - within
 
     def _part(self, tokens: int, final: bool) -> Part:
         pcm, self._pcm = np.split(self._pcm, [tokens * TOKEN_SAMPLES])

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import GlmForCausalLM
 
+from thinker_server.glm4voice.convert import convert_language_model
 from thinker_server.glm4voice.speech.encoder import SpeechEncoder
 from thinker_server.glm4voice.speech.weights import load_speech_encoder
 from thinker_server.glm4voice.tokenizer import GlmTokenizer
@@ -77,3 +79,14 @@ def byte_tokenizer() -> GlmTokenizer:
         write_byte_tokenizer(directory)
         write_fast_tokenizer(directory, directory)
         return GlmTokenizer.load(directory)
+
+
+def tiny_language_model(device: str = "cpu") -> GlmForCausalLM:
+    """The recorded language model, converted from a hub directory; float32."""
+    with TemporaryDirectory() as name:
+        source = write_hub_model(Path(name) / "hub", weights(CHATGLM_TINY))
+        convert_language_model(source, Path(name) / "native")
+        model: GlmForCausalLM = GlmForCausalLM.from_pretrained(
+            Path(name) / "native", dtype=torch.float32, device_map={"": device}
+        )
+    return model.requires_grad_(False)

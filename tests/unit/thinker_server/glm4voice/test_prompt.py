@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,7 @@ def merged_by_rank(word: bytes, ranks: dict[bytes, int]) -> list[int]:
     """tiktoken's rule: merge the neighbours of the lowest rank until none are left."""
     parts = [bytes([byte]) for byte in word]
     while len(parts) > 1:
-        pairs = [a + b for a, b in zip(parts, parts[1:], strict=False)]
+        pairs = [a + b for a, b in pairwise(parts)]
         best = min(range(len(pairs)), key=lambda i: ranks.get(pairs[i], 1 << 30))
         if pairs[best] not in ranks:
             break
