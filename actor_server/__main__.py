@@ -46,13 +46,13 @@ async def serve(config: ActorConfig) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    speech = await asyncio.to_thread(
+        choose_speech, config.speech, config.speech_directory, config.speech_device
+    )
     with contextlib.closing(MeshStudio(config.assets.expanduser())) as studio:
         await asyncio.to_thread(studio.warm_up)
         motion = await asyncio.to_thread(
             choose_motion, config.motion, config.weights, config.max_sessions
-        )
-        speech = await asyncio.to_thread(
-            choose_speech, config.speech, config.speech_directory, config.speech_device
         )
         if config.metrics_port:
             start_http_server(config.metrics_port, config.metrics_host)

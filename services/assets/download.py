@@ -54,7 +54,9 @@ def download(url: str, target: Path, size: int, progress: Progress) -> None:
     Raises: SourceError when the host fails or the file has another size.
     """
     have = target.stat().st_size if target.exists() else 0
-    if have >= size:
+    if have == size:
+        return  # an earlier attempt was stopped while it looked at the content
+    if have > size:
         target.unlink()
         have = 0
     headers = AGENT | ({"Range": f"bytes={have}-"} if have else {})

@@ -7,6 +7,7 @@ from typing import Any
 
 MANIFEST = Path(__file__).with_name("manifest.toml")
 SHA256_HEX_DIGITS = 64
+GIT_BLOB_HEX_DIGITS = 40
 
 
 class ManifestError(ValueError):
@@ -15,10 +16,11 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True)
 class HuggingFaceSource:
-    """A file of a Hugging Face repository."""
+    """A file of a Hugging Face repository at a branch or commit."""
 
     repo: str
     file: str
+    revision: str = "main"
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ Source = HuggingFaceSource | UrlSource | PackageSource
 
 @dataclass(frozen=True)
 class Asset:
-    """One file below the assets directory. `size` in bytes."""
+    """One file below the assets directory. `size` in bytes.
+
+    Its content is known by `sha256`, or by `git_blob`, the id that git gives it.
+    """
 
     name: str
     sha256: str
@@ -50,13 +55,17 @@ class Asset:
     licence: str
     group: str
     sources: tuple[Source, ...]
+    git_blob: str = ""
 
     def __post_init__(self) -> None:
         path = Path(self.name)
         if path.is_absolute() or ".." in path.parts:
             raise ManifestError(f"asset {self.name!r} would leave the assets directory")
-        if len(self.sha256) != SHA256_HEX_DIGITS or self.size <= 0 or not self.licence:
-            raise ManifestError(f"asset {self.name!r} needs a sha256, a size and a licence")
+        known = {len(self.sha256), len(self.git_blob)}
+        if known != {SHA256_HEX_DIGITS, 0} and known != {GIT_BLOB_HEX_DIGITS, 0}:
+            raise ManifestError(f"asset {self.name!r} needs a sha256 or the id of a git blob")
+        if self.size <= 0 or not self.licence:
+            raise ManifestError(f"asset {self.name!r} needs a size and a licence")
         if not self.sources:
             raise ManifestError(f"asset {self.name!r} has no source")
 

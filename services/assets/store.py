@@ -65,9 +65,8 @@ class AssetStore:
         return wanted
 
     def _fetch_one(self, asset: Asset, fetcher: "_Fetcher", report: Report) -> None:
-        target = self.root / asset.name
+        target, part = self.root / asset.name, self._part(asset)
         target.parent.mkdir(parents=True, exist_ok=True)
-        part = target.with_name(f".{target.name}.part")
         failures = []
         for source in asset.sources:
             try:
@@ -83,19 +82,28 @@ class AssetStore:
         tried = "".join(f"\n  - {failure}" for failure in failures)
         raise AssetError(f"{asset.name} could not be fetched; tried:{tried}")
 
+    def begun_bytes(self, asset: Asset) -> int:
+        """How much of a file an interrupted download has brought."""
+        part = self._part(asset)
+        return part.stat().st_size if part.exists() else 0
+
+    def _part(self, asset: Asset) -> Path:
+        target = self.root / asset.name
+        return target.with_name(f".{target.name}.part")
+
     def _is_right(self, asset: Asset, verified: dict[str, list[object]]) -> bool:
         path = self.root / asset.name
         if not path.is_file() or path.stat().st_size != asset.size:
             return False
         if verified.get(asset.name) == self._trait(asset):
             return True
-        if sha256_of(path) != asset.sha256:
+        if wrong_content(path, asset):
             return False
         self._remember(asset)
         return True
 
     def _trait(self, asset: Asset) -> list[object]:
-        return [asset.sha256, (self.root / asset.name).stat().st_mtime_ns]
+        return [asset.sha256 or asset.git_blob, (self.root / asset.name).stat().st_mtime_ns]
 
     def _verified(self) -> dict[str, list[object]]:
         try:
@@ -121,10 +129,9 @@ class _Fetcher:
 
     def bring(self, source: Source, asset: Asset, part: Path, progress: Progress) -> None:
         match source:
-            case HuggingFaceSource(repo, file):
-                self._download(
-                    f"{self._hugging_face}/{repo}/resolve/main/{file}", asset, part, progress
-                )
+            case HuggingFaceSource(repo, file, revision):
+                url = f"{self._hugging_face}/{repo}/resolve/{revision}/{file}"
+                self._download(url, asset, part, progress)
             case UrlSource(url):
                 self._download(url, asset, part, progress)
             case PackageSource(kind, parts):
@@ -141,7 +148,24 @@ class _Fetcher:
 
 def sha256_of(path: Path) -> str:
     """The hash of a file of any size."""
-    digest = hashlib.sha256()
+    return _hashed(path, hashlib.sha256())
+
+
+def git_blob_of(path: Path) -> str:
+    """The id that git gives a file's content."""
+    return _hashed(path, hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False))
+
+
+def wrong_content(path: Path, asset: Asset) -> str:
+    """How a file's content differs from the asset's; empty when it does not."""
+    if asset.sha256:
+        name, found, expected = "sha256", sha256_of(path), asset.sha256
+    else:
+        name, found, expected = "git blob id", git_blob_of(path), asset.git_blob
+    return "" if found == expected else f"{name} {found[:12]}..., not {expected[:12]}..."
+
+
+def _hashed(path: Path, digest: "hashlib._Hash") -> str:
     with path.open("rb") as file:
         while block := file.read(BLOCK_BYTES):
             digest.update(block)
@@ -150,7 +174,6 @@ def sha256_of(path: Path) -> str:
 
 def _verify(part: Path, asset: Asset) -> None:
     """A wrong file is deleted: it must not be taken for the beginning of the right one."""
-    found = sha256_of(part)
-    if found != asset.sha256:
+    if wrong := wrong_content(part, asset):
         part.unlink()
-        raise SourceError(f"the file has sha256 {found[:12]}..., not {asset.sha256[:12]}...")
+        raise SourceError(f"the file has {wrong}")
