@@ -113,7 +113,8 @@ async def test_two_sessions_at_once_answer_as_each_alone(thinker: str, tmp_path:
         return call
 
     def said(call: Call) -> list[int]:
-        return [int(code) for chunk in call.speech for code in chunk.audio_ids or ()]
+        ids = [chunk.audio_ids for chunk in call.speech if chunk.audio_ids is not None]
+        return [int(code) for code in np.concatenate(ids)]
 
     questions = {"left": "Who are you?", "right": "Where is the sea, and how deep?"}
     together = await asyncio.gather(*(ask(name, text) for name, text in questions.items()))
