@@ -46,6 +46,7 @@ def up(
     from services.supervisor import directories
     from services.supervisor.certificates import CertificateError
     from services.supervisor.ports import PortError
+    from services.supervisor.presets import prepare
     from services.supervisor.run import describe_machine, until_signalled
     from services.supervisor.supervisor import StartError, Supervisor
 
@@ -58,6 +59,7 @@ def up(
         with directories.opened(settings.data, os.environ) as places:
             machine = describe_machine(settings, places, tls=tls)
             with start_display(out) as display:
+                prepare(settings, display.report)
                 supervisor = Supervisor(machine, display.report)
                 asyncio.run(until_signalled(supervisor, lambda: display.ready(machine)))
     except (

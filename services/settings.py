@@ -109,7 +109,8 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    preset: Literal["nano"] = "nano"
+    preset: Literal["nano", "glm4voice", "tiny-glm"] = "nano"
+    """`tiny-glm` is glm4voice with tiny random models: noise, but whole calls without weights."""
     cache: Path = Path(DEFAULT_CACHE)
     data: Path = Path("var")
     start_timeout_s: Annotated[float, Field(gt=0)] = 300.0

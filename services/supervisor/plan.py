@@ -13,6 +13,7 @@ from services.supervisor.certificates import Certificate
 from services.supervisor.credentials import LiveKitKey
 from services.supervisor.directories import Directories
 from services.supervisor.known_settings import config_class
+from services.supervisor.presets import preset_values
 from services.supervisor.readiness import EngineProbe, HttpProbe, Probe
 
 AGENT_DRAIN_S = 2
@@ -25,15 +26,14 @@ SHARED_MODULES = ("torch", "pydantic_settings", "prometheus_client", "proto.wire
 class ProcessPlan:
     """One process. `stop_s`: how long it may take to leave after SIGTERM. `death_signal` is what
     it gets when the supervisor itself is killed: a process with children must end them first.
-    `nice`: its priority once it is ready. `module`: the Python module of a process that is forked
-    from one that has imported SHARED_MODULES, instead of being started by its command.
+    `module`: the Python module of a process that is forked from one that has imported
+    SHARED_MODULES, instead of being started by its command.
     """
 
     name: str
     command: tuple[str, ...]
     env: Mapping[str, str]
     probe: Probe
-    nice: int = 0
     stop_s: float = 5.0
     death_signal: signal.Signals = signal.SIGKILL
     module: str = ""
@@ -101,10 +101,10 @@ class Machine:
             "endpoint": self.thinker_endpoint,
             "assets": self.settings.cache_paths.assets,
             "cache": self.settings.cache,
+            **preset_values(self.settings)["thinker"],
         }
         probe = EngineProbe(self.thinker_endpoint)
-        # Speech and thought may wait a little; frames and sound may not.
-        plan = self._python("thinker", "thinker_server", derived, table, probe, nice=5)
+        plan = self._python("thinker", "thinker_server", derived, table, probe)
         return replace(plan, module="thinker_server")
 
     def _actor(self) -> ProcessPlan:
@@ -112,6 +112,7 @@ class Machine:
         derived = {
             "endpoint": self.actor_endpoint,
             "assets": self.settings.cache_paths.assets,
+            **preset_values(self.settings)["actor"],
         }
         probe = EngineProbe(self.actor_endpoint)
         plan = self._python("actor", "actor_server", derived, table, probe)
@@ -166,13 +167,11 @@ class Machine:
         derived: Mapping[str, Any],
         table: Table,
         probe: Probe,
-        *,
-        nice: int = 0,
     ) -> ProcessPlan:
         given = {key: value for key, value in table.given().items() if value != ""}
         env = process_environment(name, {**derived, **given}, self.environ)
         command = (sys.executable, "-m", module)
-        return ProcessPlan(name, command, env, probe, nice)
+        return ProcessPlan(name, command, env, probe)
 
 
 def process_environment(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from actor_server.config import ActorConfig
 from services.settings import Settings, SettingsError
 from services.supervisor.certificates import Certificate
 from services.supervisor.credentials import LiveKitKey, livekit_key
@@ -14,6 +15,7 @@ from services.supervisor.known_settings import config_class
 from services.supervisor.livekit_config import livekit_config
 from services.supervisor.plan import Machine, ProcessPlan
 from services.supervisor.readiness import HttpProbe
+from thinker_server.config import ThinkerConfig
 
 pytestmark = pytest.mark.unit
 
@@ -56,6 +58,33 @@ def test_a_process_understands_everything_it_is_told(
     assert told
     for name in told:
         assert hasattr(config, name.removeprefix(PREFIXES[process]).lower())
+
+
+@pytest.mark.parametrize("preset", ["glm4voice", "tiny-glm"])
+def test_engines_of_glm4voice_read_the_same_weights_and_speak_the_same_codes(
+    tmp_path: Path, preset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, plan in plans(tmp_path, preset=preset, cache=tmp_path).items():
+        if name in ("thinker", "actor"):
+            for variable, value in plan.env.items():
+                monkeypatch.setenv(variable, value)
+    thinker, actor = ThinkerConfig(), ActorConfig()
+    assert (thinker.backend, actor.speech) == ("glm4voice", "glm4voice")
+    assert tmp_path in thinker.glm4voice_model.parents
+    assert thinker.glm4voice_speech_tokenizer.parent == actor.speech_directory.parent
+
+
+def test_a_preset_gives_way_to_what_a_user_sets(tmp_path: Path) -> None:
+    own = {"speech_device": "cuda:1", "speech_weights": "/own"}
+    env = plans(tmp_path, preset="tiny-glm", actor=own)["actor"].env
+    assert env["XSTREAMER_ACTOR_SPEECH_DEVICE"] == "cuda:1"
+    assert env["XSTREAMER_ACTOR_SPEECH_WEIGHTS"] == "/own"
+
+
+def test_preset_nano_says_nothing_of_speech(tmp_path: Path) -> None:
+    found = plans(tmp_path)
+    assert not any("SPEECH" in key for key in found["actor"].env)
+    assert not any("GLM4VOICE" in key for key in found["thinker"].env)
 
 
 def test_all_processes_agree_on_addresses_and_keys(tmp_path: Path) -> None:
