@@ -22,7 +22,7 @@ class ActorConfig(BaseSettings):
     """Directory with the model files of the asset manifest (face landmarker, segmenter, ...)."""
     portrait_timeout_s: Annotated[float, Field(gt=0)] = 20.0
 
-    motion: MotionKind = "teacher"
+    motion: MotionKind = "auto"
     """What moves the face: the video transformer (`diffusion`), the rules that taught it
     (`teacher`), or `auto`: the transformer where its weights are there."""
     weights: Path | None = None

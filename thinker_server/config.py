@@ -46,7 +46,7 @@ class ThinkerConfig(BaseSettings):
     context_tokens: Annotated[int, Field(ge=256, le=32_768)] = 1024
     max_reply_tokens: Annotated[int, Field(ge=8, le=512)] = 64
     max_reply_sentences: Annotated[int, Field(ge=1, le=16)] = 2
-    first_clause_words: Annotated[int, Field(ge=3, le=30)] = 9
+    first_clause_words: Annotated[int, Field(ge=3, le=30)] = 7
     """Speech starts after the first punctuation, or after this many words without one; slow voices
     start after fewer."""
 

@@ -67,6 +67,7 @@ class AgentConfig(BaseSettings):
     barge_in_ms: Milliseconds = _TURN.barge_in_ms
     hold_ms: Milliseconds = _TURN.hold_ms
     pause_ms: Milliseconds = _TURN.pause_ms
+    judge_ms: Milliseconds = _TURN.judge_ms
     sure_wait_ms: Milliseconds = _TURN.sure_wait_ms
     unsure_wait_ms: Milliseconds = _TURN.unsure_wait_ms
     max_turn_ms: Annotated[int, Field(ge=1_000, le=300_000)] = _TURN.max_turn_ms
@@ -93,6 +94,7 @@ class AgentConfig(BaseSettings):
             barge_in_ms=self.barge_in_ms,
             hold_ms=self.hold_ms,
             pause_ms=self.pause_ms,
+            judge_ms=self.judge_ms,
             sure_wait_ms=self.sure_wait_ms,
             unsure_wait_ms=self.unsure_wait_ms,
             max_turn_ms=self.max_turn_ms,

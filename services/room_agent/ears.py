@@ -83,9 +83,9 @@ class Ears:
             probability = self._voice_model.predict(window)
             event = self.detector.hear(probability, self._is_busy())
             self._last_sound.hear(window, self.detector.now_us, self.detector.voiced)
+            if self.detector.wants_judgement:
+                self._pause.set()
             if event is not None:
-                if event.kind == "paused":
-                    self._pause.set()
                 self._on_event(replace(event, sound_us=self._last_sound.at_us))
 
     def take_features(self) -> np.ndarray | None:

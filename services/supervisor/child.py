@@ -67,18 +67,6 @@ class Child:
         request = ForkRequest(plan.module, dict(plan.env), str(self.log), int(plan.death_signal))
         return await forks.fork(request)
 
-    def mark_ready(self) -> None:
-        """It is ready: from now on it steps back behind the others as its plan says.
-
-        Loading at full priority makes the start shorter. The process group is named because
-        Linux's setpriority(2) on a process reaches only its first thread.
-        """
-        self.ready = True
-        if self.pid is None:
-            return
-        with suppress(ProcessLookupError):
-            os.setpriority(os.PRIO_PGRP, self.pid, self.plan.nice)
-
     async def wait(self) -> int:
         """Its exit status, once it has ended by itself; what it left behind is killed."""
         assert self._process is not None

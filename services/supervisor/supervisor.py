@@ -119,7 +119,7 @@ class Supervisor:
                 )
             self._progress(child.plan.name, f"not ready: {reason}")
             await asyncio.sleep(PROBE_PERIOD_S)
-        child.mark_ready()
+        child.ready = True
         self._progress(child.plan.name, "ready")
 
     async def _keep_running(self, child: Child) -> None:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -28,9 +28,6 @@ pytestmark = pytest.mark.unit
 PATIENCE_S = 10.0
 SLEEPER = "import time\nprint('awake', flush=True)\ntime.sleep(60)\n"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER
-THREADS = (
-    "import threading, time\nthreading.Thread(target=time.sleep, args=(60,)).start()\n" + SLEEPER
-)
 PARENT = """
 import subprocess, sys, time
 code = "import time; time.sleep(60)"
@@ -138,21 +135,6 @@ async def test_a_child_that_ignores_sigterm_is_killed_after_its_time(tmp_path: P
     await child.stop()
     assert child.pid is None
     assert 0.3 <= time.monotonic() - before < 3.0
-
-
-async def test_a_ready_child_steps_back_with_all_its_threads(tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    modest = replace(plan("child", THREADS), nice=7)
-    child = Child(modest, Directories(tmp_path, tmp_path))
-    await child.start()
-    await eventually(lambda: "awake" in child.last_words())
-    assert child.pid is not None
-    threads = [thread.id for thread in psutil.Process(child.pid).threads()]
-    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {0}
-    child.mark_ready()
-    assert len(threads) == 2
-    assert {os.getpriority(os.PRIO_PROCESS, thread) for thread in threads} == {7}
-    await child.stop()
 
 
 async def test_a_child_dies_with_a_supervisor_that_is_killed(tmp_path: Path) -> None:

@@ -79,6 +79,30 @@ async def test_the_page_is_told_this_clock_and_asked_when_a_reply_was_seen() -> 
 
 
 @virtually
+async def test_a_reply_that_is_cut_is_asked_for_again_and_its_silence_recorded() -> None:
+    stage = Stage()
+    await asyncio.sleep(1)
+    stage.reporter.page_said("xs.clock", PING)
+    timing = begun()
+    stage.reporter.reply_began(timing)
+    await asyncio.sleep(2)
+    timing.barge_in_us = call_us() - 224_000
+    timing.mark("interrupted_us", call_us())
+    stage.reporter.turn_ended(timing)
+    await asyncio.sleep(0.3)
+    question = stage.told("xs.when")[-1]
+    assert (question["moment"], question["left_us"]) == ("cut", timing.interrupted_us)
+    left = timing.first_shown_us
+    stage.reporter.page_said("xs.then", then(timing, "began", left + 80_000, left + 50_000))
+    cut = timing.interrupted_us
+    stage.reporter.page_said("xs.then", then(timing, "cut", cut + 70_000, cut + 90_000))
+    await asyncio.sleep(0.01)
+    (turn,) = stage.told("xs.turn")
+    assert turn["barge_in"] == {"noticed_ms": 224, "silence_ms": 294, "still_ms": 314}
+    await stage.end()
+
+
+@virtually
 async def test_a_page_that_does_not_answer_delays_the_record_only_for_a_while() -> None:
     stage = Stage()
     await asyncio.sleep(1)

@@ -35,7 +35,7 @@ def test_a_turn_starts_pauses_and_ends() -> None:
     assert started.at_us - started.voice_us == 128_000
     paused, ended = hear(detector, SILENCE, 1_000)
     assert (paused.kind, ended.kind) == ("paused", "ended")
-    assert paused.at_us - paused.voice_us == 128_000
+    assert paused.at_us - paused.voice_us == 64_000
     assert ended.at_us - ended.voice_us == 800_000
     assert detector.phase is TurnPhase.QUIET
 
@@ -48,6 +48,19 @@ def test_the_surer_the_model_the_shorter_the_wait() -> None:
         detector.judge(probability)
         (ended,) = hear(detector, SILENCE, 1_000)
         assert ended.at_us - ended.voice_us == wait_us
+
+
+@pytest.mark.parametrize("tuning", [TurnTuning(), TurnTuning(pause_ms=192)])
+def test_each_pause_is_judged_once_when_it_has_lasted(tuning: TurnTuning) -> None:
+    detector = TurnDetector(tuning)
+    judged_at_us = []
+    for probability, length_ms in ((VOICE, 640), (SILENCE, 320), (VOICE, 320), (SILENCE, 320)):
+        for _ in range(length_ms // 32):
+            hear(detector, probability, 32)
+            if detector.wants_judgement:
+                judged_at_us.append(detector.now_us)
+    wait_us = max(tuning.judge_ms, tuning.pause_ms) * 1000
+    assert judged_at_us == [640_000 + wait_us, 1_280_000 + wait_us]
 
 
 def test_a_judgement_that_comes_after_the_pause_is_over_changes_nothing() -> None:
