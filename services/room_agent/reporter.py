@@ -23,8 +23,9 @@ log = logging.getLogger(__name__)
 
 QUEUE: Final = 32
 REMEMBERED_TURNS: Final = 8
-PATIENCE_US: Final = 800_000
-"""A page answers within two of its way's lengths; a turn's record waits for it no longer."""
+PATIENCE_US: Final = 2_000_000
+"""A page answers within 0.7 s and its way's length, a busy one later; a turn's record waits for it
+no longer."""
 PACKET_US: Final = 20_000
 """Browsers send 20 ms of sound in a packet: its first sample is that old when it leaves."""
 
@@ -48,6 +49,8 @@ class Reporter:
         self._messages: asyncio.Queue[tuple[str, Callable[[], str]]] = asyncio.Queue(QUEUE)
         self._ended: asyncio.Queue[tuple[TurnTiming, int]] = asyncio.Queue(QUEUE)
         self._turns: deque[TurnTiming] = deque(maxlen=REMEMBERED_TURNS)
+        self._open: TurnTiming | None = None
+        """The turn whose record waits for the page."""
         self._told = asyncio.Event()
         self._page_speaks = False
         self._round_trip_us = 0
@@ -117,7 +120,9 @@ class Reporter:
     async def _record(self) -> None:
         while True:
             timing, deadline_us = await self._ended.get()
+            self._open = timing
             await self._hear_witness(timing, deadline_us)
+            self._open = None
             record = timing.record(call_us())
             self._gateway.turn(record)
             await self._room.tell_page(witness.TURN_TOPIC, shown(record))
@@ -133,10 +138,15 @@ class Reporter:
             except TimeoutError:
                 return
 
-    async def close(self) -> None:
-        """Hand in what is left when the call is over."""
+    async def close(self, unfinished: TurnTiming | None) -> None:
+        """Hand in what is left when the call is over; `unfinished`: a turn that it cut off."""
+        if unfinished is not None:
+            unfinished.outcome = "interrupted"
+            self.turn_ended(unfinished)
+        left = [] if self._open is None else [self._open]
         while not self._ended.empty():
-            timing, _ = self._ended.get_nowait()
+            left.append(self._ended.get_nowait()[0])
+        for timing in left:
             self._gateway.turn(timing.record(call_us()))
         await self._gateway.close()
 

@@ -120,7 +120,8 @@ class RoomAgent:
                 raise CallOver(await self._over)
         except* CallOver as ended:
             reason = str(ended.exceptions[0])
-        await self._reporter.close()
+        reply = self._session.reply
+        await self._reporter.close(reply.timing if reply is not None else None)
         fields = {"reason": reason, "filler_blocks": self.filler_blocks}
         log.info("call over", extra=fields)
         return reason

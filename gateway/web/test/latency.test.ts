@@ -77,6 +77,31 @@ describe("the frames that were shown", () => {
     expect(history.rate(50_000, 60_000)).toBeUndefined();
   });
 
+  test("that the page was not told of are as old as the next one that it was told of", () => {
+    const history = new FrameHistory();
+    shown(history, 0, 10, () => 10);
+    // 2 s later; 50 frames were presented in between.
+    history.add({
+      rtp: (4_294_960_000 + 2400 * 90) % 2 ** 32,
+      receivedMs: 2410,
+      displayedMs: 2480,
+      presented: 60,
+    });
+    expect(history.displayedOf(800, 10)).toBeCloseTo(880);
+  });
+
+  test("that stood still were not shown before the next one", () => {
+    const history = new FrameHistory();
+    shown(history, 0, 10, () => 10);
+    history.add({
+      rtp: (4_294_960_000 + 2400 * 90) % 2 ** 32,
+      receivedMs: 2410,
+      displayedMs: 2480,
+      presented: 10,
+    });
+    expect(history.displayedOf(800, 10)).toBeCloseTo(2480);
+  });
+
   test("of another stream do not mix with those before", () => {
     const history = new FrameHistory();
     shown(history, 0, 10, () => 10);

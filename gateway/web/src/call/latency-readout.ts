@@ -33,6 +33,6 @@ export class LatencyReadout {
     if (latencyMs === undefined) return;
     this.element.hidden = false;
     this.#value.textContent = seconds(latencyMs);
-    this.#body.replaceChildren(waterfall(turn));
+    this.#body.replaceChildren(waterfall(turn, "your"));
   }
 }

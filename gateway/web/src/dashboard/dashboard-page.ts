@@ -18,7 +18,7 @@ const SPANS: [hours: string, label: string][] = [
 
 export class DashboardPage implements Page {
   readonly element: HTMLElement;
-  readonly #hours = h("select", { class: "field-input", "aria-label": "Time", name: "hours" });
+  readonly #hours = h("select", { "aria-label": "Time", name: "hours" });
   readonly #error = h("p", { class: "page-error", role: "alert" });
   readonly #figures = h("dl", { class: "figures", "data-testid": "figures" });
   readonly #live = h("div", { class: "panel-body", "data-testid": "live-calls" });
@@ -113,7 +113,7 @@ export class DashboardPage implements Page {
     for (const button of this.#turns.querySelectorAll<HTMLButtonElement>("[data-turn]")) {
       button.setAttribute("aria-pressed", String(button.dataset.turn === String(id)));
     }
-    this.#chosen.replaceChildren(waterfall(await getTurn(id)));
+    this.#chosen.replaceChildren(waterfall(await getTurn(id), "the caller's"));
   }
 }
 

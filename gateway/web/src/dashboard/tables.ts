@@ -35,7 +35,8 @@ export function stageTable(stages: StageFigures[]): HTMLElement {
       h("td", {}, String(stage.turns)),
     );
   });
-  return h("table", {}, head(["Stage", "", "p50", "p95", "Turns"]), h("tbody", {}, ...rows));
+  const columns = head(["Stage", "", "p50", "p95", "Turns"]);
+  return h("table", { class: "stage-table" }, columns, h("tbody", {}, ...rows));
 }
 
 export function turnTable(

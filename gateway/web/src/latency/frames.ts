@@ -45,7 +45,16 @@ export class FrameHistory {
   /** When the first frame was displayed that left the agent at this moment or later. */
   displayedOf(leftMs: number, shortestWayMs: number): number | undefined {
     const zero = this.#zeroMs(shortestWayMs);
-    return this.#frames.find(({ mediaMs }) => mediaMs + zero >= leftMs - FRAME_MS / 2)?.displayedMs;
+    const at = this.#frames.findIndex(({ mediaMs }) => mediaMs + zero >= leftMs - FRAME_MS / 2);
+    const [before, found] = [this.#frames[at - 1], this.#frames[at]];
+    if (found === undefined || before === undefined) return found?.displayedMs;
+    // A busy page is not told of every frame. Frames that were shown without its knowing were as
+    // old as the one that it got to see.
+    const untold = found.presented - before.presented - 1;
+    const missed = Math.round((found.mediaMs - before.mediaMs) / FRAME_MS) - 1;
+    if (untold < 1 || untold < missed / 2) return found.displayedMs;
+    const earlierMs = Math.max(0, found.mediaMs + zero - leftMs);
+    return Math.max(before.displayedMs, found.displayedMs - earlierMs);
   }
 
   /** How old frames were when they were displayed: the median over the last second. */

@@ -11,7 +11,7 @@ const PROCESSES: Record<string, string> = {
   browser: "Browser",
 };
 
-export function waterfall(turn: TurnTrace): HTMLElement {
+export function waterfall(turn: TurnTrace, whose: "your" | "the caller's"): HTMLElement {
   const wholeMs = Math.max(1, ...turn.stages.map((stage) => stage.end_ms));
   const rows = turn.stages.map((stage) => {
     const lengthMs = stage.end_ms - stage.start_ms;
@@ -33,7 +33,7 @@ export function waterfall(turn: TurnTrace): HTMLElement {
     h(
       "table",
       {},
-      h("caption", {}, headline(turn)),
+      h("caption", {}, headline(turn, whose)),
       h(
         "thead",
         { class: "visually-hidden" },
@@ -49,15 +49,15 @@ export function waterfall(turn: TurnTrace): HTMLElement {
   );
 }
 
-function headline(turn: TurnTrace): string {
+function headline(turn: TurnTrace, whose: string): string {
   const face = turn.points.face_rendered;
   const voice = turn.points.voice_rendered;
   const total = turnLatencyMs(turn);
   if (total === undefined) return "No answer was shown.";
   if (face === undefined && voice === undefined) {
-    return `${milliseconds(total)} from your last sound until the answer left the server.`;
+    return `${milliseconds(total)} from ${whose} last sound until the answer left the server.`;
   }
-  const from = turn.typed ? "your message" : "your last sound";
+  const from = turn.typed ? `${whose} message` : `${whose} last sound`;
   const ways = [];
   if (face !== undefined) ways.push(`${milliseconds(face)} to the face`);
   if (voice !== undefined) ways.push(`${milliseconds(voice)} to the voice`);

@@ -145,6 +145,23 @@ async def test_what_a_page_cannot_have_seen_is_not_believed() -> None:
     await stage.end()
 
 
+@virtually
+async def test_no_turn_is_lost_when_the_caller_hangs_up() -> None:
+    stage = Stage()
+    await asyncio.sleep(1)
+    stage.reporter.page_said("xs.clock", PING)
+    waiting, queued, unfinished = begun(), begun(), begun()
+    for timing in (waiting, queued):
+        stage.reporter.reply_began(timing)
+        stage.reporter.turn_ended(timing)
+    await asyncio.sleep(0.1)
+    await stage.end()
+    kept: list[str] = []
+    stage.line.turn = lambda record: kept.append(record.outcome)  # type: ignore[method-assign]
+    await stage.reporter.close(unfinished)
+    assert kept == ["completed", "completed", "interrupted"]
+
+
 async def test_reports_wait_for_a_gateway_that_is_away_and_are_told_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
