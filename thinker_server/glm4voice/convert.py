@@ -35,6 +35,8 @@ def convert_language_model(
     on_progress: Progress | None = None,
 ) -> None:
     """Convert a hub directory into a new directory. Raises WeightsUnusable, leaving nothing."""
+    if target.exists():
+        raise WeightsUnusable(f"{target} is there already: delete it to convert again")
     geometry = GlmGeometry.from_hub(read_json(source / "config.json"))
     checkpoint = Checkpoint(source)
     expected = hub_shapes(geometry)

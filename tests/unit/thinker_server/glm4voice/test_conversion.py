@@ -150,3 +150,10 @@ def test_another_architecture_is_refused(tmp_path: Path) -> None:
     (source / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsUnusable, match="num_layers"):
         convert_language_model(source, tmp_path / "native")
+
+
+def test_what_is_there_already_is_not_overwritten(converted: Path, tmp_path: Path) -> None:
+    source = write_hub_model(tmp_path / "hub", weights(CHATGLM_TINY))
+    with pytest.raises(WeightsUnusable, match="delete it to convert again"):
+        convert_language_model(source, converted)
+    assert (converted / "config.json").is_file()
