@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import GlmConfig
 
+from thinker_server.errors import WeightsUnusable
 from thinker_server.glm4voice.checkpoint import INDEX_FILE, Checkpoint, read_json
 from thinker_server.glm4voice.geometry import GlmGeometry
 from thinker_server.glm4voice.hub_layout import IGNORED, hub_shapes, native_tensors
