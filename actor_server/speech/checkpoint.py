@@ -33,6 +33,9 @@ def load_speech_models(folder: Path) -> tuple[FlowDecoder, Vocoder]:
 
     Raises: SpeechWeightsUnusable, whose text says what is wrong and what to do.
     """
+    for name in (FLOW_FILE, VOCODER_FILE):
+        if not (folder / name).is_file():
+            raise SpeechWeightsUnusable(f"{folder / name} is missing")
     geometry = read_geometry(folder)
     with torch.device("meta"):
         flow, vocoder = FlowDecoder(geometry.flow), Vocoder(geometry.vocoder)
@@ -75,8 +78,6 @@ def _fill(model: nn.Module, file: Path) -> None:
 
 
 def _read(file: Path) -> dict[str, Tensor]:
-    if not file.is_file():
-        raise SpeechWeightsUnusable(f"{file} is missing")
     try:
         found = torch.load(file, map_location="cpu", weights_only=True)
     except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:

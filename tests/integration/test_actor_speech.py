@@ -124,7 +124,7 @@ def test_an_actor_without_the_decoders_files_says_how_to_get_them_and_ends(
 ) -> None:
     options = {"speech": "glm4voice", "speech_weights": str(tmp_path / "nothing")}
     process = actor(assets_dir, f"ipc://{tmp_path}/a", **options)
-    _, said = process.communicate(timeout=READY_WITHIN_S)
+    _, said = process.communicate(timeout=3 * READY_WITHIN_S)
     assert process.returncode == 3
     assert "flow.pt is missing" in said
     assert "xstreamer weights pull" in said
