@@ -12,7 +12,7 @@ WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=
 
-.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-thinker bench-start bench-call train-smoke train-nano ablations
+.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-speech bench-thinker bench-start bench-call train-smoke train-nano ablations
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -67,6 +67,11 @@ bench-thinker: OUT ?= $(RESULTS)/thinker.json
 bench-thinker: setup  ## what GLM-4-Voice costs: full size on a GPU, tiny on a CPU; random weights
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m thinker_server.glm4voice.benchmark --out $(OUT) $(ARGS)
+
+bench-speech: OUT ?= $(RESULTS)/speech.json
+bench-speech: setup  ## real-time factor of GLM-4-Voice's speech decoder (ARGS=--tiny without a GPU)
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m actor_server.speech.benchmark --out $(OUT) $(ARGS)
 
 bench-call: OUT ?= $(RESULTS)/call.json
 bench-call: setup-tests  ## latency, frame rate and lip-sync of real calls

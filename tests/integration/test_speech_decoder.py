@@ -1,6 +1,7 @@
-"""The speech decoder at its released size, with weights that a formula makes."""
+"""The speech decoder at its released size, with weights that a formula makes, and for long."""
 
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from actor_server.speech.checkpoint import stored_name
+from actor_server.speech.assembly import SpeechAssembly
+from actor_server.speech.chance import FixedChance
+from actor_server.speech.checkpoint import load_speech_models, stored_name
 from actor_server.speech.flow import FlowDecoder
 from actor_server.speech.geometry import FlowGeometry, VocoderGeometry
 from actor_server.speech.harmonic_source import Draws
+from actor_server.speech.mel_clock import HOP_SAMPLES, TOKEN_SAMPLES
+from actor_server.speech.tiny import write_tiny
 from actor_server.speech.vocoder import Vocoder
 from tests.unit.actor_server.speech.golden import close, facts, numbers
 
 pytestmark = pytest.mark.integration
+
+TEN_MINUTES_TOKENS = 7500
+BLOCK_TOKENS = 50
+"""Larger than in calls, so that ten minutes take half a minute."""
 
 
 def scrambled(name: str, count: int) -> np.ndarray:
@@ -88,3 +97,18 @@ def test_the_vocoder_of_released_size_agrees() -> None:
     close(source, recorded["out.source"], atol=1e-4)
     close(spectra[0], recorded["mid.conv_post"], **tolerances["conv_post"])
     close(wave, recorded["out.wav"], **tolerances["wav"])
+
+
+@torch.inference_mode()
+def test_a_tiny_decoder_speaks_for_ten_minutes_without_drifting(tmp_path: Path) -> None:
+    write_tiny(tmp_path)
+    speech = SpeechAssembly(*load_speech_models(tmp_path), FixedChance())
+    dice, given, late = np.random.default_rng(0), 0, set()
+    for _ in range(TEN_MINUTES_TOKENS // BLOCK_TOKENS):
+        samples = speech.extend(dice.integers(0, 16_384, BLOCK_TOKENS).tolist())
+        assert samples.isfinite().all()
+        given += len(samples)
+        late.add(speech.tokens * TOKEN_SAMPLES - given)
+    assert max(late) - min(late) < HOP_SAMPLES
+    given += len(speech.finish([]))
+    assert 0 <= TEN_MINUTES_TOKENS * TOKEN_SAMPLES - given < HOP_SAMPLES
