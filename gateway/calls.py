@@ -8,7 +8,7 @@ from livekit import api
 
 from gateway.errors import GatewayError, not_found
 from gateway.livekit_rooms import MAX_PARTICIPANTS, RoomServer
-from gateway.metrics import ROOMS
+from gateway.metrics import AGENT_JOIN_SECONDS, ROOMS
 from gateway.portraits import PortraitFiles
 from gateway.settings import GatewaySettings
 from gateway.store.calls import CallStore
@@ -64,6 +64,13 @@ class Calls:
         if call is None or call.state == "ended" or await self.rooms.has_dispatch(room):
             return
         await self.dispatch_again(call)
+
+    async def agent_joined(self, room: str) -> None:
+        """The agent is there; whoever notices first, by webhook or by looking, times it."""
+        call = await asyncio.to_thread(self.store.agent_joined, room)
+        if call is not None and call.agent_joined_at is not None:
+            waited = call.agent_joined_at - call.created_at
+            AGENT_JOIN_SECONDS.observe(waited.total_seconds())
 
     async def dispatch_again(self, call: Call) -> None:
         """Ask for a new agent; any earlier dispatch is void."""

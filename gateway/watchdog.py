@@ -78,7 +78,7 @@ class Watchdog:
         if presence.callers and call.state == "created":
             await asyncio.to_thread(self.calls.store.activate, call.room)
         if presence.agents and call.agent_joined_at is None:
-            await asyncio.to_thread(self.calls.store.agent_joined, call.room)
+            await self.calls.agent_joined(call.room)
 
     async def _miss_agent(self, call: Call) -> None:
         absence = self._absent.setdefault(call.room, _Absence(self.clock_s()))

@@ -10,7 +10,6 @@ from livekit import api
 
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError
-from gateway.metrics import AGENT_JOIN_SECONDS
 from gateway.signatures import check_signature
 
 logger = logging.getLogger(__name__)
@@ -49,12 +48,8 @@ async def _room_started(services: Services, event: api.WebhookEvent) -> None:
 
 
 async def _participant_joined(services: Services, event: api.WebhookEvent) -> None:
-    store = services.calls.store
     if event.participant.kind == api.ParticipantInfo.Kind.AGENT:
-        call = await asyncio.to_thread(store.agent_joined, event.room.name)
-        if call is not None and call.agent_joined_at is not None:
-            waited = call.agent_joined_at - call.created_at
-            AGENT_JOIN_SECONDS.observe(waited.total_seconds())
+        await services.calls.agent_joined(event.room.name)
     elif event.participant.kind == api.ParticipantInfo.Kind.STANDARD:
         await services.calls.caller_joined(event.room.name)
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 QUEUE: Final = 32
 REMEMBERED_TURNS: Final = 8
-PATIENCE_US: Final = 2_000_000
+PATIENCE_US: Final = 5_000_000
 """A page answers within 0.7 s and its way's length, a busy one later; a turn's record waits for it
 no longer."""
 PACKET_US: Final = 20_000

@@ -13,8 +13,10 @@ from tests.conftest import Stack
 pytestmark = pytest.mark.browser
 
 ANSWER_WITHIN_S = 40.0
-AGREEMENT_MS = 250
-"""The trace tells when the answer left the jitter buffer; the record when it was loud enough."""
+AGREEMENT_MS = 200
+AGREEMENT_SHARE = 0.1
+"""The trace tells when the answer left the jitter buffer, the record when it was loud enough; on
+a machine that is late by seconds both waver."""
 
 
 async def test_a_turn_can_be_looked_at_in_the_call_and_on_the_dashboard(
@@ -52,7 +54,9 @@ async def test_a_turn_can_be_looked_at_in_the_call_and_on_the_dashboard(
     assert points["frame_captured"] <= points["face_rendered"] + turn["clock_error_ms"]
     (measured,) = measure(recording).turns
     assert measured.voice_to_voice_ms is not None
-    assert abs(turn["voice_to_voice_ms"] - measured.voice_to_voice_ms) < AGREEMENT_MS
+    assert turn["voice_to_voice_ms"] == pytest.approx(
+        measured.voice_to_voice_ms, abs=AGREEMENT_MS, rel=AGREEMENT_SHARE
+    )
 
 
 async def _look_at_dashboard(context: BrowserContext, stack: Stack, turn_id: int) -> None:

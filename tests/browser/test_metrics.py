@@ -141,6 +141,7 @@ async def _missing(client: httpx.AsyncClient) -> dict[str, str]:
 
 
 async def _values(client: httpx.AsyncClient, expression: str) -> list[float]:
-    answer = (await client.get("/api/v1/query", params={"query": expression})).json()
+    response = await client.get("/api/v1/query", params={"query": expression})
+    answer = response.raise_for_status().json()
     assert answer["status"] == "success", f"{expression}: {answer}"
     return [float(series["value"][1]) for series in answer["data"]["result"]]
