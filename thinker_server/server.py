@@ -125,8 +125,9 @@ class ThinkerServer:
                 labels={"voice": opened.voice, **self._engine.labels()},
             )
             await self._answer(call.peer, ready)
-            if not call.closed:
-                await call.session.run()
+            if call.closed:
+                call.session.close()  # closed while it was opened: running frees what it holds
+            await call.session.run()
         except ThinkerError as error:
             await self._answer(call.peer, _failure(session_id, error))
         except Exception:

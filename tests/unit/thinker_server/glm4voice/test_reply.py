@@ -243,3 +243,31 @@ async def test_a_model_that_fails_ends_the_answer_with_a_reason(
     assert (failure.code, failure.retryable) == ("generation_failed", True)
     assert isinstance(end, TurnEnd)
     assert end.reason == "completed", "the next answer works again"
+
+
+async def test_a_session_that_was_closed_before_it_ran_frees_its_place() -> None:
+    decoder = GlmDecoder(MODEL, Sampling(1.0, 1.0, 320), slots=1, context_tokens=600)
+    thread = TokenThread(FoldedGeneration(decoder, frozenset()))
+    for _ in range(2):  # the second finds the place of the first
+        talk, workers = Talk(), Workers()
+        dialogue = GlmDialogue(TOKENIZER, "", (), 300)
+        mind = GlmMind(
+            thread,
+            await thread.open(),
+            TOKENIZER,
+            dialogue,
+            SpeechEars(ENCODER, None),
+            workers,
+            ThinkerMetrics(),
+            max_reply_tokens=40,
+            with_states=False,
+        )
+        opened = OpenThinkerSession(
+            session_id="s", name="Ann", voice="any", language="en", actor_endpoint="inproc://a"
+        )
+        session = ThinkerSession(opened, mind, talk.send)
+        session.close()
+        async with asyncio.timeout(10):
+            await session.run()
+        workers.close()
+    thread.close()
