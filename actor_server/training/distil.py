@@ -1,6 +1,6 @@
 """Teach the Actor to take few large steps: a chunk in N passes instead of dozens.
 
-    python -m actor_server.training.distil --teacher FILE --data DIR --out FILE --steps 400
+    python -m actor_server.training.distil --teacher FILE --data DIR --out FILE --steps 240
 
 Progressive distillation (arXiv 2202.00512, section 3) in one go: one DDIM step of the student
 lands where smaller ones of second order take the teacher, from the same noisy chunk behind the
