@@ -21,12 +21,9 @@ class FixedTurnModel:
     def __init__(self, probability: float) -> None:
         self._probability = probability
         self.asked: list[int] = []
-        self.answered = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
 
     def predict(self, pcm: np.ndarray) -> float:
         self.asked.append(len(pcm))
-        self._loop.call_soon_threadsafe(self.answered.set)
         return self._probability
 
 
@@ -63,14 +60,17 @@ def test_features_come_in_whole_audio_tokens_and_none_is_lost() -> None:
     assert tokens == 12
 
 
-async def test_a_pause_is_judged_once_and_a_sure_turn_ends_early() -> None:
+async def test_a_pause_is_judged_once_and_a_sure_turn_ends_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     model = FixedTurnModel(0.9)
     made, events = ears(model)
+    judged, judge = asyncio.Event(), made.detector.judge
+    monkeypatch.setattr(made.detector, "judge", lambda sure: (judge(sure), judged.set()))
     judging = asyncio.create_task(made.judge_pauses())
     hear(made, 2.0, 1_000)
     hear(made, 0.2, 0)
-    await asyncio.wait_for(model.answered.wait(), 5)
-    await asyncio.sleep(0.02)
+    await asyncio.wait_for(judged.wait(), 5)
     hear(made, 0.5, 0)
     judging.cancel()
     assert [event.kind for event in events] == ["started", "paused", "ended"]
