@@ -43,6 +43,7 @@ WARM_CHUNKS: Final = 34
 """Until the context is full: a pass costs the same before, but memory is touched first."""
 MEASURED_CHUNKS: Final = 30
 ENDLESS_CHUNKS: Final = 100_000
+HOUR_CHUNKS: Final = 3_600_000_000 // CHUNK_US
 FLAT_PARTS: Final = 10
 CHUNK_MS: Final = CHUNK_US / 1000
 FIRST_CHUNK_GOAL_MS: Final = 80.0
@@ -162,16 +163,20 @@ def first_chunk(sampler: PyramidSampler, session: Session) -> float:
     return float(np.median(taken))
 
 
-def endless(chunks: int) -> Flatness:
-    """A tiny model in one step a chunk for as long as nobody would wait with a big one."""
-    model = VideoTransformer(replace(TINY, layers=1)).eval().requires_grad_(False)
-    sampler = PyramidSampler(model, 1, 1, rows=1)
+def tiny() -> VideoTransformer:
+    """A model that makes 100,000 chunks while nobody would wait for a big one."""
+    return VideoTransformer(replace(TINY, layers=1)).eval().requires_grad_(False)
+
+
+def endless(model: VideoTransformer, steps: int, window: int, chunks: int) -> Flatness:
+    """One session for so long, as fast as it goes."""
+    sampler = PyramidSampler(model, steps, window, rows=1)
     session = Session(sampler, model.geometry, 0)
     run = passes(sampler, [session])
     until(WARM_CHUNKS, run)
     part, process = chunks // FLAT_PARTS, psutil.Process(os.getpid())
     taken, memory = [], []
-    for _ in track(range(FLAT_PARTS), f"{chunks} chunks of a tiny model"):
+    for _ in track(range(FLAT_PARTS), f"{chunks} chunks"):
         began = time.thread_time()
         until(part, run)
         session.condition_s.clear()
@@ -203,7 +208,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What the Actor costs on one CPU thread.")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--weights", type=Path, help="a weight file; random ones without it")
-    parser.add_argument("--chunks", type=int, default=ENDLESS_CHUNKS, help="of the endless run")
+    parser.add_argument("--chunks", type=int, default=ENDLESS_CHUNKS, help="of a tiny model")
+    parser.add_argument("--hour", type=int, default=HOUR_CHUNKS, help="chunks of the model's hour")
     options = parser.parse_args()
     console = Console()
     torch.set_num_threads(1)
@@ -211,11 +217,13 @@ def main() -> None:
     ways = [(n, w) for n in STEPS for w in WINDOWS if w <= n]
     alone = [measure(model, n, w, 1) for n, w in ways]
     together = [measure(model, steps, window, rows) for rows in ROWS]
+    hour = endless(model, steps, window, options.hour)
+    console.print(f"an hour of {hour.chunks} chunks: ms {hour.chunk_ms}, MB {hour.memory_mb}")
     half = [measure(model.bfloat16(), n, w, 1) for n, w in ways]
     print_table(console, "nano on one thread: CPU milliseconds", alone + half)
     print_table(console, f"sessions in one pass, N={steps} W={window}", together)
-    flat = endless(options.chunks)
-    console.print(f"{flat.chunks} chunks: ms {flat.chunk_ms}, MB {flat.memory_mb}")
+    flat = endless(tiny(), 1, 1, options.chunks)
+    console.print(f"{flat.chunks} chunks of a tiny model: ms {flat.chunk_ms}, MB {flat.memory_mb}")
     shown = together[0].first_chunk_ms + DRAWING_MS
     report = {
         "machine": machine() | {"torch": torch.__version__},
@@ -227,6 +235,7 @@ def main() -> None:
         "within_real_time_goal": together[0].real_time_share <= REAL_TIME_GOAL,
         "alone": [asdict(row) for row in alone + half],
         "together": [asdict(row) for row in together],
+        "hour": asdict(hour),
         "endless": asdict(flat),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
     }
