@@ -86,7 +86,7 @@ class ActorSession:
         self._speech: TurnSpeech | None = None
         self._turn = 0
         self._trace: tuple[Stamp, ...] = ()
-        """The stamps of the reply's first part."""
+        """The stamps of the reply's parts until its first chunk enters the window."""
         self._closing = False
         """The reply ended after its last token had left: the next chunk carries the mark."""
         self._grants: deque[int] = deque(maxlen=MAX_CREDIT)
@@ -244,6 +244,9 @@ class ActorSession:
             )
             self._turn = part.turn
             self._trace = part.stamps
+        elif self._trace:  # the first chunk waits for this part, perhaps
+            known = {stamp.name for stamp in self._trace}
+            self._trace += tuple(stamp for stamp in part.stamps if stamp.name not in known)
         self._speech.extend(part)
         if self._speech.finished:
             self._speech = None

@@ -17,6 +17,7 @@ from actor_server.render_thread import Close, Deliver, Emit, Open, RenderThread
 from actor_server.speech.engine import SpeechEngine
 from actor_server.speech.stream import SpeechDecoder
 from proto.messages import Failure, HiddenChunk, Interrupt
+from proto.time_law import CHUNK_AUDIO_TOKENS
 from proto.wire.clock import stamped
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,7 @@ class SpeechThread:
             self._pass_on(part)
 
     def _pass_on(self, part: HiddenChunk) -> None:
-        if part.first_token == 0:
+        if _completes_first_chunk(part):
             part = stamped(part, "actor_speech_decoded")
         if not self._render.post(Deliver(part, self._senders[part.session_id])):
             log.error(
@@ -135,3 +136,9 @@ class SpeechThread:
             session_id=session_id, code=error.code, message=str(error), retryable=error.retryable
         )
         self._emit(failure, self._senders[session_id])
+
+
+def _completes_first_chunk(part: HiddenChunk) -> bool:
+    """Whether the reply's first chunk can be made from now on: its first block is too short."""
+    decoded = part.first_token + part.audio_tokens
+    return part.first_token < CHUNK_AUDIO_TOKENS and (decoded >= CHUNK_AUDIO_TOKENS or part.final)

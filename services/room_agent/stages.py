@@ -49,7 +49,13 @@ STAGES: Final = (
         "first_token", "First token of the answer", "thinker", ("transcript_final",), "first_token"
     ),
     Stage("first_clause", "First clause written", "thinker", ("first_token",), "first_clause"),
-    Stage("speech", "First clause synthesised", "thinker", ("first_clause",), "speech_ready"),
+    Stage(
+        "speech",
+        "First speech made",
+        "thinker",
+        ("first_token", "first_clause"),
+        "speech_ready",
+    ),
     Stage(
         "release",
         "Speech released to the Actor",
@@ -59,7 +65,18 @@ STAGES: Final = (
     ),
     Stage("handover", "Speech handed over", "actor", ("thinker_sent",), "actor_received"),
     Stage(
-        "window", "Waiting for a place in the window", "actor", ("actor_received",), "actor_entered"
+        "speech_decode",
+        "Audio tokens made sound",
+        "actor",
+        ("actor_received",),
+        "actor_speech_decoded",
+    ),
+    Stage(
+        "window",
+        "Waiting for a place in the window",
+        "actor",
+        ("actor_received", "actor_speech_decoded"),
+        "actor_entered",
     ),
     Stage("denoise", "First chunk made clean", "actor", ("actor_entered",), "actor_clean"),
     Stage("decode", "First chunk drawn", "actor", ("actor_clean",), "actor_decoded"),

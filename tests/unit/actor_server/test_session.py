@@ -260,3 +260,19 @@ def test_motion_level_is_higher_when_speaking() -> None:
         [chunk.motion_level for chunk in quiet]
     )
     assert all(0 <= chunk.motion_level <= 1 for chunk in quiet + lively)
+
+
+def test_what_delayed_the_first_chunk_is_traced_whichever_part_it_came_with() -> None:
+    session = open_session()
+    take(session, 1)
+    first, second, third = parts_of(reply(), [1, 5, 14])
+    session.deliver(first.stamped("actor_received", 10, "here"), 10)
+    session.deliver(second.stamped("actor_received", 20, "here").stamped("decoded", 21, "here"), 21)
+    begun, after = take(session, 2, now_us=30)
+    session.deliver(third.stamped("actor_received", 40, "here"), 40)
+    assert [(stamp.name, stamp.at_us) for stamp in begun.stamps][:3] == [
+        ("actor_received", 10),
+        ("decoded", 21),
+        ("actor_entered", 30),
+    ]
+    assert not after.stamps

@@ -10,6 +10,7 @@ from actor_server.speech.engine import SpeechEngine
 from actor_server.speech_thread import SpeechThread, inlet
 from proto.message import Message
 from proto.messages import Failure, Grant, HiddenChunk, Interrupt
+from proto.time_law import CHUNK_AUDIO_TOKENS
 from tests.unit.actor_server.speech.spelling import SpellingDecoder, coded, coded_parts
 
 pytestmark = pytest.mark.unit
@@ -81,7 +82,9 @@ def test_a_reply_is_decoded_and_goes_on_with_its_sender(desk: Desk) -> None:
     desk.thread.stop()
     assert sum(part.audio_tokens for part in parts) == 50
     assert all(part.pcm is not None and part.audio_ids is None for part in parts)
-    assert parts[0].stamps[-1].name == "actor_speech_decoded"
+    (traced,) = (part for part in parts if part.stamps)
+    assert [stamp.name for stamp in traced.stamps] == ["actor_speech_decoded"]
+    assert traced.first_token < CHUNK_AUDIO_TOKENS <= traced.first_token + traced.audio_tokens
     assert {i.sender for i in desk.behind.taken if isinstance(i, Deliver)} == {THINKER}
     assert not desk.said
 

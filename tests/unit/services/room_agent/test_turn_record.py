@@ -20,6 +20,7 @@ STAMPS_MS = {
     "speech_ready": 530,
     "thinker_sent": 560,
     "actor_received": 562,
+    "actor_speech_decoded": 566,
     "actor_entered": 570,
     "actor_clean": 590,
     "actor_decoded": 600,
