@@ -22,11 +22,13 @@ from services.paths import REPOSITORY
 from services.settings import Settings
 from services.supervisor.directories import read_state
 from services.supervisor.ports import PortError, check, port_uses
+from services.supervisor.presets import missing_weights
 from services.supervisor.readiness import EngineProbe
 
 NEEDED_MEMORY_GB = 3.5
 HUB_TIMEOUT_S = 3.0
 SETUP = "make setup"
+NOTHING_RUNS = "nothing runs now"
 CHOOSE_MOTION = (
     'change it with `motion` in [actor] of xstreamer.toml: "auto", "diffusion" (the video '
     'transformer) or "teacher" (the rules that taught it)'
@@ -142,9 +144,23 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         yield Finding("ports", True, "all free")
 
 
+def _preset(settings: Settings) -> Iterator[Finding]:
+    running = read_state(settings.data).get("preset")
+    detail = f"configured: {settings.preset}; {f'running: {running}' if running else NOTHING_RUNS}"
+    problem = missing_weights(settings) if settings.preset == "glm4voice" else None
+    if problem is None:
+        yield Finding("preset", True, detail)
+    else:
+        yield Finding("preset", False, detail, problem)
+
+
 def _brain(settings: Settings) -> Iterator[Finding]:
-    configured = settings.thinker.given().get("brain", "auto")
     running = _running(settings, "thinker", "brain")
+    preset = read_state(settings.data).get("preset", settings.preset)
+    if preset != "nano":
+        yield Finding("brain", True, f"preset {preset} brings its own; {running}")
+        return
+    configured = settings.thinker.given().get("brain", "auto")
     yield Finding("brain", True, f"configured: {configured}; {running}; {CHOOSE_BRAIN}")
 
 
@@ -158,7 +174,7 @@ def _running(settings: Settings, engine: str, label: str) -> str:
     """What the running engine says of itself."""
     endpoint = read_state(settings.data).get(f"{engine}_endpoint")
     if not endpoint:
-        return "nothing runs now"
+        return NOTHING_RUNS
     status = asyncio.run(EngineProbe(endpoint).status())
     if not isinstance(status, EngineStatus):
         return f"the {engine} says: {status}"
@@ -189,6 +205,7 @@ CHECKS: tuple[Check, ...] = (
     _page,
     _models,
     _ports,
+    _preset,
     _brain,
     _motion,
     _hub,

@@ -58,11 +58,12 @@ def prepare(settings: Settings, say: Say) -> None:
     """
     if settings.preset == "tiny-glm":
         _write_tiny_models(settings, say)
-    elif settings.preset == "glm4voice":
-        _require_weights(settings)
+    elif settings.preset == "glm4voice" and (problem := missing_weights(settings)):
+        raise SettingsError(problem)
 
 
-def _require_weights(settings: Settings) -> None:
+def missing_weights(settings: Settings) -> str | None:
+    """Which directory preset glm4voice would not find, and how to get it; None: all are there."""
     values = preset_values(settings)
     tables = {"thinker": settings.thinker.given(), "actor": settings.actor.given()}
     wanted = {
@@ -73,10 +74,11 @@ def _require_weights(settings: Settings) -> None:
     for (process, key), command in wanted.items():
         folder = Path(tables[process].get(key) or values[process][key]).expanduser()
         if not folder.is_dir():
-            raise SettingsError(
+            return (
                 f"preset glm4voice needs {folder}: get it with `{command}`, or name another "
                 f"directory with `{key}` in [{process}] of xstreamer.toml"
             )
+    return None
 
 
 def _tiny_folder(settings: Settings) -> Path:

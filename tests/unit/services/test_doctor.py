@@ -62,6 +62,21 @@ def test_the_doctor_says_which_brain_is_configured_and_how_to_change_it(tmp_path
     assert "`brain` in [thinker] of xstreamer.toml" in finding.detail
 
 
+def test_weights_that_a_preset_misses_are_named_with_the_commands_that_bring_them(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(preset="glm4voice", data=tmp_path, cache=tmp_path)
+    (finding,) = findings(doctor._preset, settings)
+    assert not finding.ok
+    assert "xstreamer weights pull, then xstreamer weights convert" in finding.fix
+
+
+def test_a_preset_with_a_brain_of_its_own_is_not_told_to_choose_another(tmp_path: Path) -> None:
+    settings = Settings(preset="tiny-glm", data=tmp_path)
+    (finding,) = findings(doctor._brain, settings)
+    assert finding.detail == "preset tiny-glm brings its own; nothing runs now"
+
+
 def test_the_doctor_says_what_moves_the_face_and_how_to_change_it(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, actor={"motion": "teacher"})
     (finding,) = findings(doctor._motion, settings)
