@@ -26,7 +26,7 @@ def caller_token(
         can_publish=True,
         can_subscribe=True,
         can_publish_data=True,
-        can_publish_sources=["microphone"],
+        can_publish_sources=["microphone", "camera"],
         can_update_own_metadata=False,
     )
     lifetime = max(expires_at - datetime.now(UTC), timedelta(seconds=1))

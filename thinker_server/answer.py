@@ -17,6 +17,7 @@ from thinker_server.metrics import ThinkerMetrics
 from thinker_server.mind import E, Mind
 from thinker_server.outlet import Outlet
 from thinker_server.reply import ReplyLimits, ReplyPipeline
+from thinker_server.seeing.glance import Glance, Sight
 from thinker_server.speaking.voice import Voice
 from thinker_server.trace import TRANSCRIPT_FINAL, Trace
 from thinker_server.workers import Workers
@@ -40,6 +41,7 @@ class SessionParts:
     workers: Workers
     limits: ReplyLimits
     metrics: ThinkerMetrics
+    sight: Sight | None = None
 
     async def warm(self) -> None:
         """Let the chat model read the opening and the restored history."""
@@ -81,6 +83,7 @@ class Answer(Generic[E]):
         exchange: E,
         listening: ListeningTurn | None,
         outlet: Outlet,
+        glance: Glance | None = None,
     ) -> None:
         self.exchange = exchange
         self.outlet = outlet
@@ -89,6 +92,7 @@ class Answer(Generic[E]):
         self._session_id = session_id
         self._mind = mind
         self._listening = listening
+        self._glance = glance
 
     async def make(self) -> None:
         """Hear the turn out (typed turns have nothing to hear), think and speak."""
@@ -125,8 +129,17 @@ class Answer(Generic[E]):
 
     async def _speak(self) -> None:
         await self.outlet.put("agent", self._thinking)
+        if self._glance is not None:
+            await self._see(self._glance)
         await self._mind.reply(self._session_id, self.exchange, self.outlet, self.trace)
         await self.end("completed" if self.exchange.audio_tokens else "empty")
+
+    async def _see(self, glance: Glance) -> None:
+        """Blind eyes do not silence the answer, but the caller is told."""
+        if words := await glance.words():
+            self.exchange.see(words)
+        if glance.problem is not None:
+            await self.outlet.put("agent", partial(self._failure, glance.problem))
 
     def _transcript(self, text: str, epoch: int, turn: int) -> Message:
         return Transcript(

@@ -56,6 +56,16 @@ class ThinkerConfig(BaseSettings):
     """Voice of each language for sessions that ask for the voice `default`."""
     voice_threads: Annotated[int, Field(ge=1, le=16)] = 2
 
+    eyes: str = ""
+    """Empty: blind. `openai`, or a Hugging Face image-text-to-text model by id or directory: while
+    the caller's camera is switched on, each question comes with a sentence about what it shows."""
+    eyes_base_url: str = ""
+    """With `openai`: the server; empty: `openai_base_url`. The key is `openai_api_key`."""
+    eyes_model: str = ""
+    eyes_wait_s: Annotated[float, Field(gt=0, le=10)] = 1.5
+    """After a camera frame came, no answer waits longer for its description."""
+    eyes_max_tokens: Annotated[int, Field(ge=8, le=256)] = 48
+
     glm4voice_model: Path = CACHE / "converted" / "glm-4-voice-9b"
     """Directory of the converted language model."""
     glm4voice_speech_tokenizer: Path = CACHE / "assets" / "glm-4-voice-tokenizer"

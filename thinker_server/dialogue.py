@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from proto.messages import HistoryTurn
 from thinker_server.brain.brain import ChatMessage
 from thinker_server.hearing.recogniser import HearingStream
+from thinker_server.seeing.eyes import as_said
 from thinker_server.segments.spoken_reply import SpokenReply
 
 
@@ -15,6 +16,7 @@ class Exchange:
 
     turn: int
     user_text: str = ""
+    seen: str = ""
     reply: SpokenReply = field(default_factory=SpokenReply)
     heard_tokens: int | None = None
 
@@ -37,9 +39,18 @@ class Exchange:
         """The chat model reads what the recogniser wrote."""
         self.user_text = text
 
+    def see(self, words: str) -> None:
+        """What the caller's camera shows; it stays with the question."""
+        self.seen = words
+
+    @property
+    def question(self) -> str:
+        """What the brain reads: what was seen, then what was said."""
+        return f"{as_said(self.seen)} {self.user_text}" if self.seen else self.user_text
+
     def messages(self) -> list[ChatMessage]:
         """What was said, the answer only as far as it was heard."""
-        user = [ChatMessage("user", self.user_text)] if self.user_text else []
+        user = [ChatMessage("user", self.question)] if self.user_text else []
         heard = self.reply.heard_text(self.heard_tokens)
         return [*user, ChatMessage("assistant", heard)] if heard else user
 
@@ -93,7 +104,7 @@ class Dialogue:
         for exchange in self._exchanges:
             if exchange is not asked:
                 said += exchange.messages()
-        return [*self._opening, *_joined([*said, ChatMessage("user", asked.user_text)])]
+        return [*self._opening, *_joined([*said, ChatMessage("user", asked.question)])]
 
     def _drop_oldest(self, asked: Exchange) -> bool:
         """Forget the oldest question and its answer; False when nothing is left to forget."""

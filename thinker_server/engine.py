@@ -23,6 +23,9 @@ from thinker_server.hearing.recogniser import Recogniser
 from thinker_server.metrics import ThinkerMetrics
 from thinker_server.outlet import Send
 from thinker_server.reply import ReplyLimits
+from thinker_server.seeing.choice import choose_eyes
+from thinker_server.seeing.eyes import Eyes
+from thinker_server.seeing.glance import Sight
 from thinker_server.session import ThinkerSession
 from thinker_server.speaking.catalogue import VoiceCatalogue
 from thinker_server.workers import Workers
@@ -66,10 +69,12 @@ class ThinkerEngine:
         brain: Brain,
         recognisers: dict[str, Recogniser],
         voices: VoiceCatalogue,
+        eyes: Eyes | None = None,
     ) -> None:
         self.config = config
         self.brain = brain
         self.voices = voices
+        self.eyes = eyes
         self.metrics = ThinkerMetrics()
         self._recognisers = recognisers
         self._warm_voices = set(config.voices.values())
@@ -95,10 +100,11 @@ class ThinkerEngine:
             language: load_recogniser(name) for language, name in config.recognisers.items()
         }
         brain = choose_brain(config)
+        eyes = choose_eyes(config)
         asyncio.run(_warm_up(brain, list(recognisers.values())))
         stay_offline()
         _return_freed_memory()
-        return cls(config, brain, recognisers, voices)
+        return cls(config, brain, recognisers, voices, eyes)
 
     async def open(self, opened: OpenThinkerSession, send: Send) -> ThinkerSession[Exchange]:
         """A session, ready to run. Raises UnknownVoice and LanguageUnsupported."""
@@ -121,6 +127,7 @@ class ThinkerEngine:
             workers=self._workers,
             limits=self._limits,
             metrics=self.metrics,
+            sight=Sight(self.eyes, self.config.eyes_wait_s) if self.eyes is not None else None,
         )
         return ThinkerSession(opened, parts, send)
 
@@ -130,6 +137,7 @@ class ThinkerEngine:
             "brain": self.brain.label.name,
             "brain_why": self.brain.label.why,
             "brain_how_to_change": self.brain.label.how_to_change,
+            "eyes": self.eyes.label if self.eyes is not None else "",
             "voices": ", ".join(self.voices.names()),
             "languages": ", ".join(sorted(self._recognisers.keys() & self.config.voices.keys())),
         }
@@ -138,6 +146,8 @@ class ThinkerEngine:
         """Free the models; all sessions must be over."""
         self._workers.close()
         await self.brain.close()
+        if self.eyes is not None:
+            await self.eyes.close()
 
     def _recogniser(self, language: str) -> Recogniser:
         if language not in self._recognisers or language not in self.config.voices:

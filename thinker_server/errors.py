@@ -27,6 +27,19 @@ class BrainUnavailable(ThinkerError):
     retryable = True
 
 
+class EyesUnavailable(ThinkerError):
+    """The vision-language model cannot be loaded or reached."""
+
+    code = "eyes_unavailable"
+    retryable = True
+
+
+class PictureRefused(ThinkerError):
+    """A camera frame is no small JPEG file."""
+
+    code = "picture_refused"
+
+
 class AssetMissing(ThinkerError):
     """A model file is not where the configuration says."""
 

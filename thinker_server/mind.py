@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from thinker_server.hearing.recogniser import HearingStream, Recogniser
 from thinker_server.metrics import ThinkerMetrics
 from thinker_server.outlet import Outlet
+from thinker_server.seeing.glance import Sight
 from thinker_server.trace import Trace
 from thinker_server.workers import Workers
 
@@ -37,6 +38,10 @@ class QuestionAndAnswer(Protocol):
         """What the caller said: its text, and the stream that heard it."""
         ...
 
+    def see(self, words: str) -> None:
+        """What the caller's camera shows."""
+        ...
+
     def cut(self, heard_tokens: int) -> None:
         """The caller interrupted after this many audio tokens; an earlier cut stays."""
         ...
@@ -51,6 +56,11 @@ class Mind(Protocol[E]):
     @property
     def recogniser(self) -> Recogniser:
         """What listens to the caller."""
+        ...
+
+    @property
+    def sight(self) -> Sight | None:
+        """What describes the caller's camera; None: nothing does."""
         ...
 
     @property

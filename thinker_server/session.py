@@ -19,6 +19,7 @@ from proto.messages import (
     TurnBoundary,
     TurnState,
     UserAudio,
+    UserFrame,
     UserText,
 )
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
@@ -26,6 +27,7 @@ from thinker_server.answer import Answer
 from thinker_server.listening import ListeningTurn
 from thinker_server.mind import E, Mind
 from thinker_server.outlet import Outlet, Send
+from thinker_server.seeing.glance import Glance
 from thinker_server.trace import USER_SPEECH_END
 
 PRE_ROLL_BLOCKS = 40
@@ -48,6 +50,8 @@ class ThinkerSession(Generic[E]):
         self._listening: ListeningTurn | None = None
         self._answer: Answer[E] | None = None
         self._answer_task: asyncio.Task[None] | None = None
+        self._glance: Glance | None = None
+        self._look_task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -83,6 +87,7 @@ class ThinkerSession(Generic[E]):
                     await self._act_on(message)
                 await self._drop_answer()
                 self._stop_listening()
+                self._look_away()
         finally:
             await self._mind.close()
 
@@ -100,8 +105,23 @@ class ThinkerSession(Generic[E]):
                 await self._answer_text(message)
             case Interrupt():
                 await self._interrupt(message)
-            case _:
-                pass  # camera frames: this Thinker does not see
+            case UserFrame():
+                self._look(message)
+
+    # --- seeing ----------------------------------------------------------------------------------
+
+    def _look(self, frame: UserFrame) -> None:
+        """A frame comes before the pause or the text that it belongs to."""
+        self._look_away()
+        if self._mind.sight is not None:
+            self._glance = self._mind.sight.glance()
+            self._look_task = self._spawn(self._glance.look(frame.jpeg))
+
+    def _look_away(self) -> None:
+        """What was seen belongs to no question any more."""
+        if self._look_task is not None:
+            self._look_task.cancel()
+        self._glance = self._look_task = None
 
     # --- hearing ---------------------------------------------------------------------------------
 
@@ -117,6 +137,7 @@ class ThinkerSession(Generic[E]):
     async def _begin_listening(self, boundary: TurnBoundary) -> None:
         if self._answer is not None and not self._answer.outlet.released:
             await self._drop_answer()  # speculation, complete or not, about half a turn
+        self._look_away()
         if self._listening is not None and self._listening.turn == boundary.turn:
             return  # the caller goes on after a pause
         self._stop_listening()
@@ -164,6 +185,7 @@ class ThinkerSession(Generic[E]):
             self._stop_listening()
         self._listening = None  # the answer stops it when it has heard it out
         self._pre_roll.clear()
+        self._glance = None
         await answer.outlet.release(boundary.epoch, boundary.turn)
 
     async def _answer_text(self, typed: UserText) -> None:
@@ -171,6 +193,7 @@ class ThinkerSession(Generic[E]):
         exchange = self._mind.exchange(typed.turn, typed.text.strip())
         self._mind.remember(exchange)
         answer = self._start_answer(exchange)
+        self._glance = None
         if exchange.wants_speech:
             self._listening = None  # the answer stops it when it has heard it out
         await answer.outlet.release(typed.epoch, typed.turn)
@@ -185,7 +208,8 @@ class ThinkerSession(Generic[E]):
     def _start_answer(self, exchange: E) -> Answer[E]:
         """A question that wants speech hears the open turn out."""
         listening = self._listening if exchange.wants_speech else None
-        answer = Answer(self.session_id, self._mind, exchange, listening, Outlet(self._send))
+        outlet = Outlet(self._send)
+        answer = Answer(self.session_id, self._mind, exchange, listening, outlet, self._glance)
         answer.trace.mark(USER_SPEECH_END)
         self._answer = answer
         self._answer_task = self._spawn(answer.make())

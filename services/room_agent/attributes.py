@@ -3,6 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+LABELS = {"brain": "xs.brain", "voice": "xs.voice", "eyes": "xs.eyes"}
+"""Engine labels that people see, as attributes of the avatar."""
+NOTICE = "xs.error"
+"""Text for a person, shown as a banner; empty: all is well."""
+
 
 class AttributeWriter:
     """Collects changes and writes them from a task of its own."""

@@ -8,6 +8,7 @@ import numpy as np
 from services.room_agent.captions import CaptionRoom
 from services.room_agent.playout import AudioSink, VideoSink
 from services.room_agent.reporter import PageRoom
+from services.room_agent.sight import Camera
 
 
 class RoomEvents(Protocol):
@@ -32,7 +33,7 @@ class RoomEvents(Protocol):
         """The room is gone, or we were removed from it."""
 
 
-class CallRoom(CaptionRoom, PageRoom, Protocol):
+class CallRoom(CaptionRoom, PageRoom, Camera, Protocol):
     """One room with one caller."""
 
     @property

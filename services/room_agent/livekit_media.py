@@ -63,3 +63,8 @@ async def publish(
         participant.publish_track(video_track, video_options),
     )
     return publication
+
+
+def is_person(participant: rtc.RemoteParticipant) -> bool:
+    """Whether it is a caller, and no agent or recorder."""
+    return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD

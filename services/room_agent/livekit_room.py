@@ -10,7 +10,8 @@ from livekit.rtc.participant import PublishDataError
 
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.call_room import RoomEvents
-from services.room_agent.livekit_media import LiveKitAudio, LiveKitVideo, publish
+from services.room_agent.camera import CallerCamera
+from services.room_agent.livekit_media import LiveKitAudio, LiveKitVideo, is_person, publish
 from services.room_agent.preconnect import PreconnectBuffer
 from services.room_agent.witness import PAGE_TOPICS
 
@@ -50,17 +51,20 @@ class LiveKitRoom:
         self._caller = ""
         self._jitter_us = 0
         self._preconnect = PreconnectBuffer(job.room)
+        self._camera = CallerCamera(job.room)
         self.audio = LiveKitAudio(queue_ms)
         self.video = LiveKitVideo()
 
     async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         """Connect and publish. Handlers come first: what is sent to us at once must not be lost."""
         self._preconnect.register(tasks)
+        self._camera.register(tasks)
         self._register(events, tasks)
         await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
         publication = await publish(self._room.local_participant, self.audio, self.video)
         self._voice_sid = publication.sid
-        if any(map(_is_person, self._room.remote_participants.values())):
+        self._camera.find()
+        if any(map(is_person, self._room.remote_participants.values())):
             events.caller_came()
 
     def _register(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
@@ -69,16 +73,16 @@ class LiveKitRoom:
         def on_track(
             track: rtc.Track, publication: rtc.TrackPublication, sender: rtc.RemoteParticipant
         ) -> None:
-            if _is_person(sender) and track.kind == rtc.TrackKind.KIND_AUDIO:
+            if is_person(sender) and track.kind == rtc.TrackKind.KIND_AUDIO:
                 self._microphone_sid, self._caller = publication.sid, sender.identity
                 tasks.create_task(self._listen(track, publication, events), name="listen")
 
         def on_join(participant: rtc.RemoteParticipant) -> None:
-            if _is_person(participant):
+            if is_person(participant):
                 events.caller_came()
 
         def on_leave(participant: rtc.RemoteParticipant) -> None:
-            if not any(map(_is_person, room.remote_participants.values())):
+            if not any(map(is_person, room.remote_participants.values())):
                 events.caller_left()
 
         def on_disconnect(reason: rtc.DisconnectReason.ValueType) -> None:
@@ -86,7 +90,7 @@ class LiveKitRoom:
 
         def on_data(packet: rtc.DataPacket) -> None:
             sender = packet.participant
-            if sender is not None and _is_person(sender) and packet.topic in PAGE_TOPICS:
+            if sender is not None and is_person(sender) and packet.topic in PAGE_TOPICS:
                 events.page_said(str(packet.topic), packet.data)
 
         def on_chat(reader: rtc.TextStreamReader, identity: str) -> None:
@@ -154,6 +158,10 @@ class LiveKitRoom:
                 waited_s, samples = found.jitter_buffer_delay, found.jitter_buffer_emitted_count
             await asyncio.sleep(JITTER_EVERY_S)
 
+    def photograph(self) -> np.ndarray | None:
+        """What the caller's camera shows now; None while it is off."""
+        return self._camera.photograph()
+
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Set attributes of the avatar's participant."""
         await self._room.local_participant.set_attributes(attributes)
@@ -188,7 +196,3 @@ class LiveKitRoom:
             "lk.transcribed_track_id": track_sid,
             "lk.transcription_final": str(final).lower(),
         }
-
-
-def _is_person(participant: rtc.RemoteParticipant) -> bool:
-    return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD

@@ -13,7 +13,7 @@ import numpy as np
 from proto.message import Message
 from proto.messages import AVChunk, Grant, Interrupt, Listen, SessionReady, UserAudio
 from proto.time_law import HEARING_BLOCK_SAMPLES
-from services.room_agent.attributes import AttributeWriter
+from services.room_agent.attributes import LABELS, NOTICE, AttributeWriter
 from services.room_agent.call_clock import call_us
 from services.room_agent.call_ports import Phase
 from services.room_agent.call_room import CallRoom
@@ -29,6 +29,7 @@ from services.room_agent.job import CallJob
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.playout import Playout
 from services.room_agent.reporter import Reporter
+from services.room_agent.sight import Sight
 from services.room_agent.turn_detector import TurnDetector, TurnEvent, TurnPhase
 from services.room_agent.turn_timing import TurnTiming
 
@@ -37,10 +38,6 @@ log = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 0.1
 DEAF_AFTER_US = 200_000
 """A muted microphone sends nothing; the turn that it cut off must end all the same."""
-LABELS = {"brain": "xs.brain", "voice": "xs.voice"}
-"""Engine labels that people see, as attributes of the avatar."""
-NOTICE = "xs.error"
-"""Text for a person, shown as a banner; empty: all is well."""
 
 
 class CallOver(Exception):
@@ -85,6 +82,7 @@ class RoomAgent:
         self._reporter = Reporter(room, self._gateway)
         self._captions = Captioner(room)
         self._attributes = AttributeWriter(room.set_attributes)
+        self._sight = Sight(job.call_id, room, self._attributes.set)
         self._playout = Playout(
             room.audio, room.video, config.audio_queue_ms * 1000, self._shown, self._grant
         )
@@ -122,8 +120,7 @@ class RoomAgent:
             reason = str(ended.exceptions[0])
         reply = self._session.reply
         await self._reporter.close(reply.timing if reply is not None else None)
-        fields = {"reason": reason, "filler_blocks": self.filler_blocks}
-        log.info("call over", extra=fields)
+        log.info("call over", extra={"reason": reason, "filler_blocks": self.filler_blocks})
         return reason
 
     # --- RoomEvents ------------------------------------------------------------------------------
@@ -174,6 +171,7 @@ class RoomAgent:
     def thinker_said(self, message: Message) -> None:
         """A message of the Thinker."""
         if isinstance(message, SessionReady):
+            self._sight.has_eyes = bool(message.labels.get("eyes"))
             for label, attribute in LABELS.items():
                 if label in message.labels:
                     self._attributes.set(attribute, message.labels[label])
@@ -214,6 +212,8 @@ class RoomAgent:
     # --- CallPorts -------------------------------------------------------------------------------
 
     def to_thinker(self, message: Message) -> None:
+        if (frame := self._sight.before(message)) is not None:
+            self._engines.thinker.send(frame)
         self._engines.thinker.send(message)
 
     def to_actor(self, message: Message) -> None:
@@ -225,6 +225,7 @@ class RoomAgent:
 
     def show_phase(self, phase: Phase) -> None:
         self._attributes.set("lk.agent.state", phase.value)
+        self._sight.phase(phase)
 
     def show_notice(self, text: str) -> None:
         self._attributes.set(NOTICE, text)
@@ -281,8 +282,7 @@ class RoomAgent:
             call_us(),
         )
         if credit:
-            epoch = self._session.epoch
-            self.to_actor(Grant(session_id=self._id, epoch=epoch, credit=credit))
+            self.to_actor(Grant(session_id=self._id, epoch=self._session.epoch, credit=credit))
 
     async def _watch(self) -> None:
         """What must happen although nothing comes in."""

@@ -11,6 +11,7 @@ from thinker_server.glm4voice.hearing import SpeechHearing
 from thinker_server.glm4voice.prompt import PromptBuilder, Speech
 from thinker_server.glm4voice.tokenizer import GlmTokenizer
 from thinker_server.hearing.recogniser import HearingStream
+from thinker_server.seeing.eyes import as_said
 
 
 @dataclass
@@ -38,6 +39,10 @@ class GlmExchange:
         assert isinstance(stream, SpeechHearing)
         if stream.tokens:
             self.question.append(tuple(stream.tokens))
+
+    def see(self, words: str) -> None:
+        """What the caller's camera shows; the model reads it before the question."""
+        self.question.insert(0, as_said(words))
 
     def cut(self, heard_tokens: int) -> None:
         """The caller interrupted after this many audio tokens; an earlier cut stays."""

@@ -26,6 +26,9 @@ from thinker_server.hearing.loading import load_recogniser
 from thinker_server.hearing.recogniser import Recogniser
 from thinker_server.metrics import ThinkerMetrics
 from thinker_server.outlet import Send
+from thinker_server.seeing.choice import choose_eyes
+from thinker_server.seeing.eyes import Eyes
+from thinker_server.seeing.glance import Sight
 from thinker_server.session import ThinkerSession
 from thinker_server.workers import Workers
 
@@ -46,6 +49,7 @@ class GlmEngine:
         generation: Generation,
         encoder: SpeechEncoder,
         captions: dict[str, Recogniser],
+        eyes: Eyes | None = None,
     ) -> None:
         self.config = config
         self.metrics = ThinkerMetrics()
@@ -53,6 +57,7 @@ class GlmEngine:
         self._tokens = TokenThread(generation)
         self._ears = {name: SpeechEars(encoder, captions.get(name)) for name in LANGUAGES}
         self._captions = captions
+        self._eyes = eyes
         self._where = str(encoder.codebook.weight.device)
         self._workers = Workers()
 
@@ -73,10 +78,11 @@ class GlmEngine:
             for language, name in config.recognisers.items()
             if language in LANGUAGES
         }
+        eyes = choose_eyes(config)
         decoder.capture()
         _warm_up(generation, tokenizer, SpeechEars(encoder, None))
         stay_offline()
-        return cls(config, tokenizer, generation, encoder, captions)
+        return cls(config, tokenizer, generation, encoder, captions, eyes)
 
     async def open(self, opened: OpenThinkerSession, send: Send) -> ThinkerSession[GlmExchange]:
         """A session, ready to run. Raises LanguageUnsupported and TooManySessions."""
@@ -93,6 +99,7 @@ class GlmEngine:
             tokenizer=self._tokenizer,
             dialogue=GlmDialogue(self._tokenizer, persona, opened.history, room),
             recogniser=self._ears[language],
+            sight=Sight(self._eyes, self.config.eyes_wait_s) if self._eyes is not None else None,
             workers=self._workers,
             metrics=self.metrics,
             max_reply_tokens=self.config.glm4voice_max_reply_tokens,
@@ -106,6 +113,7 @@ class GlmEngine:
             "brain": "GLM-4-Voice",
             "brain_why": f"configured: backend = glm4voice, on {self._where}",
             "brain_how_to_change": "set backend in [thinker] of xstreamer.toml to nano",
+            "eyes": self._eyes.label if self._eyes is not None else "",
             "voice": "GLM-4-Voice's own",
             "languages": ", ".join(LANGUAGES),
             "captions": ", ".join(sorted(self._captions)) or "none",
@@ -115,6 +123,8 @@ class GlmEngine:
         """End the threads; all sessions must be over."""
         self._workers.close()
         self._tokens.close()
+        if self._eyes is not None:
+            await self._eyes.close()
 
 
 def _number_type(config: ThinkerConfig, device: torch.device) -> torch.dtype:

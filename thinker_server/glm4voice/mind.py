@@ -11,6 +11,7 @@ from thinker_server.glm4voice.token_thread import TokenThread
 from thinker_server.glm4voice.tokenizer import GlmTokenizer
 from thinker_server.metrics import ThinkerMetrics
 from thinker_server.outlet import Outlet
+from thinker_server.seeing.glance import Sight
 from thinker_server.trace import Trace
 from thinker_server.workers import Workers
 
@@ -28,6 +29,7 @@ class GlmMind:
     metrics: ThinkerMetrics
     max_reply_tokens: int
     with_states: bool
+    sight: Sight | None = None
 
     async def warm(self) -> None:
         """Let the model read the system prompt and the restored history."""

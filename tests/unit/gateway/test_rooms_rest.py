@@ -35,7 +35,7 @@ def test_the_token_opens_one_room_for_one_microphone_until_the_room_expires(clie
     claims = jwt.decode(created["token"], SECRET, algorithms=["HS256"])
     assert claims["iss"] == KEY
     assert claims["video"]["room"] == created["room"]
-    assert claims["video"]["canPublishSources"] == ["microphone"]
+    assert claims["video"]["canPublishSources"] == ["microphone", "camera"]
     assert "roomAdmin" not in claims["video"]
     expires_at = datetime.fromisoformat(created["expires_at"]).timestamp()
     assert abs(claims["exp"] - expires_at) < 2

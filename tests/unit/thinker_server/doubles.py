@@ -14,6 +14,7 @@ from thinker_server.brain.brain import BrainToken, ChatMessage
 from thinker_server.dialogue import Dialogue, Exchange
 from thinker_server.metrics import ThinkerMetrics
 from thinker_server.reply import ReplyLimits
+from thinker_server.seeing.glance import Sight
 from thinker_server.session import ThinkerSession
 from thinker_server.speaking.voice import TimedPhone, TimedWord, Utterance
 from thinker_server.workers import Workers
@@ -171,7 +172,10 @@ class Wired:
 
 @asynccontextmanager
 async def wired_session(
-    conversation: ScriptedConversation, texts: list[str], limits: ReplyLimits = LIMITS
+    conversation: ScriptedConversation,
+    texts: list[str],
+    limits: ReplyLimits = LIMITS,
+    sight: Sight | None = None,
 ) -> AsyncIterator[Wired]:
     """A session that runs on doubles until the block ends."""
     agent: list[Message] = []
@@ -187,7 +191,7 @@ async def wired_session(
     )
     dialogue = Dialogue([ChatMessage("system", "be kind")], (), _count_words, 1000)
     parts = SessionParts(
-        conversation, dialogue, recogniser, EvenVoice(), workers, limits, ThinkerMetrics()
+        conversation, dialogue, recogniser, EvenVoice(), workers, limits, ThinkerMetrics(), sight
     )
     session = ThinkerSession(opened, parts, send)
     running = asyncio.create_task(session.run())

@@ -27,6 +27,7 @@ export class CallPage implements Page {
   readonly #problems = new ProblemList((action) => this.#act(action));
   readonly #controls = new Controls({
     toggleMicrophone: () => this.#toggleMicrophone(),
+    toggleCamera: () => this.#toggleCamera(),
     end: () => this.#end(),
     send: async (text) => this.#session?.sendText(text),
   });
@@ -129,6 +130,9 @@ export class CallPage implements Page {
       onAgent: (facts) => {
         this.#status.setAgent(facts);
         this.#stage.setState(facts.state);
+        this.#stage.setLooks(facts.looks);
+        this.#controls.offerCamera(facts.eyes !== "");
+        if (facts.eyes === "" && this.#session?.cameraOn) void this.#session.setCamera(false);
         const problem = facts.error
           ? { id: "agent", title: "The avatar has a problem", hint: facts.error, action: null }
           : null;
@@ -143,6 +147,7 @@ export class CallPage implements Page {
       onQuality: (quality) => this.#status.setQuality(quality),
       onPlaybackBlocked: (blocked) => this.#stage.setPlaybackBlocked(blocked),
       onMicrophone: (on) => this.#controls.setMicrophone(on),
+      onCamera: (on) => this.#controls.setCamera(on),
       onProblem: (id, problem) => this.#problems.set(id, problem),
     };
   }
@@ -153,6 +158,7 @@ export class CallPage implements Page {
     const live = phase === "live";
     this.#controls.setReady({ microphone: live || phase === "waiting", chat: live });
     if (phase === "waiting") this.#stage.rest();
+    if (!live) this.#stage.setLooks(false);
   }
 
   #toggleMicrophone(): void {
@@ -160,9 +166,15 @@ export class CallPage implements Page {
     if (session) void session.setMicrophone(!session.microphoneOn);
   }
 
+  #toggleCamera(): void {
+    const session = this.#session;
+    if (session) void session.setCamera(!session.cameraOn);
+  }
+
   #act(action: NonNullable<Problem["action"]>): void {
     if (action === "home") this.#goHome();
     else if (action === "retry-microphone") void this.#session?.setMicrophone(true);
+    else if (action === "retry-camera") void this.#session?.setCamera(true);
     else if (this.#room) this.#join(this.#room);
   }
 
@@ -180,6 +192,8 @@ export class CallPage implements Page {
 
   #showEnd(problem: Problem | null): void {
     this.#stage.rest();
+    this.#stage.setLooks(false);
+    this.#controls.setCamera(false);
     this.#status.setEnded();
     this.#controls.setReady({ microphone: false, chat: false });
     this.#problems.clear();

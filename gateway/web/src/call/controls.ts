@@ -1,9 +1,10 @@
-/** Mute, end and the text box. */
+/** Mute, the camera, end and the text box. */
 
 import { h, icon } from "../dom";
 
 export interface ControlActions {
   toggleMicrophone(): void;
+  toggleCamera(): void;
   end(): void;
   send(text: string): Promise<void>;
 }
@@ -12,6 +13,7 @@ export class Controls {
   readonly bar: HTMLElement;
   readonly chat: HTMLFormElement;
   readonly #microphone: HTMLButtonElement;
+  readonly #camera: HTMLButtonElement;
   readonly #input = h("input", {
     class: "chat-input",
     name: "text",
@@ -35,10 +37,18 @@ export class Controls {
       "data-testid": "mic-button",
       click: () => actions.toggleMicrophone(),
     });
+    this.#camera = h("button", {
+      class: "round-button",
+      type: "button",
+      hidden: true,
+      "data-testid": "camera-button",
+      click: () => actions.toggleCamera(),
+    });
     this.bar = h(
       "div",
       { class: "controls", role: "toolbar", "aria-label": "Call controls" },
       this.#microphone,
+      this.#camera,
       h(
         "button",
         {
@@ -54,6 +64,7 @@ export class Controls {
     this.chat = h("form", { class: "chat", submit: (event) => this.#submit(event, actions) });
     this.chat.append(this.#input, this.#send);
     this.setMicrophone(false);
+    this.setCamera(false);
     this.setReady({ microphone: false, chat: false });
   }
 
@@ -67,9 +78,27 @@ export class Controls {
     );
   }
 
+  setCamera(on: boolean): void {
+    this.#camera.setAttribute("aria-pressed", String(on));
+    this.#camera.title = on
+      ? "Stop showing yourself"
+      : "Let the avatar look at one picture with each question; it is described, not stored";
+    this.#camera.dataset.showing = String(on);
+    this.#camera.replaceChildren(
+      icon(on ? "camera" : "cameraOff"),
+      h("span", { class: "round-label" }, "Camera"),
+    );
+  }
+
+  /** Shown only where something looks at its picture. */
+  offerCamera(offered: boolean): void {
+    this.#camera.hidden = !offered;
+  }
+
   /** Typed words reach only an agent that is there; what is said earlier is kept and sent. */
   setReady(ready: { microphone: boolean; chat: boolean }): void {
     this.#microphone.disabled = !ready.microphone;
+    this.#camera.disabled = !ready.chat;
     this.#input.disabled = !ready.chat;
     this.#send.disabled = !ready.chat;
   }

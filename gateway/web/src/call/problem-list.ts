@@ -5,6 +5,7 @@ import type { Problem } from "./problems";
 
 export const ACTION_LABELS = {
   "retry-microphone": "Try again",
+  "retry-camera": "Try again",
   rejoin: "Join again",
   home: "Start a new call",
 } as const;

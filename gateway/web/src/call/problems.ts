@@ -5,7 +5,7 @@ export interface Problem {
   title: string;
   hint: string;
   /** What the button beside it does, if there is one. */
-  action: "retry-microphone" | "rejoin" | "home" | null;
+  action: "retry-microphone" | "retry-camera" | "rejoin" | "home" | null;
 }
 
 export const AGENT_MISSING: Problem = {
@@ -36,49 +36,61 @@ export const CALL_ENDED_ELSEWHERE: Problem = {
   action: "home",
 };
 
-const STILL_TYPE = "You can type in the meantime.";
+/** The devices that the caller lends the call. */
+export type Device = "microphone" | "camera";
 
-export function microphoneProblem(error: unknown, secureContext: boolean): Problem {
-  const action = "retry-microphone";
+const MEANWHILE: Record<Device, string> = {
+  microphone: "You can type in the meantime.",
+  camera: "The call goes on without it.",
+};
+
+export function deviceProblem(device: Device, error: unknown, secureContext: boolean): Problem {
+  const meanwhile = MEANWHILE[device];
+  const action = `retry-${device}` as const;
   const name = error instanceof Error ? error.name : "";
   if (!secureContext) {
     return {
-      id: "microphone-insecure",
-      title: "The microphone needs HTTPS",
-      hint: `Browsers give pages from other machines a microphone only over HTTPS. Start X-Streamer with --tls and open the https:// address. ${STILL_TYPE}`,
+      id: `${device}-insecure`,
+      title: `The ${device} needs HTTPS`,
+      hint: `Browsers give pages from other machines a ${device} only over HTTPS. Start X-Streamer with --tls and open the https:// address. ${meanwhile}`,
       action: null,
     };
   }
   if (name === "NotAllowedError" || name === "SecurityError") {
     return {
-      id: "microphone-denied",
-      title: "The microphone is blocked",
-      hint: `Allow it for this page, usually with the icon at the left of the address, then try again. ${STILL_TYPE}`,
+      id: `${device}-denied`,
+      title: `The ${device} is blocked`,
+      hint: `Allow it for this page, usually with the icon at the left of the address, then try again. ${meanwhile}`,
       action,
     };
   }
   if (name === "NotFoundError" || name === "OverconstrainedError") {
     return {
-      id: "microphone-missing",
-      title: "There is no microphone",
-      hint: `Connect one and try again. ${STILL_TYPE}`,
+      id: `${device}-missing`,
+      title: `There is no ${device}`,
+      hint: `Connect one and try again. ${meanwhile}`,
       action,
     };
   }
   if (name === "NotReadableError" || name === "AbortError") {
     return {
-      id: "microphone-busy",
-      title: "The microphone does not start",
-      hint: `Another program may be using it. Close that and try again. ${STILL_TYPE}`,
+      id: `${device}-busy`,
+      title: `The ${device} does not start`,
+      hint: `Another program may be using it. Close that and try again. ${meanwhile}`,
       action,
     };
   }
   return {
-    id: "microphone",
-    title: "The microphone does not work",
-    hint: `${error instanceof Error ? error.message : String(error)}. ${STILL_TYPE}`,
+    id: device,
+    title: `The ${device} does not work`,
+    hint: `${error instanceof Error ? error.message : String(error)}. ${meanwhile}`,
     action,
   };
+}
+
+/** Every problem that a device may have: all are over once it works, or is switched off. */
+export function deviceProblemIds(device: Device): string[] {
+  return ["", "-busy", "-denied", "-insecure", "-missing"].map((kind) => device + kind);
 }
 
 /** Why joining failed. `refused`: the server answered, but did not take the token. */

@@ -20,8 +20,10 @@ import {
   AGENT_MISSING,
   CALL_ENDED_ELSEWHERE,
   CONNECTION_LOST,
+  type Device,
+  deviceProblem,
+  deviceProblemIds,
   joinProblem,
-  microphoneProblem,
   type Problem,
 } from "./problems";
 
@@ -31,6 +33,10 @@ export interface AgentFacts {
   /** initializing, listening, thinking or speaking (LiveKit's own attribute). */
   state: string;
   brain: string;
+  /** What describes the camera's picture to the brain; empty: nothing does. */
+  eyes: string;
+  /** This turn's answer is made with a look through the camera. */
+  looks: boolean;
   error: string;
 }
 
@@ -46,11 +52,14 @@ export interface CallListener {
   onQuality(quality: ConnectionQuality): void;
   onPlaybackBlocked(blocked: boolean): void;
   onMicrophone(on: boolean): void;
+  onCamera(on: boolean): void;
   /** A problem appeared, or (null) the one with this id is gone. */
   onProblem(id: string, problem: Problem | null): void;
 }
 
 const AGENT_PATIENCE_MS = 12_000;
+/** Small and slow: the agent takes one still picture a question. */
+const CAMERA = { resolution: { width: 640, height: 360, frameRate: 10 } };
 const TRANSCRIPTION = "lk.transcription";
 const CHAT = "lk.chat";
 
@@ -100,13 +109,27 @@ export class CallSession {
       await this.room.localParticipant.setMicrophoneEnabled(on, undefined, {
         preConnectBuffer: true,
       });
-      for (const id of MICROPHONE_PROBLEMS) this.#listener.onProblem(id, null);
+      this.#deviceWorks("microphone");
     } catch (error) {
-      if (this.#ended) return;
-      const problem = microphoneProblem(error, window.isSecureContext);
-      this.#listener.onProblem(problem.id, problem);
+      this.#deviceFailed("microphone", error);
     }
     this.#listener.onMicrophone(this.microphoneOn);
+  }
+
+  /** Switched off, the track ends, so that the device's own light goes out. */
+  async setCamera(on: boolean): Promise<void> {
+    try {
+      const { localParticipant } = this.room;
+      await localParticipant.setCameraEnabled(on, CAMERA, { simulcast: false });
+      this.#deviceWorks("camera");
+    } catch (error) {
+      this.#deviceFailed("camera", error);
+    }
+    this.#listener.onCamera(this.cameraOn);
+  }
+
+  get cameraOn(): boolean {
+    return this.room.localParticipant.isCameraEnabled;
   }
 
   get microphoneOn(): boolean {
@@ -187,8 +210,20 @@ export class CallSession {
     this.#listener.onAgent({
       state: attributes["lk.agent.state"] ?? "initializing",
       brain: attributes["xs.brain"] ?? "",
+      eyes: attributes["xs.eyes"] ?? "",
+      looks: (attributes["xs.looks"] ?? "") !== "",
       error: attributes["xs.error"] ?? "",
     });
+  }
+
+  #deviceWorks(device: Device): void {
+    for (const id of deviceProblemIds(device)) this.#listener.onProblem(id, null);
+  }
+
+  #deviceFailed(device: Device, error: unknown): void {
+    if (this.#ended) return;
+    const problem = deviceProblem(device, error, window.isSecureContext);
+    this.#listener.onProblem(problem.id, problem);
   }
 
   #tellPlayback(): void {
@@ -243,11 +278,3 @@ export class CallSession {
     this.#listener.onPhase(phase);
   }
 }
-
-const MICROPHONE_PROBLEMS = [
-  "microphone",
-  "microphone-busy",
-  "microphone-denied",
-  "microphone-insecure",
-  "microphone-missing",
-];

@@ -157,9 +157,13 @@ class FakeRoom:
         self.reports: list[dict[str, Any]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.jitter_us = 0
+        self.photo: np.ndarray | None = None
 
     async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         events.caller_came()
+
+    def photograph(self) -> np.ndarray | None:
+        return self.photo
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         self.attributes |= attributes
@@ -330,10 +334,13 @@ class FakeThinker(FakeLine):
 
     async def run(self) -> None:
         self._events.thinker_state(LinkState.OPEN)
-        labels = {"brain": "parrot"}
-        ready = SessionReady(session_id=CALL, engine="thinker", labels=labels)
-        self._events.thinker_said(ready)
+        self.tell_ready()
         await super().run()
+
+    def tell_ready(self, eyes: str = "") -> None:
+        """The session is open, on a Thinker that has these eyes."""
+        labels = {"brain": "parrot", "eyes": eyes}
+        self._events.thinker_said(SessionReady(session_id=CALL, engine="thinker", labels=labels))
 
 
 class FakeEngines:

@@ -238,3 +238,15 @@ def test_a_tokenizer_without_the_marks_is_refused(tmp_path: Path) -> None:
         fast_tokenizer(file, {"<|user|>": 5})
     with pytest.raises(WeightsUnusable, match="cannot be read"):
         fast_tokenizer(tmp_path / "nothing", SPECIALS)
+
+
+def test_what_the_camera_shows_is_read_before_the_spoken_question() -> None:
+    seen = GlmExchange(1, [(1, 2, 3)])
+    seen.see("A red wall.")
+    dialogue = GlmDialogue(BYTES, "", (), 1000)
+    said = "(You see me through my camera: A red wall.)"
+    written = GlmExchange(1, [said, (1, 2, 3)])
+    assert dialogue.prompt(seen) == dialogue.prompt(written)
+    blind = GlmDialogue(BYTES, "", (), 1000).prompt(GlmExchange(1, [(1, 2, 3)]))
+    assert len(dialogue.prompt(seen)) > len(blind)
+    assert said in BYTES.text_of(dialogue.prompt(seen))
