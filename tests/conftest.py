@@ -138,11 +138,11 @@ def stack(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert not left, f"the supervisor left processes behind: {left}"
 
 
-def start_stack(data_dir: Path) -> Stack:
+def start_stack(data_dir: Path, preset: str = "nano") -> Stack:
     """Start a machine on free ports and wait until it says that it is ready."""
     env = stack_environment(data_dir)
     console_log = data_dir / "console.log"
-    command = [sys.executable, "-m", "services.cli", "up", "--preset", "nano"]
+    command = [sys.executable, "-m", "services.cli", "up", "--preset", preset]
     with console_log.open("wb") as log:
         process = subprocess.Popen(
             command, env=env, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

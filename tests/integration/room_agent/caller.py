@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import soundfile
 from livekit import rtc
+from numpy.typing import NDArray
 
 MICROPHONE_HZ = 48_000
 BLOCK = MICROPHONE_HZ // 50
 BEEP_RMS = 2_000.0
 FLASH_LUMA = 130.0
+MOUTH_BOX = (0.55, 0.9, 0.3, 0.7)
+"""Top, bottom, left, right of the lower face in the avatar's picture, as fractions of it."""
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Record:
 
     frames: list[tuple[float, float]] = field(default_factory=list)
     """(moment, mean luma)"""
+    mouth: list[tuple[float, float]] = field(default_factory=list)
+    """(moment, mean change of the lower face since the frame before)"""
     sound: list[tuple[float, float]] = field(default_factory=list)
     """(moment, RMS of 10 ms)"""
     captions: dict[str, Caption] = field(default_factory=dict)
@@ -52,6 +57,15 @@ class Record:
     def sounded_after(self, moment: float) -> list[float]:
         """Moments after the given one at which there was sound."""
         return [at for at, rms in self.sound if at > moment and rms > BEEP_RMS / 10]
+
+
+def _mouth(luma: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Every other pixel of the lower face, (rows, columns)."""
+    height, width = luma.shape
+    top, bottom, left, right = MOUTH_BOX
+    rows = slice(round(top * height), round(bottom * height), 2)
+    columns = slice(round(left * width), round(right * width), 2)
+    return luma[rows, columns].astype(np.int16)
 
 
 def _rises(series: list[tuple[float, bool]]) -> list[float]:
@@ -142,9 +156,16 @@ class Caller:
 
     async def _see(self, track: rtc.Track) -> None:
         stream = rtc.VideoStream.from_track(track=track, format=rtc.VideoBufferType.I420)
+        before: NDArray[np.int16] | None = None
         async for event in stream:
-            luma = np.frombuffer(event.frame.data, np.uint8)[: 256 * 256]
+            height, width = event.frame.height, event.frame.width
+            luma = np.frombuffer(event.frame.data, np.uint8)[: height * width]
             self.record.frames.append((time.monotonic(), float(luma.mean())))
+            mouth = _mouth(luma.reshape(height, width))
+            if before is not None and before.shape == mouth.shape:
+                change = float(np.abs(mouth - before).mean())
+                self.record.mouth.append((time.monotonic(), change))
+            before = mouth
 
     def on_caption(self, reader: rtc.TextStreamReader, identity: str) -> None:
         """A segment begins, or is replaced."""

@@ -1,0 +1,167 @@
+"""A whole call of preset tiny-glm: what it says is noise, everything else is the real thing."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import httpx
+import numpy as np
+import pytest
+
+from proto.messages import EngineStatus, Ping
+from proto.time_law import AUDIO_TOKEN_US
+from proto.wire.sockets import request
+from services.callbench.questions import clip
+from tests.conftest import Stack, is_gone, start_stack, stop_stack
+from tests.integration.room_agent.caller import Caller, Record, call
+
+pytestmark = pytest.mark.integration
+
+AGENT_WITHIN_S: Final = 60.0
+ANSWER_WITHIN_S: Final = 60.0
+STILL_S: Final = 2.0
+NOISE_RMS: Final = 300.0
+"""The tiny decoder's voice is ten times as loud, the line between replies silent."""
+PICTURE_AGAINST_SOUND_S: Final = 0.5
+"""Both leave on one clock; a busy receiver's buffers and the mouth's first move are left."""
+SEARCH_S: Final = 1.5
+
+
+@pytest.fixture(scope="module")
+def machine(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The machine, as `xstreamer up --preset tiny-glm` starts it."""
+    running = start_stack(tmp_path_factory.mktemp("tiny-glm"), preset="tiny-glm")
+    below = running.descendants()
+    try:
+        yield running
+    finally:
+        stop_stack(running)
+    assert not [process for process in below if not is_gone(process)]
+
+
+@asynccontextmanager
+async def called(machine: Stack) -> AsyncIterator[Caller]:
+    """A call to the first avatar, once its face is to be seen."""
+    gateway = httpx.AsyncClient(base_url=machine.gateway_url, timeout=20, trust_env=False)
+    async with gateway:
+        answer = await gateway.post("/api/rooms", json={"avatar_id": "mara"})
+        granted = answer.raise_for_status().json()
+        async with call(granted["livekit_url"], granted["token"]) as caller:
+            await until("a face", lambda: caller.record.frames, AGENT_WITHIN_S)
+            await until("an avatar that listens", lambda: is_listening(caller), AGENT_WITHIN_S)
+            yield caller
+        (await gateway.delete(f"/api/rooms/{granted['room']}")).raise_for_status()
+
+
+async def until(what: str, happened: Callable[[], object], timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not happened():  # noqa: ASYNC110  # a poll: the test owns no event of these
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not within {timeout_s} s: {what}")
+
+
+def is_listening(caller: Caller) -> bool:
+    return caller.attribute("lk.agent.state") == "listening"
+
+
+async def heard_out(caller: Caller, turns: int) -> None:
+    """The answer has ended and so many turns were reported."""
+    await until(f"turn {turns}", lambda: len(caller.record.turns) >= turns, ANSWER_WITHIN_S)
+    await until("the end of the answer", lambda: is_listening(caller), ANSWER_WITHIN_S)
+    await asyncio.sleep(STILL_S)
+
+
+def noise_moments(record: Record, after: float = 0.0) -> list[float]:
+    """When the avatar was heard after a moment."""
+    return [at for at, rms in record.sound if at > after and rms > NOISE_RMS]
+
+
+def mouth_between(record: Record, first: float, last: float) -> list[float]:
+    """How much the mouth changed in each frame of a time."""
+    return [change for at, change in record.mouth if first <= at < last]
+
+
+def mouth_began(record: Record, around: float) -> float:
+    """Where, near a moment, a livelier second of the mouth follows most clearly on a calmer one."""
+
+    def livelier(at: float) -> float:
+        after, before = mouth_between(record, at, at + 1.0), mouth_between(record, at - 1.0, at)
+        return float(np.mean(after) - np.mean(before))
+
+    moments = around + np.arange(-SEARCH_S, SEARCH_S, 0.04)
+    return float(moments[np.argmax([livelier(at) for at in moments])])
+
+
+async def sessions(machine: Stack) -> int:
+    """What both engines hold."""
+    count = 0
+    for engine in ("thinker", "actor"):
+        status = await request(machine.state()[f"{engine}_endpoint"], Ping(session_id="test"), 10)
+        assert isinstance(status, EngineStatus)
+        count += status.sessions
+    return count
+
+
+async def test_a_spoken_question_is_answered_by_a_voice_a_mouth_and_captions(
+    machine: Stack,
+) -> None:
+    async with called(machine) as caller:
+        record = caller.record
+        assert caller.attribute("xs.brain") == "GLM-4-Voice"
+        await asyncio.sleep(STILL_S)  # the video's first second settles
+        quiet_from = record.frames[-1][0]
+        await asyncio.sleep(STILL_S)
+        asked = await caller.say(clip("france").wav)
+        assert not noise_moments(record), "the avatar spoke before it was asked"
+        await heard_out(caller, turns=1)
+        (turn,) = record.turns
+        assert turn["outcome"] == "completed"
+        noise = noise_moments(record)
+        # Every token that the agent counts as heard was heard.
+        counted_s = turn["heard_tokens"] * AUDIO_TOKEN_US / 1e6
+        assert len(noise) * 0.01 == pytest.approx(counted_s, rel=0.2)
+        speaking = mouth_between(record, noise[0], noise[-1])
+        resting = mouth_between(record, quiet_from, asked)
+        assert np.median(speaking) > 1.3 * np.median(resting)
+        began = mouth_began(record, around=noise[0])
+        assert began == pytest.approx(noise[0], abs=PICTURE_AGAINST_SOUND_S)
+        assert record.captions["reply-1"].text.strip()
+        assert record.captions["reply-1"].final
+        assert record.captions["user-1"].text
+        stages = {stage["name"] for stage in turn["stages"]}
+        assert {"first_token", "speech_decode", "window", "decode", "playout"} <= stages
+    await until_freed(machine)
+
+
+async def test_an_interruption_stops_the_reply_and_is_answered(machine: Stack) -> None:
+    async with called(machine) as caller:
+        record = caller.record
+        await caller.room.local_participant.send_text("Tell me more.", topic="lk.chat")
+        await until("noise", lambda: len(noise_moments(record)) > 50, ANSWER_WITHIN_S)
+        speaking = asyncio.create_task(caller.say(clip("story").wav))
+        await until("the cut", lambda: record.turns, ANSWER_WITHIN_S)
+        cut = record.turns[0]
+        assert (cut["turn"], cut["typed"], cut["outcome"]) == (1, True, "interrupted")
+        assert cut["heard_tokens"] > 0
+        said = await speaking
+        # The clip is longer than what was left of the reply's sound may be.
+        assert not [at for at in noise_moments(record) if said - 1.0 < at < said]
+        await heard_out(caller, turns=2)
+        answer = record.turns[1]
+        assert (answer["typed"], answer["outcome"]) == (False, "completed")
+        assert answer["heard_tokens"] > 0
+        assert noise_moments(record, after=said)
+        assert not caller.attribute("xs.error")
+    await until_freed(machine)
+    assert {process["restarts"] for process in machine.state()["processes"].values()} == {0}
+
+
+async def until_freed(machine: Stack) -> None:
+    """Both engines forget the call when its caller has left."""
+    async with asyncio.timeout(ANSWER_WITHIN_S):
+        while await sessions(machine):  # noqa: ASYNC110  # the engines do not tell by themselves
+            await asyncio.sleep(0.2)
