@@ -12,6 +12,8 @@ from services.settings import Settings, SettingsError
 LANGUAGE_MODEL: Final = "glm-4-voice-9b"
 SPEECH_TOKENIZER: Final = "glm-4-voice-tokenizer"
 SPEECH_DECODER: Final = "glm-4-voice-decoder"
+ONE_CARD_SESSIONS: Final = 2
+"""What a 24-GB card holds beside both engines' weights (docs/models/glm4voice.md)."""
 TINY_CONTEXT_TOKENS: Final = 2048
 TINY_REPLY_TOKENS: Final = 120
 """Noise has no end of its own: six seconds of it are enough."""
@@ -46,6 +48,7 @@ def _glm4voice(model: Path, folder: Path) -> dict[str, dict[str, Any]]:
             "backend": "glm4voice",
             "glm4voice_model": model,
             "glm4voice_speech_tokenizer": folder / SPEECH_TOKENIZER,
+            "max_sessions": ONE_CARD_SESSIONS,
         },
         "actor": {"speech": "glm4voice", "speech_weights": folder / SPEECH_DECODER},
     }
