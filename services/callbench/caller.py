@@ -145,7 +145,7 @@ async def open_caller(
         )
         try:
             context = await browser.new_context(
-                permissions=["microphone"],
+                permissions=["microphone", "camera"],
                 viewport={"width": width, "height": height},
                 bypass_csp=True,  # the probe's audio worklet is a blob
             )

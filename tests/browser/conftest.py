@@ -25,6 +25,12 @@ def browser() -> CallbenchConfig:
 
 
 @pytest.fixture
+def attempt(request: pytest.FixtureRequest) -> int:
+    """Which try of this test it is, from 1."""
+    return int(getattr(request.node, "execution_count", 1))
+
+
+@pytest.fixture
 def rest(stack: Stack) -> httpx.AsyncClient:
     """The machine's REST interface."""
     return httpx.AsyncClient(base_url=stack.gateway_url, timeout=20, trust_env=False)

@@ -17,7 +17,7 @@ from tests.browser.conftest import eventually
 from tests.browser.test_two_calls import active_jobs, engine_sessions
 from tests.conftest import Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.realtime]
 
 ANSWER_WITHIN_S = 25.0
 FREED_WITHIN_S = 15.0
@@ -31,7 +31,8 @@ async def test_a_typed_message_is_answered_aloud_and_hanging_up_frees_everything
     async with open_caller(browser) as caller:
         page = CallPage(caller, stack.gateway_url)
         await page.call("mara")
-        room = caller.page.url.partition("#")[0].rpartition("/")[2]
+        room = page.room
+        assert not await caller.page.get_by_test_id("camera-button").is_visible(), "nothing looks"
         asked_s = await caller.now_s()
         await page.type_message("What is the capital of France?")
         await caller.wait_for_voice(asked_s, ANSWER_WITHIN_S)

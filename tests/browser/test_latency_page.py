@@ -10,7 +10,7 @@ from services.callbench.config import CallbenchConfig
 from services.callbench.measure import measure
 from tests.conftest import Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.realtime]
 
 ANSWER_WITHIN_S = 40.0
 CLOCKS_KNOWN_AFTER_S = 10

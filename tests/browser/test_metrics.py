@@ -22,7 +22,7 @@ from services.paths import REPOSITORY
 from tests.browser.conftest import eventually
 from tests.conftest import Stack, free_ports
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.realtime]
 
 PROVISIONED = REPOSITORY / "deploy" / "prometheus"
 DASHBOARD = REPOSITORY / "deploy" / "grafana" / "dashboards" / "xstreamer.json"

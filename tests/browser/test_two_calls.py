@@ -18,7 +18,7 @@ from services.callbench.waveform import Span, voiced_spans
 from tests.browser.conftest import eventually, likeness
 from tests.conftest import Stack
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.realtime]
 
 ANSWER_WITHIN_S = 40.0
 QUIET_S = 2.5

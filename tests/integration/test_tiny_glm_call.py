@@ -17,7 +17,7 @@ from services.callbench.questions import clip
 from tests.conftest import Stack, is_gone, start_stack, stop_stack
 from tests.integration.room_agent.caller import Caller, Record, call
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.realtime]
 
 AGENT_WITHIN_S: Final = 60.0
 ANSWER_WITHIN_S: Final = 60.0
@@ -77,7 +77,7 @@ async def heard_out(caller: Caller, turns: int) -> None:
 
 def noise_moments(record: Record, after: float = 0.0) -> list[float]:
     """When the avatar was heard after a moment."""
-    return [at for at, rms in record.sound if at > after and rms > NOISE_RMS]
+    return [at for at, rms in record.heard() if at > after and rms > NOISE_RMS]
 
 
 def mouth_between(record: Record, first: float, last: float) -> list[float]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 MICROPHONE_HZ = 48_000
 BLOCK = MICROPHONE_HZ // 50
+BLOCK_S = 0.01
 BEEP_RMS = 2_000.0
 FLASH_LUMA = 130.0
 MOUTH_BOX = (0.55, 0.9, 0.3, 0.7)
@@ -34,21 +35,21 @@ class Caption:
 
 @dataclass
 class Record:
-    """Arrivals on the monotonic clock in seconds."""
+    """What arrived, at moments of the monotonic clock in seconds, however late we looked at it."""
 
     frames: list[tuple[float, float]] = field(default_factory=list)
     """(moment, mean luma)"""
     mouth: list[tuple[float, float]] = field(default_factory=list)
     """(moment, mean change of the lower face since the frame before)"""
     sound: list[tuple[float, float]] = field(default_factory=list)
-    """(moment, RMS of 10 ms)"""
+    """(moment at which it was taken, RMS of 10 ms); `heard` knows better when it played"""
     captions: dict[str, Caption] = field(default_factory=dict)
     states: list[tuple[float, str]] = field(default_factory=list)
     turns: list[dict[str, Any]] = field(default_factory=list)
 
     def beeps(self) -> list[float]:
         """When each beep began."""
-        return _rises([(at, rms > BEEP_RMS) for at, rms in self.sound])
+        return _rises([(at, rms > BEEP_RMS) for at, rms in self.heard()])
 
     def flashes(self) -> list[float]:
         """When each flash began."""
@@ -56,7 +57,20 @@ class Record:
 
     def sounded_after(self, moment: float) -> list[float]:
         """Moments after the given one at which there was sound."""
-        return [at for at, rms in self.sound if at > moment and rms > BEEP_RMS / 10]
+        return [at for at, rms in self.heard() if at > moment and rms > BEEP_RMS / 10]
+
+    def heard(self) -> list[tuple[float, float]]:
+        """`sound` with the moments at which it played.
+
+        Blocks play one after the other; one that we took late was there by the time that the next
+        ones tell.
+        """
+        if not self.sound:
+            return []
+        taken, rms = np.array(self.sound).T
+        place = np.arange(len(taken)) * BLOCK_S
+        played = np.minimum.accumulate((taken - place)[::-1])[::-1] + place
+        return list(zip(played.tolist(), rms.tolist(), strict=True))
 
 
 def _mouth(luma: NDArray[np.uint8]) -> NDArray[np.int16]:
@@ -87,6 +101,7 @@ class Caller:
         self._clip = np.zeros(0, np.int16)
         self._clip_end = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self.blocks_sent = 0
         self.microphone_sid = ""
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -138,6 +153,7 @@ class Caller:
             padded[: len(block)] = block
             frame = rtc.AudioFrame(padded.tobytes(), MICROPHONE_HZ, 1, BLOCK)
             await self._microphone.capture_frame(frame)
+            self.blocks_sent += 1
             if not len(self._clip):
                 self._clip_end.set()
 
@@ -160,11 +176,12 @@ class Caller:
         async for event in stream:
             height, width = event.frame.height, event.frame.width
             luma = np.frombuffer(event.frame.data, np.uint8)[: height * width]
-            self.record.frames.append((time.monotonic(), float(luma.mean())))
+            shown = event.timestamp_us / 1e6
+            self.record.frames.append((shown, float(luma.mean())))
             mouth = _mouth(luma.reshape(height, width))
             if before is not None and before.shape == mouth.shape:
                 change = float(np.abs(mouth - before).mean())
-                self.record.mouth.append((time.monotonic(), change))
+                self.record.mouth.append((shown, change))
             before = mouth
 
     def on_caption(self, reader: rtc.TextStreamReader, identity: str) -> None:
