@@ -278,8 +278,9 @@ async def test_speaking_over_a_reply_silences_it_at_once_and_only_what_was_heard
             await asyncio.sleep(0.3)
             sounded = record.sounded_after(spoke - 0.5)
             latencies.append(sounded[-1] - begun)
-            # What counts is what the caller heard, however soon that ended.
-            assert message.heard_tokens * 0.08 == pytest.approx(sounded[-1] - sounded[0], abs=0.3)
+            # What counts is what the caller heard, of 9.6 s, however soon that ended; a receiver
+            # that goes hungry stretches it.
+            assert message.heard_tokens * 0.08 == pytest.approx(sounded[-1] - sounded[0], abs=0.6)
             mirrored = stage.actor.interrupts[0]
             assert mirrored.model_dump(exclude={"seq", "sent_us"}) == message.model_dump(
                 exclude={"seq", "sent_us"}
