@@ -74,6 +74,17 @@ async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm
     return PortraitForm(image, fields)
 
 
+async def read_body(request: Request, limit_bytes: int) -> bytes:
+    """A small body, whole. Raises GatewayError 413 as soon as it is longer than that."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > limit_bytes:
+            limit = f"Send at most {limit_bytes} bytes."
+            raise GatewayError(413, "too_large", "The body is too large", limit)
+    return bytes(body)
+
+
 class _TooMuch(Exception):
     """The body is longer than its limit."""
 

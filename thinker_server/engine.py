@@ -42,7 +42,7 @@ async def _warm_up(brain: Brain, recognisers: Sequence[Recogniser]) -> None:
     for recogniser in recognisers:
         stream = recogniser.open()
         stream.hear(np.random.default_rng(0).integers(-3000, 3000, HEARING_HZ).astype(np.int16))
-        stream.settle()
+        stream.transcribe()
         stream.close()
     if isinstance(brain, OpenAIBrain):
         return  # another's server is not ours to warm

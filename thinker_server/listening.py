@@ -1,15 +1,25 @@
-"""One turn of the caller: audio goes in without waiting, text comes out as it becomes known."""
+"""One turn of the caller: audio goes in without waiting, text comes out as it becomes known.
+
+The recogniser works ahead of the turn's end: it transcribes when the voice falls silent, be it
+between two words. When the turn then pauses, its text is known, for only silence came since.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import numpy as np
 
+from proto.last_sound import LastSound
+from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from thinker_server.hearing.recogniser import HearingStream
 from thinker_server.workers import Workers
 
-BATCH_BLOCKS = 5
-"""The recogniser is called once for 100 ms, or for less when the turn pauses."""
+BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
+BREAK_US = 40_000
+"""So much silence may be the end: cut here, recorded questions have the same text as cut later.
+Voice activity is sure of a pause some 0.1 s later, which is what a transcription takes."""
+UPDATE_US = 800_000
+"""Voice without a break is transcribed so often, for the captions."""
 MAX_WAITING_BLOCKS = 3000
 """One minute of audio that the recogniser has not taken yet; then the oldest is dropped."""
 OnText = Callable[[str], Awaitable[None]]
@@ -27,6 +37,9 @@ class ListeningTurn:
         self._asked: list[asyncio.Future[str]] = []
         self._wake = asyncio.Event()
         self._stopping = False
+        self._sound = LastSound()
+        self._heard_us = 0
+        self._transcribed_us = 0
         self._text = ""
 
     def hear(self, pcm: np.ndarray) -> bool:
@@ -35,7 +48,9 @@ class ListeningTurn:
         if full:
             self._blocks.pop(0)
         self._blocks.append(pcm)
-        if len(self._blocks) >= BATCH_BLOCKS:
+        self._heard_us += BLOCK_US
+        self._sound.hear(pcm, self._heard_us, voiced=True)
+        if self._is_due():
             self._wake.set()
         return not full
 
@@ -57,28 +72,42 @@ class ListeningTurn:
             while not self._stopping:
                 await self._wake.wait()
                 self._wake.clear()
-                await self._take_in()
-                await self._answer()
+                asked = len(self._asked)
+                if self._is_due() or (asked and self._is_behind()):
+                    await self._transcribe()
+                self._answer(asked)
         finally:
             for question in self._asked:
                 question.cancel()
             self._workers.hearing.submit(self.stream.close)
 
-    async def _take_in(self) -> None:
-        if not self._blocks or self._stopping:
-            return
+    def _is_behind(self) -> bool:
+        """Whether there is sound that the text does not hold."""
+        return self._transcribed_us < self._sound.at_us
+
+    def _is_due(self) -> bool:
+        silent_us = self._heard_us - self._sound.at_us
+        unknown_us = self._sound.at_us - self._transcribed_us
+        return self._is_behind() and (silent_us >= BREAK_US or unknown_us >= UPDATE_US)
+
+    async def _transcribe(self) -> None:
         pcm, self._blocks = np.concatenate(self._blocks), []
-        text = await self._workers.hear(lambda: self.stream.hear(pcm))
+        self._transcribed_us = self._heard_us
+        text = await self._workers.hear(lambda: self._text_with(pcm))
         if text != self._text:
             self._text = text
             await self._on_text(text)
 
-    async def _answer(self) -> None:
-        if not self._asked or self._stopping:
+    def _text_with(self, pcm: np.ndarray) -> str:
+        """In the recogniser's thread."""
+        self.stream.hear(pcm)
+        return self.stream.transcribe()
+
+    def _answer(self, asked: int) -> None:
+        """Those who asked before the text was made get it."""
+        if self._stopping:
             return
-        asked, self._asked = self._asked, []
-        await self._take_in()  # the end of the turn may have come while the recogniser was busy
-        text = await self._workers.hear(self.stream.settle)
-        for question in asked:
+        answered, self._asked = self._asked[:asked], self._asked[asked:]
+        for question in answered:
             if not question.done():
-                question.set_result(text)
+                question.set_result(self._text)

@@ -22,9 +22,8 @@ from proto.messages import (
     UserFrame,
     UserText,
 )
-from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from thinker_server.answer import Answer
-from thinker_server.listening import ListeningTurn
+from thinker_server.listening import BLOCK_US, ListeningTurn
 from thinker_server.mind import E, Mind
 from thinker_server.outlet import Outlet, Send
 from thinker_server.seeing.glance import Glance
@@ -32,7 +31,6 @@ from thinker_server.trace import USER_SPEECH_END
 
 PRE_ROLL_BLOCKS = 40
 """0.8 s heard before `started`: voice activity is only certain some time after the first sound."""
-BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 INBOX_MESSAGES = 1024
 """20 s of audio blocks; a session that is further behind loses audio, never commands."""
 State = Literal["idle", "hearing", "speculating", "thinking", "speaking"]

@@ -12,6 +12,7 @@ from gateway.errors import GatewayError, not_found, problem_docs
 from gateway.latency import SUMMED_TURNS, record_of, summarise
 from gateway.latency_schemas import LatencyView, LiveCall, StageFigures, TurnDetail, TurnView
 from gateway.signatures import check_signature
+from gateway.uploads import read_body
 from services.room_agent.records import CallReport
 
 router = APIRouter(prefix="/api", tags=["latency"])
@@ -24,9 +25,7 @@ Hours = Annotated[float, Query(gt=0, le=24 * 366)]
 @router.post("/calls/{room}/reports", status_code=204, include_in_schema=False)
 async def report(room: str, request: Request, services: ServicesDep) -> Response:
     """What an agent tells of its call, signed with the LiveKit key that both sides know."""
-    body = await request.body()
-    if len(body) > MAX_REPORT_BYTES:
-        raise GatewayError(413, "too_large", "The report is too large")
+    body = await read_body(request, MAX_REPORT_BYTES)
     signature = request.headers.get("authorization", "")
     check_signature(services.webhook_verifier, body, signature)
     try:

@@ -9,7 +9,7 @@ from gateway.errors import GatewayError, problem_docs
 from gateway.routes.avatars import portrait_form_schema
 from gateway.schemas import NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
 from gateway.store.tables import Avatar
-from gateway.uploads import read_portrait_form
+from gateway.uploads import read_body, read_portrait_form
 
 router = APIRouter(prefix="/api", tags=["rooms"])
 MAX_JSON_BYTES = 16 * 1024
@@ -79,13 +79,9 @@ async def _wanted_avatar(request: Request, services: Services) -> Avatar:
 
 
 async def _read_json(request: Request) -> NewRoom:
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MAX_JSON_BYTES:
-            raise GatewayError(413, "too_large", "The body is too large", "Send only avatar_id.")
+    body = await read_body(request, MAX_JSON_BYTES)
     try:
-        return NewRoom.model_validate_json(bytes(body))
+        return NewRoom.model_validate_json(body)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False)
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in errors]) from None

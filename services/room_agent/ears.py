@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 from livekit.local_inference import EOT, EOT_MAX_SAMPLES, VAD
 
+from proto.last_sound import LastSound
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES, SpeechFeatures, token_features
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
-from services.room_agent.last_sound import LastSound
 from services.room_agent.turn_detector import WINDOW_SAMPLES, TurnDetector, TurnEvent
 
 BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ

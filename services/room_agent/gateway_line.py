@@ -82,12 +82,7 @@ class GatewayLine:
 
     async def _report(self, client: httpx.AsyncClient, address: GatewayAddress) -> None:
         self._wake.clear()
-        report = CallReport(
-            phase=self._phase(),
-            turns=tuple(self._turns),
-            quality=tuple(self._quality),
-            failures=dict(self._failures),
-        )
+        report = self._take()
         body = report.model_dump_json().encode()
         url = f"{address.url.rstrip('/')}/api/calls/{self._call_id}/reports"
         headers = {"Authorization": signature(address, body), "Content-Type": "application/json"}
@@ -99,16 +94,29 @@ class GatewayLine:
             log.warning("the gateway refused a report", extra={"reason": str(error)})
         except httpx.HTTPError as error:
             log.info("the gateway takes no report", extra={"reason": repr(error)})
-            return
-        self._forget(report)
+            self._put_back(report)
+        except asyncio.CancelledError:
+            self._put_back(report)  # the call ends: its last report tells
+            raise
 
-    def _forget(self, report: CallReport) -> None:
-        """What was told is told; what came meanwhile waits for the next report."""
-        for _ in report.turns:
-            self._turns.popleft()
-        for _ in report.quality:
-            self._quality.popleft()
-        self._failures -= Counter(report.failures)
+    def _take(self) -> CallReport:
+        """All that is untold; what comes while it is being told waits for the next report."""
+        report = CallReport(
+            phase=self._phase(),
+            turns=tuple(self._turns),
+            quality=tuple(self._quality),
+            failures=dict(self._failures),
+        )
+        self._turns.clear()
+        self._quality.clear()
+        self._failures.clear()
+        return report
+
+    def _put_back(self, report: CallReport) -> None:
+        """Before what came meanwhile; the oldest goes when it is too much."""
+        self._turns = deque([*report.turns, *self._turns], maxlen=MAX_TURNS)
+        self._quality = deque([*report.quality, *self._quality], maxlen=MAX_QUALITY)
+        self._failures.update(report.failures)
 
 
 def signature(address: GatewayAddress, body: bytes) -> str:

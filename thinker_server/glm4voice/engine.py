@@ -137,7 +137,7 @@ def _warm_up(generation: Generation, tokenizer: GlmTokenizer, ears: SpeechEars) 
     """Run everything once: the first time is several times slower than the second."""
     hearing = ears.open()
     hearing.hear(np.random.default_rng(0).integers(-3000, 3000, HEARING_HZ).astype(np.int16))
-    hearing.settle()
+    hearing.transcribe()
     slot = generation.open()
     generation.begin(slot, tokenizer.text_ids("Hello there."), _WARM_UP_TOKENS, seed=0)
     while generation.busy:

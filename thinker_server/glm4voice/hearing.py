@@ -15,15 +15,16 @@ class SpeechHearing:
         self._captions = captions
         self.tokens: list[int] = []
 
-    def hear(self, pcm: np.ndarray) -> str:
-        """Take speech (N,) int16 at 16 kHz; the recogniser's text so far."""
+    def hear(self, pcm: np.ndarray) -> None:
+        """Take speech (N,) int16 at 16 kHz."""
         self._speech.hear(pcm)
-        return "" if self._captions is None else self._captions.hear(pcm)
+        if self._captions is not None:
+            self._captions.hear(pcm)
 
-    def settle(self) -> str:
-        """Tokenise all that was heard; the recogniser's best text for it."""
+    def transcribe(self) -> str:
+        """Tokenise all that was heard; the recogniser's text for it."""
         self.tokens = self._speech.tokens()
-        return "" if self._captions is None else self._captions.settle()
+        return "" if self._captions is None else self._captions.transcribe()
 
     def close(self) -> None:
         """Free the recogniser's stream."""

@@ -10,8 +10,8 @@ from moonshine_voice.transcriber import MOONSHINE_FLAG_FORCE_UPDATE, Stream, Tra
 from proto.time_law import HEARING_HZ
 from thinker_server.errors import AssetMissing
 
-UPDATE_INTERVAL_S = 0.4
-"""How often the caller's words are transcribed anew while they speak; each time costs ~0.1 s."""
+ONLY_WHEN_ASKED_S = 1e9
+"""The library's own updates (each 0.1 to 0.2 s of work) come at any moment, the turn's end too."""
 _ARCHITECTURES = {"tiny-en": ModelArch.TINY, "base-en": ModelArch.BASE}
 _OPTIONS = {"identify_speakers": "false", "return_audio_data": "false"}
 
@@ -34,7 +34,7 @@ class MoonshineRecogniser:
     def open(self) -> "MoonshineStream":
         """A stream for a new turn."""
         with self.lock:
-            stream = self._transcriber.create_stream(UPDATE_INTERVAL_S)
+            stream = self._transcriber.create_stream(ONLY_WHEN_ASKED_S)
             stream.start()
         return MoonshineStream(stream, self.lock)
 
@@ -45,32 +45,20 @@ class MoonshineStream:
     def __init__(self, stream: Stream, lock: threading.Lock) -> None:
         self._stream = stream
         self._lock = lock
-        self._lines: dict[int, str] = {}
-        stream.add_listener(self._on_event)
 
-    def hear(self, pcm: np.ndarray) -> str:
-        """Take speech (N,) int16 at 16 kHz; the text so far."""
+    def hear(self, pcm: np.ndarray) -> None:
+        """Take speech (N,) int16 at 16 kHz."""
         samples = (pcm.astype(np.float32) / 32768.0).tolist()
         with self._lock:
             self._stream.add_audio(samples, HEARING_HZ)
-        return self._text()
 
-    def settle(self) -> str:
-        """Transcribe what came since the last update; quick, for most is done already."""
+    def transcribe(self) -> str:
+        """The text of everything heard, the last line included though it may go on."""
         with self._lock:
             transcript = self._stream.update_transcription(MOONSHINE_FLAG_FORCE_UPDATE)
-        self._lines = {line.line_id: line.text for line in transcript.lines}
-        return self._text()
+        return " ".join(line.text.strip() for line in transcript.lines if line.text.strip())
 
     def close(self) -> None:
         """Free the stream."""
         with self._lock:
             self._stream.close()
-
-    def _on_event(self, event: object) -> None:
-        line = getattr(event, "line", None)
-        if line is not None:
-            self._lines[line.line_id] = line.text
-
-    def _text(self) -> str:
-        return " ".join(text.strip() for text in self._lines.values() if text.strip())

@@ -6,14 +6,14 @@ import numpy as np
 
 
 class HearingStream(Protocol):
-    """One turn of one caller. Calls are slow (0.1 s) and must not overlap."""
+    """One turn of one caller. Calls must not overlap."""
 
-    def hear(self, pcm: np.ndarray) -> str:
-        """Take speech (N,) int16; the text so far, which may still change."""
+    def hear(self, pcm: np.ndarray) -> None:
+        """Take speech (N,) int16; quick."""
         ...
 
-    def settle(self) -> str:
-        """The best text for all that was heard; more may follow."""
+    def transcribe(self) -> str:
+        """The text of all that was heard, which more of it may change; slow (0.1 to 0.2 s)."""
         ...
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 
 from gateway.app import create_app
 from gateway.deps import Services
+from gateway.routes.latency import MAX_REPORT_BYTES
 from gateway.settings import GatewaySettings
 from services.room_agent.records import BargeIn
 from services.room_agent.stages import STAGES
@@ -125,6 +126,11 @@ def test_only_our_agents_are_believed(client: TestClient, room: str, address: ob
     unsigned = client.post(f"/api/calls/{room}/reports", content=body)
     assert unsigned.status_code == 401
     assert client.get("/api/turns").json() == []
+
+
+def test_a_report_that_is_too_long_is_refused(client: TestClient, room: str) -> None:
+    answer = client.post(f"/api/calls/{room}/reports", content=bytes(MAX_REPORT_BYTES + 1))
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
 def test_a_callers_own_token_signs_nothing(client: TestClient) -> None:

@@ -93,11 +93,10 @@ class ScriptedStream:
     heard_samples: int = 0
     closed: bool = False
 
-    def hear(self, pcm: np.ndarray) -> str:
+    def hear(self, pcm: np.ndarray) -> None:
         self.heard_samples += len(pcm)
-        return self.text.split(" ")[0]
 
-    def settle(self) -> str:
+    def transcribe(self) -> str:
         return self.text if self.heard_samples else ""
 
     def close(self) -> None:

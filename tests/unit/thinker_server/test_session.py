@@ -18,6 +18,7 @@ from proto.messages import (
 from tests.unit.thinker_server.doubles import ScriptedConversation, wired_session
 from thinker_server.brain.brain import ChatMessage
 from thinker_server.errors import BrainUnavailable
+from thinker_server.listening import BLOCK_US, UPDATE_US
 from thinker_server.reply import ReplyLimits
 
 pytestmark = pytest.mark.unit
@@ -41,10 +42,10 @@ async def test_a_spoken_turn_is_transcribed_answered_and_spoken() -> None:
 
 async def test_partial_words_arrive_while_the_caller_still_talks() -> None:
     async with wired_session(ScriptedConversation(["Yes."]), ["Which city?"]) as wired:
-        wired.talk(1)
+        wired.talk(1, blocks=UPDATE_US // BLOCK_US)
         partial = await wired.until(Transcript)
     assert isinstance(partial, Transcript)
-    assert (partial.text, partial.final) == ("Which", False)
+    assert (partial.text, partial.final) == ("Which city?", False)
 
 
 async def test_nothing_of_a_speculation_leaves_before_the_turn_ends() -> None:

@@ -11,7 +11,7 @@ import pytest
 from services.room_agent.call_clock import call_us
 from services.room_agent.config import GatewayAddress
 from services.room_agent.gateway_line import GatewayLine, signature
-from services.room_agent.records import CallQuality, CallReport
+from services.room_agent.records import MAX_TURNS, CallQuality, CallReport
 from services.room_agent.reporter import PATIENCE_US, Reporter
 from services.room_agent.turn_timing import TurnTiming
 from tests.unit.services.room_agent.fake_call import FakeRoom
@@ -187,6 +187,28 @@ async def test_reports_wait_for_a_gateway_that_is_away_and_are_told_once(
     assert bodies[1].failures == {"thinker_failed": 1}
     await line.close()
     assert len(bodies) == 2
+
+
+async def test_turns_that_end_while_others_are_told_are_told_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[int] = []
+    line = GatewayLine(GatewayAddress("http://gateway", "key", "s" * 32), "call-1", lambda: "idle")
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        first = not told
+        told.extend(turn.turn for turn in CallReport.model_validate_json(request.content).turns)
+        if first:  # as many as a report holds, while the first one is on its way
+            for number in range(MAX_TURNS):
+                line.turn(begun().record(call_us()).model_copy(update={"turn": 2 + number}))
+        return httpx.Response(204)
+
+    transport = httpx.MockTransport(answer)
+    monkeypatch.setattr(line, "_client", lambda _: httpx.AsyncClient(transport=transport))
+    line.turn(begun().record(call_us()).model_copy(update={"turn": 1}))
+    await line.close()
+    await line.close()
+    assert told == list(range(1, MAX_TURNS + 2))
 
 
 def test_the_signature_is_over_the_whole_body() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from proto.last_sound import LastSound
 from proto.time_law import HEARING_HZ
-from services.room_agent.last_sound import LastSound
 from services.room_agent.turn_detector import WINDOW_SAMPLES, WINDOW_US, TurnEvent
 
 pytestmark = pytest.mark.unit
