@@ -44,5 +44,5 @@ def load_brain(
             'name, or set brain = "auto" in [thinker] of xstreamer.toml'
         ) from error
     model.requires_grad_(False)
-    speed_up_decoding(model)
+    speed_up_decoding(model, model.get_output_embeddings())  # type: ignore[no-untyped-call]
     return TransformersBrain(model, tokenizer, label, gives_states)
