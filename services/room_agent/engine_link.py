@@ -68,7 +68,7 @@ class EngineLink:
         self._outgoing: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MESSAGES)
         self._lost = asyncio.Event()
         self._heard = asyncio.Event()
-        self._heard_s = 0.0
+        self._messages_heard = 0
         self.state = LinkState.OPENING
         self.dropped = 0
 
@@ -117,21 +117,26 @@ class EngineLink:
             await self._heard.wait()
 
     async def _wait_until_lost(self) -> None:
-        """Returns when the session must be opened again. An engine may load for minutes first."""
-        self._heard_s = _now_s()
+        """Returns when the session must be opened again. An engine may load for minutes first.
+
+        Silence is counted in rounds of our own: a call that was held up itself suspects nobody.
+        """
+        silent_s = 0.0
         while not self._lost.is_set():
+            heard = self._messages_heard
             try:
                 async with asyncio.timeout(PING_INTERVAL_S):
                     await self._lost.wait()
             except TimeoutError:
-                silent_s = _now_s() - self._heard_s
-                if self.state is not LinkState.REFUSED and silent_s > self._port.silence_s:
+                quiet = self._messages_heard == heard
+                silent_s = silent_s + PING_INTERVAL_S if quiet else 0.0
+                if self.state is not LinkState.REFUSED and silent_s >= self._port.silence_s:
                     self.lose("silence")
 
     async def _receive(self, socket: ClientSocket) -> None:
         while True:
             message = await socket.recv()
-            self._heard_s = _now_s()
+            self._messages_heard += 1
             self._heard.set()
             match message:
                 case SessionReady():

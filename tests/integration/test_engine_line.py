@@ -1,6 +1,7 @@
 """A line to an engine over real sockets: late, dying and refusing engines."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -76,6 +77,16 @@ async def test_an_engine_that_died_gets_its_session_again(endpoint: str) -> None
             await until(lambda: made.states[-1] is LinkState.OPEN)
             made.link.send(STARTED)
             await until(lambda: thinker.boundaries)
+
+
+async def test_a_call_that_was_held_up_itself_does_not_suspect_its_engine(endpoint: str) -> None:
+    async with ThinkerDouble(endpoint, 1).running(), line(endpoint) as made:
+        await until(lambda: made.states == [LinkState.OPEN])
+        for _ in range(3):
+            time.sleep(2.5)  # noqa: ASYNC251  # the whole process stands still
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1.2)
+        assert made.states == [LinkState.OPEN]
 
 
 async def test_a_session_is_closed_when_the_call_ends(endpoint: str) -> None:
