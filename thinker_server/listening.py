@@ -18,7 +18,7 @@ BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 BREAK_US = 40_000
 """So much silence may be the end: cut here, recorded questions have the same text as cut later.
 Voice activity is sure of a pause some 0.1 s later, which is what a transcription takes."""
-UPDATE_US = 1_200_000
+UPDATE_US = 2_000_000
 """Voice without a break is transcribed so often, for the captions."""
 MAX_WAITING_BLOCKS = 3000
 """One minute of audio that the recogniser has not taken yet; then the oldest is dropped."""
