@@ -64,12 +64,14 @@ bench-start: setup  ## seconds and memory of a start with everything installed
 	$(BIN)/python -m services.callbench.start --out $(OUT) $(ARGS)
 
 bench-thinker: OUT ?= $(RESULTS)/thinker.json
+bench-thinker: SPEECH ?= build/speech.json
 bench-thinker: setup  ## what GLM-4-Voice costs: full size on a GPU, tiny on a CPU; random weights
-	@mkdir -p $(dir $(OUT))
-	$(BIN)/python -m thinker_server.glm4voice.benchmark --out $(OUT) $(ARGS)
+	@mkdir -p $(dir $(OUT)) $(dir $(SPEECH))
+	$(BIN)/python -m actor_server.speech.benchmark --out $(SPEECH)
+	$(BIN)/python -m thinker_server.glm4voice.benchmark --speech $(SPEECH) --out $(OUT) $(ARGS)
 
 bench-speech: OUT ?= $(RESULTS)/speech.json
-bench-speech: setup  ## real-time factor of GLM-4-Voice's speech decoder (ARGS=--tiny without a GPU)
+bench-speech: setup  ## real-time factor of GLM-4-Voice's speech decoder: released size on a GPU, tiny on a CPU
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m actor_server.speech.benchmark --out $(OUT) $(ARGS)
 

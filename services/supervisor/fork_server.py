@@ -15,6 +15,8 @@ from services.supervisor.process_tree import die_with_parent
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """A process may be forked only while it has one thread; engines set their own numbers later."""
+FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
+"""glibc's allocator takes a heap for each thread, up to eight a core, and keeps what each freed."""
 END_TIMEOUT_S = 5.0
 
 
@@ -53,7 +55,7 @@ class ForkServer:
 
     def __init__(self, modules: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
         self._modules = modules
-        self._environ = {**environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}
+        self._environ = {**FEW_ARENAS, **environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}
         self._log = log
         self._program: asyncio.subprocess.Process | None = None
         self._hearing: asyncio.Task[None] | None = None

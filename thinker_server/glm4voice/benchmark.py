@@ -1,7 +1,8 @@
 """`python -m thinker_server.glm4voice.benchmark`: what GLM-4-Voice costs here, random weights.
 
 Full size on a GPU, tiny on a CPU. The floor of a step is the time of reading all weights once at
-the memory bandwidth that a copy reaches in the same run.
+the memory bandwidth that a copy reaches in the same run. The speech decoder belongs to the Actor:
+its own benchmark ran before, and what it found comes as a file.
 """
 
 import argparse
@@ -11,10 +12,14 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.table import Table
 from transformers import AutoModelForCausalLM, GlmForCausalLM
 
 from proto.time_law import HEARING_HZ
@@ -50,15 +55,19 @@ class Results:
 
     device: str
     size: str
+    machine: str
+    measured_at: str
     commit: str
     weights_gb: float
     prefill_tokens_per_s: float = 0.0
     first_part_ms: float = 0.0
+    first_audio_ms: float = 0.0
     step_ms: dict[int, float] = field(default_factory=dict)
     tokens_per_s_each: dict[int, float] = field(default_factory=dict)
     bandwidth_gb_per_s: float = 0.0
     share_of_floor: float = 0.0
     speech_encode_real_time_factor: float = 0.0
+    speech_decode_real_time_factor: float = 0.0
     seconds_per_minute_of_response: float = 0.0
     paper_seconds_per_minute: float = PAPER_S_PER_MINUTE
     real_time_tokens_per_s: float = REAL_TIME_TOKENS_PER_S
@@ -94,7 +103,14 @@ class Bench:
     def run(self) -> Results:
         """Everything, in about a minute."""
         size = "full" if self._device.type == "cuda" else "tiny"
-        results = Results(self._name(), size, _commit(), self.weights_bytes / 1e9)
+        results = Results(
+            device=self._name(),
+            size=size,
+            machine=platform.platform(),
+            measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            commit=_commit(),
+            weights_gb=self.weights_bytes / 1e9,
+        )
         results.prefill_tokens_per_s = PROMPT_TOKENS / self._prefill_s()
         results.first_part_ms = self._first_part_s() * 1e3
         for sessions in SESSIONS:
@@ -178,6 +194,39 @@ class Bench:
         return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
 
 
+def add_speech(results: Results, found: dict[str, Any]) -> None:
+    """What the speech decoder's benchmark found on the same device. Raises ValueError."""
+    if (found["size"] == "tiny") != (results.size == "tiny"):
+        raise ValueError(f"the decoder was measured {found['size']}, the model {results.size}")
+    results.speech_decode_real_time_factor = found["real_time_factor"]
+    results.first_audio_ms = results.first_part_ms + found["first_samples_ms"]
+    results.device_memory_gb += found["gpu_memory_mb"] / 1e3
+
+
+def table(results: Results) -> Table:
+    """For people, beside the paper's figure."""
+    shown = Table(title=f"GLM-4-Voice, {results.size}, random weights, {results.device}")
+    shown.add_column("figure")
+    shown.add_column("measured", justify="right")
+    shown.add_column("real time, or the paper")
+    shown.add_row("prompt read, tokens/s", f"{results.prefill_tokens_per_s:.0f}", "")
+    for sessions, speed in results.tokens_per_s_each.items():
+        shown.add_row(
+            f"tokens/s each, {sessions} at once", f"{speed:.1f}", f"{REAL_TIME_TOKENS_PER_S}"
+        )
+    minute = f"{results.seconds_per_minute_of_response:.1f} s"
+    shown.add_row(
+        "Thinker per minute of response", minute, f"60 s; {PAPER_S_PER_MINUTE} s on an A100"
+    )
+    shown.add_row("share of the bandwidth floor", f"{100 * results.share_of_floor:.0f} %", "")
+    shown.add_row("first part of an answer", f"{results.first_part_ms:.0f} ms", "")
+    shown.add_row("first audio", f"{results.first_audio_ms:.0f} ms", "")
+    shown.add_row("speech encoded", f"{results.speech_encode_real_time_factor:.3f}", "1")
+    shown.add_row("speech decoded", f"{results.speech_decode_real_time_factor:.3f}", "1")
+    shown.add_row("GPU memory", f"{results.device_memory_gb:.1f} GB", "")
+    return shown
+
+
 def _commit() -> str:
     asked = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
@@ -188,12 +237,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda:0, ...")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch on the CPU")
+    parser.add_argument("--speech", type=Path, help="JSON of the speech decoder's benchmark")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    report = json.dumps(asdict(Bench(device_of(options.device), max(SESSIONS)).run()), indent=1)
-    print(report)
+    results = Bench(device_of(options.device), max(SESSIONS)).run()
+    if options.speech is not None:
+        add_speech(results, json.loads(options.speech.read_text()))
+    Console().print(table(results))
     if options.out is not None:
-        options.out.write_text(report + "\n")
+        options.out.write_text(json.dumps(asdict(results), indent=1) + "\n")
 
 
 if __name__ == "__main__":
