@@ -20,6 +20,9 @@ BREAK_US = 40_000
 Voice activity is sure of a pause some 0.1 s later, which is what a transcription takes."""
 UPDATE_US = 2_000_000
 """Voice without a break is transcribed so often, for the captions."""
+TRUSTED_US = 400_000
+"""So much silence since the last transcription may be taken for silence when the text is asked for;
+in more of it there may be words: quiet ones after a bang."""
 MAX_WAITING_BLOCKS = 3000
 """One minute of audio that the recogniser has not taken yet; then the oldest is dropped."""
 OnText = Callable[[str], Awaitable[None]]
@@ -73,7 +76,7 @@ class ListeningTurn:
                 await self._wake.wait()
                 self._wake.clear()
                 asked = len(self._asked)
-                if self._is_due() or (asked and self._is_behind()):
+                if self._is_due() or (asked and self._is_uncertain()):
                     await self._transcribe()
                 self._answer(asked)
         finally:
@@ -84,6 +87,10 @@ class ListeningTurn:
     def _is_behind(self) -> bool:
         """Whether there is sound that the text does not hold."""
         return self._transcribed_us < self._sound.at_us
+
+    def _is_uncertain(self) -> bool:
+        """Whether the text may lack something."""
+        return self._is_behind() or self._heard_us - self._transcribed_us > TRUSTED_US
 
     def _is_due(self) -> bool:
         silent_us = self._heard_us - self._sound.at_us

@@ -24,7 +24,7 @@ from livekit import api
 from services.callbench.questions import clip
 from services.paths import cache_paths
 from services.room_agent.job import AvatarJob, CallJob
-from tests.integration.room_agent.caller import Caller, call
+from tests.integration.room_agent.caller import Caller, call, until
 from tests.integration.room_agent.engine_doubles import ActorDouble, ThinkerDouble
 
 pytestmark = [pytest.mark.integration, pytest.mark.realtime]
@@ -189,20 +189,11 @@ def portrait(tmp_path: Path) -> Path:
     return path
 
 
-async def _until(what: str, happened: Callable[[], object], timeout_s: float = 10) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not happened():  # noqa: ASYNC110  # a poll: the test owns no event of these
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        pytest.fail(f"not within {timeout_s} s: {what}")
-
-
 async def _replied(caller: Caller) -> None:
     """Ask a question and wait for the whole answer."""
     turns = len(caller.record.turns)
     await caller.say(clip("france").wav)
-    await _until("a reply", lambda: len(caller.record.turns) > turns, 15)
+    await until("a reply", lambda: len(caller.record.turns) > turns, 15)
 
 
 async def test_the_first_frame_comes_soon_and_the_face_runs_at_25_fps(
@@ -211,7 +202,7 @@ async def test_the_first_frame_comes_soon_and_the_face_runs_at_25_fps(
     begun = time.monotonic()
     token = await stage.create_call(portrait)
     async with call(stage.url, token) as caller:
-        await _until("a frame", lambda: caller.record.frames)
+        await until("a frame", lambda: caller.record.frames)
         assert caller.record.frames[0][0] - begun < 2.0
         caller.record.frames.clear()
         await asyncio.sleep(6)
@@ -227,12 +218,12 @@ async def test_a_spoken_question_is_answered_in_step_with_captions(
 ) -> None:
     token = await stage.create_call(portrait)
     async with call(stage.url, token) as caller:
-        await _until("a frame", lambda: caller.record.frames)
-        await _until("sound of the caller", lambda: stage.thinker.heard_blocks)
+        await until("a frame", lambda: caller.record.frames)
+        await until("sound of the caller", lambda: stage.thinker.heard_blocks)
         sent, blocks = caller.blocks_sent, stage.thinker.heard_blocks[stage.call_id]
         voice_end = await caller.say(clip("france").wav)
-        await _until("the turn's report", lambda: caller.record.turns, 15)
-        await _until("captions", lambda: caller.record.captions["reply-1"].final)
+        await until("the turn's report", lambda: caller.record.turns, 15)
+        await until("captions", lambda: caller.record.captions["reply-1"].final)
         report = caller.record.turns[0]
         beeps, flashes = caller.record.beeps(), caller.record.flashes()
         offsets = [min((flash - beep for beep in beeps), key=abs) for flash in flashes]
@@ -262,18 +253,18 @@ async def test_speaking_over_a_reply_silences_it_at_once_and_only_what_was_heard
     latencies = []
     async with call(stage.url, token) as caller:
         record, room = caller.record, caller.room
-        await _until("a frame", lambda: record.frames)
+        await until("a frame", lambda: record.frames)
         for _ in range(2):
             stage.thinker.reply_chunks = 30
             await room.local_participant.send_text("Talk to me.", topic="lk.chat")
-            await _until("speech", lambda: record.states[-1][1] == "speaking")
+            await until("speech", lambda: record.states[-1][1] == "speaking")
             spoke = record.states[-1][0]
             await asyncio.sleep(1.5)
             stage.thinker.interrupts.clear()
             stage.actor.interrupts.clear()
             begun = time.monotonic() + interruption.voice_start_s
             speaking = asyncio.create_task(caller.say(interruption.wav))
-            await _until("an interrupt", lambda: stage.actor.interrupts)
+            await until("an interrupt", lambda: stage.actor.interrupts)
             message = stage.thinker.interrupts[0]
             await asyncio.sleep(0.3)
             sounded = record.sounded_after(spoke - 0.5)
@@ -286,21 +277,21 @@ async def test_speaking_over_a_reply_silences_it_at_once_and_only_what_was_heard
                 exclude={"seq", "sent_us"}
             )
             await speaking
-            await _until("the next reply", lambda: record.states[-1][1] == "speaking", 15)
+            await until("the next reply", lambda: record.states[-1][1] == "speaking", 15)
             stage.thinker.reply_chunks = 2
             await room.local_participant.send_text("Enough.", topic="lk.chat")
-            await _until("silence", lambda: record.states[-1][1] == "listening", 20)
+            await until("silence", lambda: record.states[-1][1] == "listening", 20)
     assert min(latencies) < 0.4
 
 
 async def test_typed_text_is_answered_and_interrupts(stage: Stage, portrait: Path) -> None:
     token = await stage.create_call(portrait)
     async with call(stage.url, token) as caller:
-        await _until("a frame", lambda: caller.record.frames)
+        await until("a frame", lambda: caller.record.frames)
         await caller.room.local_participant.send_text("Hello?", topic="lk.chat")
-        await _until("speech", lambda: len(caller.record.beeps()) > 2)
+        await until("speech", lambda: len(caller.record.beeps()) > 2)
         await caller.room.local_participant.send_text("And now?", topic="lk.chat")
-        await _until("two turns", lambda: len(caller.record.turns) == 2, 15)
+        await until("two turns", lambda: len(caller.record.turns) == 2, 15)
         assert [text.text for text in stage.thinker.texts] == ["Hello?", "And now?"]
         assert [text.turn for text in stage.thinker.texts] == [1, 2]
         first, second = caller.record.turns
@@ -310,14 +301,14 @@ async def test_typed_text_is_answered_and_interrupts(stage: Stage, portrait: Pat
         assert 0 < first["heard_tokens"] < 40
         assert second["heard_tokens"] == 40
         cut = caller.record.captions["reply-1"]
-        await _until("the cut caption", lambda: cut.final)
+        await until("the cut caption", lambda: cut.final)
         assert 0 < len(cut.text.split()) < 10
 
 
 async def test_words_from_before_the_call_was_up_are_answered(stage: Stage, portrait: Path) -> None:
     token = await stage.create_call(portrait)
     async with call(stage.url, token, said_before=clip("france").wav) as caller:
-        await _until("the turn's report", lambda: caller.record.turns, 15)
+        await until("the turn's report", lambda: caller.record.turns, 15)
         assert caller.record.turns[0]["heard_tokens"] == 40
         assert stage.thinker.boundaries[0].phase == "started"
 
@@ -325,33 +316,33 @@ async def test_words_from_before_the_call_was_up_are_answered(stage: Stage, port
 async def test_a_call_without_its_portrait_is_ended(stage: Stage, tmp_path: Path) -> None:
     token = await stage.create_call(tmp_path / "missing.png")
     async with call(stage.url, token) as caller:
-        await _until("the end", lambda: not caller.room.isconnected())
+        await until("the end", lambda: not caller.room.isconnected())
         assert not stage.actor.faces
 
 
 async def test_hanging_up_frees_everything(stage: Stage, portrait: Path) -> None:
     token = await stage.create_call(portrait)
     async with call(stage.url, token) as caller:
-        await _until("a frame", lambda: caller.record.frames)
+        await until("a frame", lambda: caller.record.frames)
         assert stage.actor.faces
         assert stage.thinker.sessions
         during = stage.processes()
-    await _until("sessions closed", lambda: not stage.actor.faces and not stage.thinker.sessions)
-    await _until("the call's process gone", lambda: during - stage.processes(), 15)
+    await until("sessions closed", lambda: not stage.actor.faces and not stage.thinker.sessions)
+    await until("the call's process gone", lambda: during - stage.processes(), 15)
     assert len(stage.processes()) <= len(during)
 
 
 async def test_the_call_outlives_its_actor(stage: Stage, portrait: Path) -> None:
     token = await stage.create_call(portrait)
     async with call(stage.url, token) as caller:
-        await _until("a frame", lambda: caller.record.frames)
+        await until("a frame", lambda: caller.record.frames)
         await _replied(caller)
         stage.actor.faces.clear()
-        await _until("a notice", lambda: caller.attribute("xs.error"), 10)
+        await until("a notice", lambda: caller.attribute("xs.error"), 10)
         frames = len(caller.record.frames)
-        await _until("frames go on", lambda: len(caller.record.frames) > frames + 25)
-        await _until("the actor again", lambda: stage.actor.faces, 10)
-        await _until("the notice gone", lambda: not caller.attribute("xs.error"), 10)
+        await until("frames go on", lambda: len(caller.record.frames) > frames + 25)
+        await until("the actor again", lambda: stage.actor.faces, 10)
+        await until("the notice gone", lambda: not caller.attribute("xs.error"), 10)
         await _replied(caller)
         assert caller.record.turns[-1]["heard_tokens"] == 40
 
@@ -367,7 +358,7 @@ async def test_a_worker_that_is_told_to_stop_hangs_up_and_leaves_no_process(
             stage = Stage(worker.url, thinker, actor, worker.process, agent_name)
             token = await stage.create_call(portrait)
             async with call(stage.url, token) as caller:
-                await _until("a frame", lambda: caller.record.frames)
+                await until("a frame", lambda: caller.record.frames)
                 family = [worker.process, *worker.process.children(recursive=True)]
                 begun = time.monotonic()
                 worker.process.terminate()

@@ -1,7 +1,7 @@
 """A whole call of preset tiny-glm: what it says is noise, everything else is the real thing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from proto.time_law import AUDIO_TOKEN_US
 from proto.wire.sockets import request
 from services.callbench.questions import clip
 from tests.conftest import Stack, is_gone, start_stack, stop_stack
-from tests.integration.room_agent.caller import Caller, Record, call
+from tests.integration.room_agent.caller import Caller, Record, call, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.realtime]
 
@@ -53,15 +53,6 @@ async def called(machine: Stack) -> AsyncIterator[Caller]:
             await until("an avatar that listens", lambda: is_listening(caller), AGENT_WITHIN_S)
             yield caller
         (await gateway.delete(f"/api/rooms/{granted['room']}")).raise_for_status()
-
-
-async def until(what: str, happened: Callable[[], object], timeout_s: float) -> None:
-    try:
-        async with asyncio.timeout(timeout_s):
-            while not happened():  # noqa: ASYNC110  # a poll: the test owns no event of these
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        pytest.fail(f"not within {timeout_s} s: {what}")
 
 
 def is_listening(caller: Caller) -> bool:

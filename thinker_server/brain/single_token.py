@@ -7,7 +7,7 @@ the matrix-vector product, which is quicker than the general product. Measured o
 AVX-512 for SmolLM2-135M: 24 ms a token with four bits, 50 ms with the matrix-vector product.
 
 The scores of a vocabulary need not all be exact to find the largest: four bits of each row tell
-which few can be it, and these are then computed exactly. That saves 5 of those 24 ms.
+which few can be it, and these are then computed exactly. That saves 4 of those 24 ms.
 
 Dimension letters: I inputs, O outputs, B blocks of a row.
 """

@@ -4,12 +4,13 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 from livekit import rtc
 from numpy.typing import NDArray
@@ -21,6 +22,16 @@ BEEP_RMS = 2_000.0
 FLASH_LUMA = 130.0
 MOUTH_BOX = (0.55, 0.9, 0.3, 0.7)
 """Top, bottom, left, right of the lower face in the avatar's picture, as fractions of it."""
+
+
+async def until(what: str, happened: Callable[[], object], timeout_s: float = 10) -> None:
+    """Wait for something that these tests own no event of; fails when it does not come."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            while not happened():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail(f"not within {timeout_s} s: {what}")
 
 
 @dataclass

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from proto.time_law import HEARING_BLOCK_SAMPLES
-from thinker_server.listening import BLOCK_US, BREAK_US, UPDATE_US, ListeningTurn
+from thinker_server.listening import BLOCK_US, BREAK_US, TRUSTED_US, UPDATE_US, ListeningTurn
 from thinker_server.workers import Workers
 
 pytestmark = pytest.mark.unit
@@ -111,13 +111,23 @@ async def test_voice_without_a_break_is_told_from_time_to_time() -> None:
     assert told == [blocks(UPDATE_US // BLOCK_US), blocks(2 * UPDATE_US // BLOCK_US)]
 
 
-async def test_a_turn_without_a_sound_has_no_text_and_costs_nothing() -> None:
+async def test_a_turn_in_which_nothing_was_heard_has_no_text() -> None:
     stream = CountingStream()
     async with listening(stream) as turn:
-        for _ in range(2 * UPDATE_US // BLOCK_US):
-            turn.hear(SILENCE)
         assert await turn.settle() == ""
         assert stream.transcriptions == 0
+
+
+async def test_quiet_words_after_a_bang_are_not_taken_for_silence() -> None:
+    stream, bang, whisper = CountingStream(), 6 * VOICE, VOICE // 200
+    async with listening(stream) as turn:
+        for block in [bang] * 5 + [SILENCE] * BREAK_BLOCKS:
+            turn.hear(block)
+        await until(stream.busy)
+        quiet = TRUSTED_US // BLOCK_US + 1
+        for _ in range(quiet):
+            turn.hear(whisper)
+        assert await turn.settle() == blocks(5 + BREAK_BLOCKS + quiet)
 
 
 async def test_who_asks_when_the_turn_is_dropped_is_not_left_waiting() -> None:

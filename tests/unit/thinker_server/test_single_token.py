@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from thinker_server.brain.single_token import SingleTokenLinear, four_bits, speed_up_decoding
+from thinker_server.brain.single_token import (
+    SHORT_LIST,
+    ScoresLinear,
+    SingleTokenLinear,
+    four_bits,
+    speed_up_decoding,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -62,6 +68,37 @@ def test_a_constant_matrix_is_packed_without_dividing_by_nothing() -> None:
     quick, plain = quick_and_plain(torch.full((OUTPUTS, INPUTS), 0.5).bfloat16(), False)
     given = torch.randn(1, INPUTS).bfloat16()
     torch.testing.assert_close(quick(given), plain(given), rtol=0.02, atol=0.02)
+
+
+def scores_of(weight: torch.Tensor, bias: bool = False) -> nn.Linear:
+    """The quick layer of a vocabulary with these weights (V, I)."""
+    made = nn.Linear(INPUTS, len(weight), bias=bias, dtype=torch.bfloat16)
+    made.weight.data = weight
+    speed_up_decoding(made, made)
+    return made
+
+
+def test_the_best_of_a_vocabulary_are_exact_and_the_others_nearly_so() -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(20 * SHORT_LIST, INPUTS).bfloat16()
+    quick = scores_of(weight)
+    assert isinstance(quick, ScoresLinear)
+    for _ in range(50):
+        state = torch.randn(INPUTS).bfloat16()
+        scores, exact = quick(state), torch.mv(weight, state)
+        best = exact.topk(5).indices
+        assert torch.equal(scores[best], exact[best])
+        assert scores.argmax() == exact.argmax()
+        torch.testing.assert_close(scores, exact, rtol=0, atol=4.0)  # the best are about 35
+    several = torch.randn(1, 3, INPUTS).bfloat16()
+    assert torch.equal(quick(several), nn.functional.linear(several, weight))
+
+
+@pytest.mark.parametrize("from_four_bits", [True, False])
+def test_only_scores_that_gain_by_it_are_made_rough(from_four_bits: bool) -> None:
+    torch.manual_seed(0)
+    weight = weights_of_four_bits() if from_four_bits else torch.randn(OUTPUTS, INPUTS).bfloat16()
+    assert type(scores_of(weight, bias=not from_four_bits)) is SingleTokenLinear
 
 
 def test_models_of_other_number_types_are_left_alone() -> None:

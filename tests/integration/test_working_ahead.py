@@ -1,0 +1,66 @@
+"""What working ahead rests on (docs/decisions/0007), held against the real models."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from scipy.signal import resample_poly
+
+from proto.time_law import HEARING_HZ
+from services.callbench.questions import MICROPHONE_HZ, clip, questions
+from thinker_server.brain.brain import BrainLabel, ChatMessage
+from thinker_server.brain.gguf_conversion import smollm2_directory
+from thinker_server.brain.kv_context import KVContext
+from thinker_server.brain.prompt import opening
+from thinker_server.brain.single_token import ScoresLinear
+from thinker_server.brain.weights import load_brain
+from thinker_server.hearing.moonshine import MoonshineRecogniser
+from thinker_server.listening import BREAK_US
+
+pytestmark = pytest.mark.integration
+
+TOKENS = 20
+LATER_S = 0.4
+
+
+def test_a_question_has_its_whole_text_at_the_break_after_it() -> None:
+    recogniser = MoonshineRecogniser("tiny-en")
+
+    def text(pcm: np.ndarray) -> str:
+        stream = recogniser.open()
+        stream.hear(pcm)
+        words = stream.transcribe()
+        stream.close()
+        return words
+
+    for question_id in questions():
+        spoken = clip(question_id)
+        recorded, _ = soundfile.read(io.BytesIO(spoken.wav), dtype="int16")
+        heard = resample_poly(recorded.astype(np.float64), HEARING_HZ, MICROPHONE_HZ)
+        pcm = np.concatenate([heard.round().astype(np.int16), np.zeros(HEARING_HZ, np.int16)])
+        at_the_break, later = (
+            text(pcm[: round((spoken.voice_end_s + after_s) * HEARING_HZ)])
+            for after_s in (BREAK_US / 1e6, LATER_S)
+        )
+        assert at_the_break == later
+
+
+@torch.inference_mode()
+def test_rough_scores_lose_no_token_of_the_chat_model(assets_dir: Path) -> None:
+    source = str(smollm2_directory(assets_dir, assets_dir.parent))
+    brain = load_brain(source, BrainLabel("smollm2", ""), gives_states=True, fetch=False)
+    scores = brain.model.get_output_embeddings()
+    if not isinstance(scores, ScoresLinear):
+        pytest.skip("without bfloat16 in the processor no scores are rough")
+    for question in questions().values():
+        context = KVContext(brain.model)
+        asked = [*opening("Ann", ""), ChatMessage("user", question.text)]
+        context.begin(brain.ids(asked, answer=True))
+        made = 0
+        while made < TOKENS:
+            if (step := context.next_token()) is not None:
+                state, made = step[1], made + 1
+                assert scores(state).argmax() == torch.mv(scores.weight, state).argmax()
