@@ -18,11 +18,12 @@ from gateway.deps import Services
 from gateway.errors import PROBLEM_JSON, Problem, install_error_handlers
 from gateway.headers import HeadersMiddleware
 from gateway.latency import Latency
+from gateway.lifelines import Lifelines
 from gateway.livekit_rooms import RoomServer, livekit_rooms
 from gateway.portrait_check import ActorPortraitChecker, PortraitChecker
 from gateway.portraits import PortraitFiles
 from gateway.readiness import ReadinessProbe
-from gateway.routes import avatars, health, latency, pages, rooms, webhook
+from gateway.routes import avatars, health, latency, lifeline, pages, rooms, webhook
 from gateway.schemas import NewRoom
 from gateway.settings import GatewaySettings
 from gateway.signal_proxy import router as signal_router
@@ -64,8 +65,10 @@ def create_app(
             app.state.services = services
             await asyncio.to_thread(_prepare, database, services.avatars)
             async with asyncio.TaskGroup() as tasks:
+                watchdog = Watchdog(services.calls)
                 background = (
-                    tasks.create_task(Watchdog(services.calls).run(), name="watchdog"),
+                    tasks.create_task(watchdog.run(), name="watchdog"),
+                    tasks.create_task(watchdog.replace_the_dead(), name="replace-the-dead"),
                     tasks.create_task(services.latency.run(), name="latency"),
                     tasks.create_task(crop_defaults(services.avatars), name="crop-defaults"),
                 )
@@ -83,7 +86,7 @@ def create_app(
     )
     install_error_handlers(app)
     app.add_middleware(HeadersMiddleware, livekit_public_url=settings.livekit_public_url)
-    for module in (avatars, rooms, latency, health, webhook, pages):
+    for module in (avatars, rooms, latency, lifeline, health, webhook, pages):
         app.include_router(module.router)
     app.include_router(signal_router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -100,11 +103,13 @@ def _services(
 ) -> Services:
     call_store = CallStore(database)
     portraits = PortraitFiles(settings.data_dir / "portraits")
+    lifelines = Lifelines()
     secret = settings.livekit_api_secret.get_secret_value()
     return Services(
         settings=settings,
         avatars=Avatars(settings, AvatarStore(database), portraits, checker),
-        calls=Calls(settings, call_store, portraits, room_server),
+        calls=Calls(settings, call_store, portraits, room_server, lifelines),
+        lifelines=lifelines,
         latency=Latency(settings, TurnStore(database), export),
         readiness=ReadinessProbe(settings, database, room_server, http),
         webhook_verifier=api.TokenVerifier(settings.livekit_api_key, secret),

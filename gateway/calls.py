@@ -1,19 +1,21 @@
 """The life of a call: a room with its agent on the way, tokens for callers, the end."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from livekit import api
 
 from gateway.errors import GatewayError, not_found
-from gateway.livekit_rooms import MAX_PARTICIPANTS, RoomServer
+from gateway.lifelines import Agent, Lifelines
+from gateway.livekit_rooms import MAX_PARTICIPANTS, Dispatch, RoomServer
 from gateway.metrics import AGENT_JOIN_SECONDS, ROOMS
 from gateway.portraits import PortraitFiles
 from gateway.settings import GatewaySettings
 from gateway.store.calls import CallStore
 from gateway.store.tables import Avatar, Call
 from gateway.tokens import caller_token, new_room_name
+from services.room_agent.conversation import Conversation
 from services.room_agent.job import AvatarJob, CallJob
 
 
@@ -25,6 +27,9 @@ class Calls:
     store: CallStore
     portraits: PortraitFiles
     rooms: RoomServer
+    lifelines: Lifelines
+    deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held from looking whether an agent is needed until it was asked for: else two would come."""
 
     async def open(self, avatar: Avatar) -> tuple[Call, str]:
         """A new call and its caller's token. The agent is asked for at once.
@@ -61,9 +66,11 @@ class Calls:
         """A room that closed before its caller came was made again by the token, without agent."""
         await asyncio.to_thread(self.store.caller_joined, room)
         call = await asyncio.to_thread(self.store.get, room)
-        if call is None or call.state == "ended" or await self.rooms.has_dispatch(room):
+        if call is None or call.state == "ended" or self.lifelines.someone_lives(room):
             return
-        await self.dispatch_again(call)
+        async with self.deciding:
+            if await self.rooms.dispatch(room) is Dispatch.NONE:
+                await self.dispatch_again(call)
 
     async def agent_joined(self, room: str) -> None:
         """The agent is there; whoever notices first, by webhook or by looking, times it."""
@@ -71,6 +78,20 @@ class Calls:
         if call is not None and call.agent_joined_at is not None:
             waited = call.agent_joined_at - call.created_at
             AGENT_JOIN_SECONDS.observe(waited.total_seconds())
+
+    async def remember(self, room: str, conversation: Conversation) -> None:
+        """Keep what was said until the call ends: whoever takes over must know it."""
+        await asyncio.to_thread(self.store.remember, room, conversation.model_dump_json())
+
+    async def replace(self, dead: Agent) -> None:
+        """LiveKit would hold a dead agent's place for 20 s: free it, and ask for another one."""
+        call = await asyncio.to_thread(self.store.get, dead.room)
+        if call is None or call.state == "ended":
+            return
+        async with self.deciding:
+            await self.rooms.remove(dead.room, dead.identity)
+            if (await self.rooms.presence(dead.room)).callers:
+                await self.dispatch_again(call)
 
     async def dispatch_again(self, call: Call) -> None:
         """Ask for a new agent; any earlier dispatch is void."""
@@ -88,7 +109,12 @@ class Calls:
         )
 
     def _agent(self, call: Call) -> api.RoomAgentDispatch:
-        return api.RoomAgentDispatch(agent_name=self.settings.agent_name, metadata=call.job)
+        job = CallJob.from_metadata(call.job)
+        if call.conversation is not None:
+            earlier = Conversation.model_validate_json(call.conversation)
+            job = job.model_copy(update={"conversation": earlier})
+        name = self.settings.agent_name
+        return api.RoomAgentDispatch(agent_name=name, metadata=job.to_metadata())
 
     def _new_call(self, avatar: Avatar) -> Call:
         room, now = new_room_name(), datetime.now(UTC)

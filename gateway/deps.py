@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from gateway.avatars import Avatars
 from gateway.calls import Calls
 from gateway.latency import Latency
+from gateway.lifelines import Lifelines
 from gateway.readiness import ReadinessProbe
 from gateway.settings import GatewaySettings
 
@@ -23,6 +24,7 @@ class Services:
     avatars: Avatars
     calls: Calls
     latency: Latency
+    lifelines: Lifelines
     readiness: ReadinessProbe
     webhook_verifier: api.TokenVerifier
     http: httpx.AsyncClient

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 import aiohttp
@@ -23,6 +24,14 @@ class Presence:
     callers: int = 0
 
 
+class Dispatch(Enum):
+    """What became of asking for an agent. LiveKit never runs one that found no free worker."""
+
+    NONE = "none"
+    UNTAKEN = "untaken"
+    TAKEN = "taken"
+
+
 class RoomServer(Protocol):
     """Every method raises GatewayError 503 when LiveKit does not answer."""
 
@@ -30,9 +39,11 @@ class RoomServer(Protocol):
 
     async def presence(self, room: str) -> Presence: ...
 
-    async def has_dispatch(self, room: str) -> bool: ...
+    async def dispatch(self, room: str) -> Dispatch: ...
 
     async def dispatch_again(self, room: str, agent: api.RoomAgentDispatch) -> None: ...
+
+    async def remove(self, room: str, identity: str) -> None: ...
 
     async def delete(self, room: str) -> None: ...
 
@@ -78,10 +89,14 @@ class LiveKitRooms:
         agents = kinds.count(api.ParticipantInfo.Kind.AGENT)
         return Presence(True, agents, kinds.count(api.ParticipantInfo.Kind.STANDARD))
 
-    async def has_dispatch(self, room: str) -> bool:
-        """Whether an agent was asked for since the room was made."""
+    async def dispatch(self, room: str) -> Dispatch:
+        """Whether an agent was asked for since the room was made, and whether a worker took it."""
         async with _answering():
-            return bool(await self._client.agent_dispatch.list_dispatch(room))
+            found = await self._client.agent_dispatch.list_dispatch(room)
+        if not found:
+            return Dispatch.NONE
+        taken = any(dispatch.state.jobs for dispatch in found)
+        return Dispatch.TAKEN if taken else Dispatch.UNTAKEN
 
     async def dispatch_again(self, room: str, agent: api.RoomAgentDispatch) -> None:
         """Drop the dispatches that never ran or whose agent is gone, and make a new one."""
@@ -94,6 +109,16 @@ class LiveKitRooms:
                     agent_name=agent.agent_name, room=room, metadata=agent.metadata
                 )
             )
+
+    async def remove(self, room: str, identity: str) -> None:
+        """Send one participant out; one that is not there is fine."""
+        who = api.RoomParticipantIdentity(room=room, identity=identity)
+        try:
+            async with _answering():
+                await self._client.room.remove_participant(who)
+        except api.TwirpError as error:
+            if error.code != api.TwirpErrorCode.NOT_FOUND:
+                raise
 
     async def delete(self, room: str) -> None:
         """Close the room and send everyone out; a room that is gone already is fine."""

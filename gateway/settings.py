@@ -76,8 +76,10 @@ class GatewaySettings(BaseSettings):
     empty_timeout_s: Annotated[int, Field(ge=5)] = 90
     departure_timeout_s: Annotated[int, Field(ge=1)] = 15
     agent_timeout_s: Seconds = 4.0
-    """A call without an agent for this long is dispatched anew."""
-    watchdog_interval_s: Seconds = 1.0
+    """An agent that took a call and is not there after this long is replaced."""
+    room_timeout_s: Seconds = 20.0
+    """A call whose room is gone this long has ended: after a crash of LiveKit callers come back."""
+    watchdog_interval_s: Seconds = 0.5
 
     @property
     def resolved_database_url(self) -> str:

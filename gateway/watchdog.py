@@ -15,12 +15,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.calls import Calls
 from gateway.errors import GatewayError
-from gateway.livekit_rooms import Presence
+from gateway.lifelines import Agent
+from gateway.livekit_rooms import Dispatch, Presence
 from gateway.metrics import LIVE_CALLS, REDISPATCHES
 from gateway.store.tables import Call
 
 logger = logging.getLogger(__name__)
 MAX_BACKOFF_DOUBLINGS = 1
+UNTAKEN_S = 1.0
+"""A worker takes a dispatch at once, or never."""
+DEATH_S = 0.5
+"""An agent whose lifeline broke but that lives is back within this time."""
 
 
 @dataclass
@@ -38,6 +43,8 @@ class Watchdog:
     calls: Calls
     clock_s: Callable[[], float] = time.monotonic
     _absent: dict[str, _Absence] = field(default_factory=dict)
+    _closed_s: dict[str, float] = field(default_factory=dict)
+    """Since when the room of a call is gone."""
 
     async def run(self) -> None:
         """Look after all live calls until cancelled."""
@@ -48,30 +55,56 @@ class Watchdog:
                 logger.warning("watchdog could not look", extra={"reason": str(error)})
             await asyncio.sleep(self.calls.settings.watchdog_interval_s)
 
+    async def replace_the_dead(self) -> None:
+        """Send another agent to each call whose agent's lifeline broke, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                tasks.create_task(self._replace(await self.calls.lifelines.broken.get()))
+
+    async def _replace(self, agent: Agent) -> None:
+        await asyncio.sleep(DEATH_S)
+        if self.calls.lifelines.lives(agent):
+            return
+        try:
+            await self.calls.replace(agent)
+            REDISPATCHES.inc()
+        except (GatewayError, api.TwirpError, SQLAlchemyError) as error:
+            logger.warning("a dead agent was not replaced", extra={"reason": str(error)})
+
     async def look(self) -> None:
         """One round over the live calls."""
         live = await asyncio.to_thread(self.calls.store.live)
         LIVE_CALLS.set(len(live))
-        for room in self._absent.keys() - {call.room for call in live}:
-            del self._absent[room]
+        for seen in (self._absent, self._closed_s):
+            for room in seen.keys() - {call.room for call in live}:
+                del seen[room]
         for call in live:
             if call.expires_at <= datetime.now(UTC):
                 await self.calls.end(call.room, "expired")
             else:
-                await self._look_after(call, await self.calls.rooms.presence(call.room))
+                async with self.calls.deciding:
+                    await self._look_after(call, await self.calls.rooms.presence(call.room))
 
     async def _look_after(self, call: Call, presence: Presence) -> None:
         if not presence.exists:
-            # A room that nobody came to closes early; a caller's token makes it again.
-            if call.state == "active":
-                await asyncio.to_thread(self.calls.store.end, call.room, "left")
             self._absent.pop(call.room, None)
+            await self._miss_room(call)
             return
+        self._closed_s.pop(call.room, None)
         await self._note(call, presence)
         if presence.agents:
             self._absent.pop(call.room, None)
+        elif self.calls.lifelines.someone_lives(call.room):
+            self._absent.pop(call.room, None)  # it comes back by itself
         elif presence.callers or call.state == "created":
             await self._miss_agent(call)
+
+    async def _miss_room(self, call: Call) -> None:
+        """A caller's token makes a room again: one that nobody came to, or that LiveKit lost."""
+        since_s = self._closed_s.setdefault(call.room, self.clock_s())
+        gone_s = self.clock_s() - since_s
+        if call.state == "active" and gone_s > self.calls.settings.room_timeout_s:
+            await asyncio.to_thread(self.calls.store.end, call.room, "left")
 
     async def _note(self, call: Call, presence: Presence) -> None:
         """Webhooks say this sooner; where LiveKit cannot reach us, looking is all there is."""
@@ -82,12 +115,21 @@ class Watchdog:
 
     async def _miss_agent(self, call: Call) -> None:
         absence = self._absent.setdefault(call.room, _Absence(self.clock_s()))
-        patience_s = self.calls.settings.agent_timeout_s * 2**absence.tries
-        waited_s = self.clock_s() - absence.since_s
-        if waited_s < patience_s and await self.calls.rooms.has_dispatch(call.room):
+        dispatch = await self.calls.rooms.dispatch(call.room)
+        if self.clock_s() - absence.since_s < self._patience_s(dispatch, absence.tries):
             return
         logger.warning("no agent came, asking again", extra={"room": call.room})
         await self.calls.dispatch_again(call)
         REDISPATCHES.inc()
         absence.since_s = self.clock_s()
-        absence.tries = min(absence.tries + 1, MAX_BACKOFF_DOUBLINGS)
+        if dispatch is Dispatch.TAKEN:
+            absence.tries = min(absence.tries + 1, MAX_BACKOFF_DOUBLINGS)
+
+    def _patience_s(self, dispatch: Dispatch, tries: int) -> float:
+        match dispatch:
+            case Dispatch.NONE:
+                return 0.0
+            case Dispatch.UNTAKEN:
+                return UNTAKEN_S
+            case Dispatch.TAKEN:
+                return self.calls.settings.agent_timeout_s * 2.0**tries

@@ -33,6 +33,8 @@ async def report(room: str, request: Request, services: ServicesDep) -> Response
     except ValidationError as error:
         raise GatewayError(422, "bad_report", "The report is not one", str(error)) from None
     await services.latency.take(room, found)
+    if found.conversation is not None:
+        await services.calls.remember(room, found.conversation)
     return Response(status_code=204)
 
 

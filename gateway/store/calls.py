@@ -58,6 +58,13 @@ class CallStore:
             if (call := session.get(Call, room)) is not None:
                 call.dispatches += 1
 
+    def remember(self, room: str, conversation: str) -> None:
+        """What was said so far, for an agent that takes over."""
+        with self._database.session() as session:
+            call = session.get(Call, room)
+            if call is not None and call.state != "ended":
+                call.conversation = conversation
+
     def end(self, room: str, reason: str) -> bool:
         """Whether the call was live until now."""
         with self._database.session() as session:
@@ -66,6 +73,7 @@ class CallStore:
                 return False
             call.state, call.end_reason = "ended", reason
             call.ended_at = datetime.now(UTC)
+            call.conversation = None
             return True
 
 

@@ -52,7 +52,10 @@ class Avatar(Base):
 
 
 class Call(Base):
-    """One room from its creation on; `state` is created, active or ended."""
+    """One room from its creation on; `state` is created, active or ended.
+
+    `conversation` is there only while the call is on, for an agent that takes over.
+    """
 
     __tablename__ = "calls"
 
@@ -71,6 +74,7 @@ class Call(Base):
     ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     callers: Mapped[int] = mapped_column(Integer)
     dispatches: Mapped[int] = mapped_column(Integer)
+    conversation: Mapped[str | None] = mapped_column(Text)
 
 
 class Turn(Base):

@@ -8,6 +8,7 @@ Only one task may `recv` on a socket, and that task polls: a pending receive is 
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -199,6 +200,17 @@ class ClientSocket(_Socket):
                 return decode(await self._frames())
             except MessageError as error:
                 log.warning("refused a message", extra={"reason": str(error)})
+
+    async def breaks(self) -> AsyncIterator[None]:
+        """Yields whenever the connection breaks: at once when the server's process has died."""
+        events = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        try:
+            while not self._socket.closed:
+                if await events.poll(POLL_MS):
+                    await events.recv_multipart()
+                    yield
+        finally:
+            self._socket.disable_monitor()
 
     async def send(self, message: Message) -> None:
         """Queue without waiting. Raises PeerBusy when the queue is full."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from proto.message import Message
 from proto.messages import AVChunk
+from services.room_agent.conversation import Conversation
 from services.room_agent.playhead import Heard
 from services.room_agent.turn_timing import TurnTiming
 
@@ -40,6 +41,8 @@ class CallPorts(Protocol):
     def report_turn(self, timing: TurnTiming) -> None: ...
 
     def count_failure(self, code: str) -> None: ...
+
+    def remember(self, conversation: Conversation) -> None: ...
 
     def drop_unheard(self) -> None: ...
 

@@ -42,6 +42,10 @@ class CallRoom(CaptionRoom, PageRoom, Camera, Protocol):
     @property
     def video(self) -> VideoSink: ...
 
+    @property
+    def identity(self) -> str:
+        """The avatar's name in the room, once it has joined."""
+
     async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         """Connect and publish both tracks. Events arrive from tasks of the given group."""
 

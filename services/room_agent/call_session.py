@@ -22,6 +22,7 @@ from proto.messages import (
 from proto.time_law import FRAME_US, TOKEN_SAMPLES
 from services.room_agent.call_clock import call_us
 from services.room_agent.call_ports import CallPorts, Phase
+from services.room_agent.conversation import Conversation
 from services.room_agent.playhead import Block
 from services.room_agent.reply import Reply
 from services.room_agent.turn_detector import TurnEvent
@@ -30,22 +31,44 @@ from services.room_agent.turn_timing import Outcome, TurnTiming
 log = logging.getLogger(__name__)
 
 MAX_HISTORY_TURNS = 64
+EPOCH_MARGIN = 1_000
+"""An agent that takes over counts epochs from here: the one that died had raised some untold."""
+CUT_OFF = "Sorry, that answer was cut off. Please ask again."
+UNHEARD = "Sorry, I was away for a moment. Please say that again."
 
 
 class CallSession:
     """One call. Every method is an event; none waits."""
 
-    def __init__(self, session_id: str, ports: CallPorts) -> None:
+    def __init__(
+        self, session_id: str, ports: CallPorts, earlier: Conversation | None = None
+    ) -> None:
         self._id = session_id
         self._ports = ports
-        self._floor = 0
         self._noticed = False
         self._paused_us = 0
-        self.epoch = 0
+        self._words = ""
+        self._owed = False
+        self._excuse = UNHEARD
         self.turn = 0
+        self.epoch = self._floor = 0
         self.phase = Phase.INITIALIZING
         self.reply: Reply | None = None
-        self.history: list[HistoryTurn] = []
+        self._said: list[HistoryTurn] = []
+        if earlier is not None:
+            self._take_over(earlier)
+
+    def _take_over(self, earlier: Conversation) -> None:
+        self.turn = earlier.turn
+        self.epoch = self._floor = earlier.epoch + EPOCH_MARGIN
+        self._said = list(earlier.said)
+        self._owed = bool(self._said) and self._said[-1].role == "user"
+        self._words = self._said[-1].text if self._owed else ""
+
+    @property
+    def history(self) -> list[HistoryTurn]:
+        """What a Thinker is told of the conversation: all but a question that it is asked again."""
+        return self._said[:-1] if self._owed and self._words else self._said
 
     @property
     def busy(self) -> bool:
@@ -73,6 +96,7 @@ class CallSession:
                 self._clear_notice()
                 self.interrupt(call_us() - (event.at_us - event.voice_us))
                 self._paused_us = 0
+                self._new_question()
                 self.turn += 1
                 self.advance(Phase.LISTENING)
                 self._boundary("started")
@@ -89,9 +113,18 @@ class CallSession:
         """The caller wrote instead of speaking; what sounds is cut off."""
         self._clear_notice()
         self.interrupt()
+        self._new_question(text)
         self.turn += 1
-        self._begin_reply(call_us(), typed=True)
         self._remember("user", text)
+        self._ask(text)
+
+    def _new_question(self, words: str = "") -> None:
+        """Whatever was asked before is owed no more; `words` as far as they are known."""
+        self._words = words
+        self._owed = False
+
+    def _ask(self, text: str) -> None:
+        self._begin_reply(call_us(), typed=True)
         self._ports.to_thinker(
             UserText(session_id=self._id, epoch=self.epoch, text=text, turn=self.turn)
         )
@@ -173,16 +206,43 @@ class CallSession:
                 )
             )
 
-    def engine_lost(self, notice: str) -> None:
-        """An engine is away: the reply cannot go on, the call does."""
-        self._ports.show_notice(notice)
+    def thinker_lost(self) -> None:
+        """What was thought is still said; an answer that was not is broken off."""
+        if self.reply is not None and not self.reply.thought:
+            self._break_off(self.reply)
+
+    def actor_lost(self) -> None:
+        """The reply cannot go on, the call does."""
         if self.reply is not None:
-            self.interrupt(outcome="failed")
+            self._break_off(self.reply)
+
+    def go_on(self) -> None:
+        """Both engines are there again: answer what is owed, or apologise."""
+        if self.reply is not None and not (self.reply.began or self.reply.thought):
+            self._break_off(self.reply)  # what was asked meanwhile reached nobody
+        if not self._owed:
+            return
+        self._owed = False
+        if self._words:
+            self._ask(self._words)
+        else:
+            self._notice(self._excuse)
             self.advance(Phase.LISTENING)
+
+    def _break_off(self, reply: Reply) -> None:
+        """A caller who heard a part of it is not told all of it again."""
+        self.interrupt(outcome="failed")
+        self._owed = True
+        if reply.began:
+            self._words = ""
+            self.advance(Phase.LISTENING)
+        self._excuse = CUT_OFF if reply.began else UNHEARD
 
     def _transcript(self, message: Transcript) -> None:
         self._ports.show_user_words(message.turn, message.text, message.final)
         if message.final and message.text:
+            if message.turn == self.turn:
+                self._words = message.text
             self._remember("user", message.text)
 
     def _about_reply(self, message: TextDelta | TurnState | TurnEnd) -> None:
@@ -290,5 +350,6 @@ class CallSession:
         self._ports.report_turn(reply.timing)
 
     def _remember(self, role: str, text: str) -> None:
-        self.history.append(HistoryTurn.model_validate({"role": role, "text": text}))
-        del self.history[:-MAX_HISTORY_TURNS]
+        self._said.append(HistoryTurn.model_validate({"role": role, "text": text}))
+        del self._said[:-MAX_HISTORY_TURNS]
+        self._ports.remember(Conversation.of(self.turn, self.epoch, self._said))

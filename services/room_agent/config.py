@@ -1,5 +1,6 @@
 """Everything that can be set about the room agent; environment prefix XSTREAMER_AGENT_."""
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,11 @@ class GatewayAddress:
     api_key: str
     api_secret: str
     certificate: Path | None = None
+
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """Whom to believe that it is the gateway."""
+        return ssl.create_default_context(cafile=self.certificate)
 
 
 class AgentConfig(BaseSettings):

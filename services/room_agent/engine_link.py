@@ -26,6 +26,8 @@ BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 4.0)
 STEADY_S = 10.0
 """A session that lived so long was no part of a series of failures."""
 LOST_SESSION_CODES = frozenset({"session_unknown", "thinker_failed", "actor_failed"})
+ABOUT_THE_OLD_SESSION = frozenset({"session_unknown"})
+"""Answers to what was on its way when the engine died."""
 WORTH_ANOTHER_TRY = frozenset({"session_exists"})
 """An old agent's session that is just being closed."""
 
@@ -98,6 +100,7 @@ class EngineLink:
                     tasks.create_task(self._send(socket), name=f"{self._port.name}-send")
                     tasks.create_task(self._ping(socket), name=f"{self._port.name}-ping")
                     tasks.create_task(self._keep_open(socket), name=f"{self._port.name}-open")
+                    tasks.create_task(self._mourn(socket), name=f"{self._port.name}-breaks")
             finally:
                 await self._close(socket)
 
@@ -133,6 +136,10 @@ class EngineLink:
                 if self.state is not LinkState.REFUSED and silent_s >= self._port.silence_s:
                     self.lose("silence")
 
+    async def _mourn(self, socket: ClientSocket) -> None:
+        async for _ in socket.breaks():
+            self.lose("the connection broke")
+
     async def _receive(self, socket: ClientSocket) -> None:
         while True:
             message = await socket.recv()
@@ -144,15 +151,17 @@ class EngineLink:
                     self._on_message(message)
                 case EngineStatus():
                     continue
+                case Failure() if self.state is not LinkState.OPEN:
+                    self._opening_failed(message)
                 case Failure(code=code) if code in LOST_SESSION_CODES:
                     self._on_message(message)
                     self.lose(code)
-                case Failure() if self.state is not LinkState.OPEN:
-                    self._opening_failed(message)
                 case _ if self.state is LinkState.OPEN:
                     self._on_message(message)
 
     def _opening_failed(self, failure: Failure) -> None:
+        if failure.code in ABOUT_THE_OLD_SESSION:
+            return
         if failure.code in WORTH_ANOTHER_TRY:
             self._lost.set()
             return

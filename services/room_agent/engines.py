@@ -11,7 +11,7 @@ from services.room_agent.engine_link import EngineLink, EnginePort, LinkState
 from services.room_agent.job import CallJob
 
 
-class Conversation(Protocol):
+class SessionMemory(Protocol):
     """What a session that is opened anew must know."""
 
     @property
@@ -61,13 +61,13 @@ class ZmqEngines:
         config: AgentConfig,
         job: CallJob,
         portrait: np.ndarray,
-        conversation: Conversation,
+        memory: SessionMemory,
         events: EngineEvents,
     ) -> None:
         self._config = config
         self._job = job
         self._portrait = portrait
-        self._conversation = conversation
+        self._memory = memory
         self.thinker = EngineLink(
             self._port("thinker", config.thinker_endpoint, config.thinker_curve_server_key),
             job.call_id,
@@ -91,19 +91,19 @@ class ZmqEngines:
         avatar = self._job.avatar
         return OpenThinkerSession(
             session_id=self._job.call_id,
-            epoch=self._conversation.epoch,
+            epoch=self._memory.epoch,
             name=avatar.name,
             persona=avatar.persona,
             voice=avatar.voice,
             language=avatar.language,
-            history=tuple(self._conversation.history),
+            history=tuple(self._memory.history),
             actor_endpoint=self._config.thinker_actor_endpoint or self._config.actor_endpoint,
         )
 
     def _open_actor(self) -> OpenActorSession:
         return OpenActorSession(
             session_id=self._job.call_id,
-            epoch=self._conversation.epoch,
+            epoch=self._memory.epoch,
             portrait=self._portrait,
         )
 

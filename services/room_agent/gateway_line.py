@@ -8,7 +8,6 @@ import asyncio
 import base64
 import hashlib
 import logging
-import ssl
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +17,7 @@ import httpx
 from livekit import api
 
 from services.room_agent.config import GatewayAddress
+from services.room_agent.conversation import Conversation
 from services.room_agent.records import MAX_QUALITY, MAX_TURNS, CallQuality, CallReport, TurnRecord
 
 log = logging.getLogger(__name__)
@@ -40,11 +40,17 @@ class GatewayLine:
         self._turns: deque[TurnRecord] = deque(maxlen=MAX_TURNS)
         self._quality: deque[CallQuality] = deque(maxlen=MAX_QUALITY)
         self._failures: Counter[str] = Counter()
+        self._conversation: Conversation | None = None
         self._wake = asyncio.Event()
 
     def turn(self, record: TurnRecord) -> None:
         """A turn is over: tell soon."""
         self._turns.append(record)
+        self._wake.set()
+
+    def conversation(self, conversation: Conversation) -> None:
+        """Something was said: tell soon, for whoever must go on if this process dies."""
+        self._conversation = conversation
         self._wake.set()
 
     def quality(self, quality: CallQuality) -> None:
@@ -75,9 +81,7 @@ class GatewayLine:
                 await self._report(client, self._address)
 
     def _client(self, address: GatewayAddress) -> httpx.AsyncClient:
-        verify = address.certificate is None or ssl.create_default_context(
-            cafile=str(address.certificate)
-        )
+        verify = address.certificate is None or address.trust
         return httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=verify)
 
     async def _report(self, client: httpx.AsyncClient, address: GatewayAddress) -> None:
@@ -90,8 +94,9 @@ class GatewayLine:
             answer = await client.post(url, content=body, headers=headers)
             answer.raise_for_status()
         except httpx.HTTPStatusError as error:
-            # It was read and refused: the same again would be refused again.
             log.warning("the gateway refused a report", extra={"reason": str(error)})
+            if error.response.is_server_error:
+                self._put_back(report)  # what was read and refused would be refused again
         except httpx.HTTPError as error:
             log.info("the gateway takes no report", extra={"reason": repr(error)})
             self._put_back(report)
@@ -106,7 +111,9 @@ class GatewayLine:
             turns=tuple(self._turns),
             quality=tuple(self._quality),
             failures=dict(self._failures),
+            conversation=self._conversation,
         )
+        self._conversation = None
         self._turns.clear()
         self._quality.clear()
         self._failures.clear()
@@ -117,6 +124,7 @@ class GatewayLine:
         self._turns = deque([*report.turns, *self._turns], maxlen=MAX_TURNS)
         self._quality = deque([*report.quality, *self._quality], maxlen=MAX_QUALITY)
         self._failures.update(report.failures)
+        self._conversation = self._conversation or report.conversation
 
 
 def signature(address: GatewayAddress, body: bytes) -> str:

@@ -4,6 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
+from services.room_agent.conversation import Conversation
+
 JOB_VERSION = 1
 DEFAULT_AGENT_NAME = "xstreamer"
 
@@ -32,6 +34,8 @@ class CallJob(JobModel):
     avatar: AvatarJob
     portrait_path: str | None = None
     portrait_url: str | None = None
+    conversation: Conversation | None = None
+    """What was said before: this agent takes over a call."""
 
     @model_validator(mode="after")
     def _one_portrait(self) -> Self:

@@ -158,6 +158,11 @@ class LiveKitRoom:
                 waited_s, samples = found.jitter_buffer_delay, found.jitter_buffer_emitted_count
             await asyncio.sleep(JITTER_EVERY_S)
 
+    @property
+    def identity(self) -> str:
+        """The avatar's, once it has joined."""
+        return self._room.local_participant.identity
+
     def photograph(self) -> np.ndarray | None:
         """What the caller's camera shows now; None while it is off."""
         return self._camera.photograph()

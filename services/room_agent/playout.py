@@ -15,6 +15,7 @@ from proto.messages import AVChunk
 from services.room_agent.call_clock import call_us
 from services.room_agent.playhead import BLOCK_SAMPLES, BLOCK_US, Block, Heard, Playhead
 from services.room_agent.queue_level import QueueLevel
+from services.room_agent.stand_in import StandIn
 
 LOW_WATER_US = 40_000
 """With less audio than this ahead and no chunk there, silence is queued."""
@@ -53,7 +54,7 @@ class Playout:
         self._level = QueueLevel(capacity_us)
         self._scheduled: dict[int, asyncio.TimerHandle] = {}
         self._blocks = 0
-        self._last_frame: np.ndarray | None = None
+        self._stand_in = StandIn()
         self._held = False
         self._wake = asyncio.Event()
 
@@ -152,13 +153,14 @@ class Playout:
 
     def _show(self, number: int, block: Block) -> None:
         del self._scheduled[number]
-        frame = block.frame
-        if frame is None:
-            frame = self._last_frame
-        if frame is not None:
+        if (frame := self._face_of(block)) is not None:
             self._video.show(frame)
-            self._last_frame = frame
         self._on_shown(block)
+
+    def _face_of(self, block: Block) -> np.ndarray | None:
+        if block.chunk is None or block.frame is None:
+            return self._stand_in.missing()
+        return self._stand_in.real(block.frame, quiet=not block.chunk.audio_tokens)
 
     def _settle(self) -> None:
         queued_us = self._level.at(call_us())

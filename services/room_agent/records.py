@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from services.room_agent.conversation import Conversation
 from services.room_agent.stages import FACE_RENDERED, POINTS, VOICE_RENDERED
 
 Milliseconds = Annotated[float, Field(ge=-600_000, le=600_000, allow_inf_nan=False)]
@@ -80,9 +81,13 @@ class CallQuality(Record):
 
 
 class CallReport(Record):
-    """Sent every few seconds and after each turn. Everything counts from the report before."""
+    """Sent every few seconds and after each turn. Everything counts from the report before.
+
+    `conversation`: the whole of it, when something was said since.
+    """
 
     phase: Annotated[str, StringConstraints(max_length=32)]
     turns: Annotated[tuple[TurnRecord, ...], Field(max_length=MAX_TURNS)] = ()
     quality: Annotated[tuple[CallQuality, ...], Field(max_length=MAX_QUALITY)] = ()
+    conversation: Conversation | None = None
     failures: dict[Code, Count] = Field(default_factory=dict, max_length=64)

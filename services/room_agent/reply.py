@@ -49,6 +49,11 @@ class Reply:
         """Whether the Thinker ended it without a sound."""
         return self.total_tokens == 0
 
+    @property
+    def thought(self) -> bool:
+        """Whether the Thinker has done its part."""
+        return self.total_tokens is not None
+
     def is_over(self, token: int, last: bool) -> bool:
         """Whether the token that sounds now is its last one."""
         if self.total_tokens is not None:

@@ -20,12 +20,14 @@ from services.room_agent.call_room import CallRoom
 from services.room_agent.call_session import CallSession
 from services.room_agent.captions import Captioner
 from services.room_agent.config import AgentConfig
+from services.room_agent.conversation import Conversation
 from services.room_agent.credit import CreditLaw
 from services.room_agent.ears import BLOCK_US, Ears, TurnModel, VoiceModel
 from services.room_agent.engine_link import LinkState
-from services.room_agent.engines import ENGINE_AWAY, Conversation, EngineEvents, Engines
+from services.room_agent.engines import ENGINE_AWAY, EngineEvents, Engines, SessionMemory
 from services.room_agent.gateway_line import GatewayLine
 from services.room_agent.job import CallJob
+from services.room_agent.lifeline import hold_lifeline
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.playout import Playout
 from services.room_agent.reporter import Reporter
@@ -52,7 +54,7 @@ class Models:
     turn: TurnModel | None
 
 
-EngineMaker = Callable[[Conversation, EngineEvents], Engines]
+EngineMaker = Callable[[SessionMemory, EngineEvents], Engines]
 """Makes the lines of a call: they need the conversation, which needs them."""
 
 
@@ -75,7 +77,8 @@ class RoomAgent:
         self._left_us = 0
         self._heard_us = call_us()
         self._credit = CreditLaw()
-        self._session = CallSession(job.call_id, self)
+        self._session = CallSession(job.call_id, self, job.conversation)
+        self._away = {"thinker"}
         self._gateway = GatewayLine(
             config.gateway(), job.call_id, lambda: self._session.phase.value
         )
@@ -111,6 +114,7 @@ class RoomAgent:
                     ("captions", self._captions.run()),
                     ("attributes", self._attributes.run()),
                     ("reports", self._reporter.run()),
+                    ("lifeline", self._lifeline()),
                     ("end-of-turn", self._ears.judge_pauses()),
                     ("watch", self._watch()),
                 ):
@@ -122,6 +126,9 @@ class RoomAgent:
         await self._reporter.close(reply.timing if reply is not None else None)
         log.info("call over", extra={"reason": reason, "filler_blocks": self.filler_blocks})
         return reason
+
+    async def _lifeline(self) -> None:
+        await hold_lifeline(self._config.gateway(), self._id, self._room.identity)
 
     # --- RoomEvents ------------------------------------------------------------------------------
 
@@ -189,25 +196,32 @@ class RoomAgent:
 
     def thinker_state(self, state: LinkState) -> None:
         """The line to the Thinker changed."""
+        self._detector.reset()  # a turn of which it heard a part is no turn
         if state is LinkState.LOST:
-            self._detector.reset()
+            self._session.thinker_lost()
         self._engine_state("thinker", state)
 
     def actor_state(self, state: LinkState) -> None:
         """The line to the Actor changed. A new session knows no epoch and owes no chunk."""
         self._credit.reset()
-        self._engine_state("actor", state)
+        if state is LinkState.LOST:
+            self._session.actor_lost()
         if state is LinkState.OPEN:
             self._playout.renumber()
             self._session.actor_is_new()
             self._grant()
+        self._engine_state("actor", state)
 
     def _engine_state(self, engine: str, state: LinkState) -> None:
         log.info("engine line", extra={"engine": engine, "state": state.value})
         if state is LinkState.LOST:
-            self._session.engine_lost(ENGINE_AWAY[engine])
-        elif state is LinkState.OPEN:
-            self.show_notice("")
+            self._away.add(engine)
+            self.show_notice(ENGINE_AWAY[engine])
+        elif state is LinkState.OPEN and engine in self._away:
+            self._away.discard(engine)
+            self.show_notice("".join(ENGINE_AWAY[name] for name in self._away))
+            if not self._away:
+                self._session.go_on()
 
     # --- CallPorts -------------------------------------------------------------------------------
 
@@ -247,6 +261,9 @@ class RoomAgent:
 
     def count_failure(self, code: str) -> None:
         self._gateway.failure(code)
+
+    def remember(self, conversation: Conversation) -> None:
+        self._gateway.conversation(conversation)
 
     def drop_unheard(self) -> None:
         self._playout.drop_unheard()

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 MODELS = "models"
 INITIALIZE_TIMEOUT_S = 60.0
 """A cold process on a busy machine; LiveKit's default of 10 s kills it while it imports."""
-PRELOAD = ["services.room_agent.room_agent", "services.room_agent.livekit_room", "httpx"]
+PRELOAD = ["services.room_agent.room_agent", "services.room_agent.livekit_room", "httpcore"]
 """Imported once and shared by all job processes."""
 
 

@@ -18,8 +18,17 @@ from services.supervisor.readiness import EngineProbe, HttpProbe, Probe
 
 AGENT_DRAIN_S = 2
 """A person who stops the machine does not want to wait for calls to end."""
-SHARED_MODULES = ("torch", "pydantic_settings", "prometheus_client", "proto.wire.sockets")
-"""What both engines import, and what takes them long."""
+SHARED_MODULES = (
+    "torch",
+    "prometheus_client",
+    "thinker_server.server",
+    "thinker_server.backend",
+    "actor_server.mesh_studio",
+    "actor_server.server",
+    "services.room_agent.worker",
+    "services.room_agent.health",
+)
+"""What takes engines and agent long to import: one that crashed is back without it."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +154,7 @@ class Machine:
             derived["gateway_certificate"] = self.certificate.file
         probe = HttpProbe(f"http://127.0.0.1:{table.health_port}/")
         plan = self._python("agent", "services.room_agent", derived, table, probe)
-        return replace(plan, death_signal=signal.SIGTERM)
+        return replace(plan, module="services.room_agent", death_signal=signal.SIGTERM)
 
     def _livekit_access(self) -> dict[str, Any]:
         return {

@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 
 PROBE_PERIOD_S = 0.25
 FIRST_BACKOFF_S = 0.5
+"""After the second end in a row: the first restart does not wait."""
 MAX_BACKOFF_S = 30.0
 STEADY_S = 60.0
-"""A process that ran so long starts over with the first backoff."""
+"""A process that ran so long is started again at once."""
 
 Progress = Callable[[str, str], None]
 """Called with (process, what it does now)."""
@@ -123,17 +124,17 @@ class Supervisor:
         self._progress(child.plan.name, "ready")
 
     async def _keep_running(self, child: Child) -> None:
-        backoff_s = FIRST_BACKOFF_S
+        backoff_s = 0.0
         while True:
             status = await child.wait()
             self._reap_adopted()
             if time.monotonic() - child.started_s > STEADY_S:
-                backoff_s = FIRST_BACKOFF_S
+                backoff_s = 0.0
             fields = {"child": child.plan.name, "status": status, "backoff_s": backoff_s}
             log.error("a process ended and is started again", extra=fields)
             self._progress(child.plan.name, f"ended with status {status}; see {child.log}")
             await asyncio.sleep(backoff_s)
-            backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
+            backoff_s = min(max(2 * backoff_s, FIRST_BACKOFF_S), MAX_BACKOFF_S)
             child.restarts += 1
             try:
                 await child.start()

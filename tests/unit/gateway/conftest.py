@@ -12,7 +12,7 @@ from livekit import api
 from gateway.app import create_app
 from gateway.deps import Services
 from gateway.errors import unavailable
-from gateway.livekit_rooms import Presence
+from gateway.livekit_rooms import Dispatch, Presence
 from gateway.settings import GatewaySettings
 from proto.messages import PortraitChecked, PortraitCode
 
@@ -47,6 +47,8 @@ class FakeRooms:
     rooms: dict[str, Presence] = field(default_factory=dict)
     dispatches: dict[str, list[str]] = field(default_factory=dict)
     configs: dict[str, api.RoomConfiguration] = field(default_factory=dict)
+    removed: list[tuple[str, str]] = field(default_factory=list)
+    worker: bool = True
     down: bool = False
 
     async def create(self, room: str, config: api.RoomConfiguration) -> None:
@@ -59,12 +61,18 @@ class FakeRooms:
         self._answer()
         return self.rooms.get(room, Presence(exists=False))
 
-    async def has_dispatch(self, room: str) -> bool:
-        return bool(self.dispatches.get(room))
+    async def dispatch(self, room: str) -> Dispatch:
+        if not self.dispatches.get(room):
+            return Dispatch.NONE
+        return Dispatch.TAKEN if self.worker else Dispatch.UNTAKEN
 
     async def dispatch_again(self, room: str, agent: api.RoomAgentDispatch) -> None:
         self._answer()
         self.dispatches.setdefault(room, []).append(agent.metadata)
+
+    async def remove(self, room: str, identity: str) -> None:
+        self._answer()
+        self.removed.append((room, identity))
 
     async def delete(self, room: str) -> None:
         self._answer()

@@ -1,13 +1,20 @@
 """The watchdog on a virtual clock."""
 
+import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi.testclient import TestClient
 
+from gateway.calls import Calls
 from gateway.deps import Services
+from gateway.lifelines import Agent, Lifelines
 from gateway.livekit_rooms import Presence
 from gateway.watchdog import Watchdog
+from proto.messages import HistoryTurn
+from services.room_agent.conversation import Conversation
+from services.room_agent.job import CallJob
 from tests.unit.gateway.conftest import FakeRooms
 
 pytestmark = pytest.mark.unit
@@ -115,13 +122,100 @@ async def test_nobody_is_sent_to_a_call_that_its_caller_left(
     assert state(services, room) == "active"
 
 
-async def test_a_call_whose_room_closed_has_ended(
-    watchdog: Watchdog, rooms: FakeRooms, room: str, services: Services
+async def test_a_call_whose_room_stays_closed_has_ended(
+    watchdog: Watchdog, clock: Clock, rooms: FakeRooms, room: str, services: Services
 ):
     services.calls.store.caller_joined(room)
     del rooms.rooms[room]
-    await watchdog.look()
+    await look_for(watchdog, clock, services.settings.room_timeout_s - 1)
+    assert state(services, room) == "active"
+    await look_for(watchdog, clock, 2)
     assert state(services, room) == "ended"
+
+
+async def test_a_call_outlives_its_livekit_server(
+    watchdog: Watchdog, clock: Clock, rooms: FakeRooms, room: str, services: Services
+):
+    """Rooms live in the server's memory; both sides make theirs again when they reconnect."""
+    services.calls.store.caller_joined(room)
+    for _ in range(3):
+        del rooms.rooms[room]
+        await look_for(watchdog, clock, services.settings.room_timeout_s - 1)
+        rooms.rooms[room] = Presence(exists=True, agents=1, callers=1)
+        await watchdog.look()
+    assert state(services, room) == "active"
+
+
+async def test_an_agent_that_lives_is_waited_for(
+    watchdog: Watchdog, clock: Clock, rooms: FakeRooms, room: str, services: Services
+):
+    """After a crash of LiveKit a caller may be back before the agent is."""
+    rooms.dispatches[room].clear()
+    rooms.rooms[room] = Presence(exists=True, callers=1)
+    with services.lifelines.held(Agent(room, "avatar-1")):
+        await services.calls.caller_joined(room)
+        await look_for(watchdog, clock, 10)
+        assert not rooms.dispatches[room]
+    await look_for(watchdog, clock, 1)
+    assert len(rooms.dispatches[room]) == 1
+
+
+async def test_a_dispatch_that_no_worker_took_is_made_again_soon_and_as_often_as_it_takes(
+    watchdog: Watchdog, clock: Clock, rooms: FakeRooms, room: str
+):
+    rooms.worker = False
+    await look_for(watchdog, clock, 0.5)
+    assert len(rooms.dispatches[room]) == 1
+    await look_for(watchdog, clock, 8)
+    assert 6 <= len(rooms.dispatches[room]) <= 9
+
+
+async def after_death(calls: Calls, monkeypatch: pytest.MonkeyPatch, agent: Agent) -> None:
+    """Its lifeline broke, and a watchdog saw to it."""
+    monkeypatch.setattr("gateway.watchdog.DEATH_S", 0.0)
+    calls.lifelines.broken.put_nowait(agent)
+    burying = asyncio.create_task(Watchdog(calls).replace_the_dead())
+    await asyncio.sleep(0.3)
+    burying.cancel()
+    await asyncio.wait([burying])
+
+
+async def test_a_dead_agent_is_sent_out_and_its_successor_knows_what_was_said(
+    rooms: FakeRooms, room: str, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    calls = replace(services.calls, lifelines=Lifelines())  # the gateway's own watchdog is at work
+    said = Conversation(turn=3, epoch=7, said=(HistoryTurn(role="user", text="I am Ada."),))
+    await calls.remember(room, said)
+    rooms.rooms[room] = Presence(exists=True, callers=1)
+    await after_death(calls, monkeypatch, Agent(room, "avatar-1"))
+    assert rooms.removed == [(room, "avatar-1")]
+    first, second = map(CallJob.from_metadata, rooms.dispatches[room])
+    assert first.conversation is None
+    assert second == first.model_copy(update={"conversation": said})
+
+
+async def test_an_agent_that_was_only_cut_off_is_left_alone(
+    rooms: FakeRooms, room: str, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    calls = replace(services.calls, lifelines=Lifelines())
+    with calls.lifelines.held(Agent(room, "avatar-1")):
+        await after_death(calls, monkeypatch, Agent(room, "avatar-1"))
+    rooms.down = True
+    await after_death(calls, monkeypatch, Agent(room, "avatar-1"))
+    calls.store.end(room, "left")
+    rooms.down = False
+    await after_death(calls, monkeypatch, Agent(room, "avatar-2"))
+    assert not rooms.removed
+    assert len(rooms.dispatches[room]) == 1
+
+
+async def test_what_was_said_is_forgotten_when_the_call_ends(room: str, services: Services):
+    await services.calls.remember(room, Conversation(turn=1))
+    await services.calls.end(room, "deleted")
+    await services.calls.remember(room, Conversation(turn=2))
+    call = services.calls.store.get(room)
+    assert call is not None
+    assert call.conversation is None
 
 
 async def test_a_room_that_nobody_came_to_still_waits_for_its_caller(
@@ -201,4 +295,14 @@ async def test_calls_that_ended_are_forgotten(
     await look_for(watchdog, clock, PATIENCE_S - 1)
     services.calls.store.end(room, "deleted")
     await look_for(watchdog, clock, 60)
+    assert len(rooms.dispatches[room]) == 1
+
+
+async def test_an_agent_that_died_after_its_caller_left_is_not_replaced(
+    rooms: FakeRooms, room: str, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    calls = replace(services.calls, lifelines=Lifelines())
+    rooms.rooms[room] = Presence(exists=True)
+    await after_death(calls, monkeypatch, Agent(room, "avatar-1"))
+    assert rooms.removed
     assert len(rooms.dispatches[room]) == 1

@@ -38,7 +38,7 @@ from proto.time_law import (
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.config import AgentConfig
 from services.room_agent.engine_link import LinkState
-from services.room_agent.engines import Conversation, EngineEvents
+from services.room_agent.engines import EngineEvents, SessionMemory
 from services.room_agent.job import AvatarJob, CallJob
 from services.room_agent.room_agent import Models, RoomAgent
 
@@ -157,6 +157,7 @@ class FakeRoom:
         self.reports: list[dict[str, Any]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.jitter_us = 0
+        self.identity = "avatar-1"
         self.photo: np.ndarray | None = None
 
     async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
@@ -346,7 +347,7 @@ class FakeThinker(FakeLine):
 class FakeEngines:
     """Both lines."""
 
-    def __init__(self, conversation: Conversation, events: EngineEvents) -> None:
+    def __init__(self, memory: SessionMemory, events: EngineEvents) -> None:
         self.actor = FakeActor(events)
         self.thinker = FakeThinker(events, self.actor)
 
@@ -403,8 +404,8 @@ async def call(**settings: object) -> AsyncIterator[Call]:
     room = FakeRoom(config.audio_queue_ms / 1000)
     made: list[FakeEngines] = []
 
-    def engines(conversation: Conversation, events: EngineEvents) -> FakeEngines:
-        made.append(FakeEngines(conversation, events))
+    def engines(memory: SessionMemory, events: EngineEvents) -> FakeEngines:
+        made.append(FakeEngines(memory, events))
         return made[0]
 
     agent = RoomAgent(config, JOB, room, Models(LoudnessModel(), None), engines)

@@ -8,6 +8,7 @@ import pytest
 
 from proto.messages import Grant, Interrupt, TurnBoundary
 from proto.time_law import TOKEN_SAMPLES
+from services.room_agent.call_session import CUT_OFF
 from services.room_agent.engine_link import LinkState
 from tests.unit.services.room_agent.fake_call import Call, call, now_s
 from tests.unit.services.room_agent.virtual_time import virtually
@@ -188,7 +189,7 @@ async def test_a_microphone_that_goes_deaf_still_ends_its_turn() -> None:
 
 
 @virtually
-async def test_a_lost_actor_leaves_the_last_frame_and_a_notice() -> None:
+async def test_a_lost_actor_leaves_a_face_and_a_notice() -> None:
     async with call() as running:
         await answered(running)
         running.agent.actor_state(LinkState.LOST)
@@ -202,7 +203,7 @@ async def test_a_lost_actor_leaves_the_last_frame_and_a_notice() -> None:
         running.engines.actor.number = 0
         running.agent.actor_state(LinkState.OPEN)
         await running.listen(1.0)
-        assert running.room.attributes["xs.error"] == ""
+        assert running.room.attributes["xs.error"] == CUT_OFF
         assert running.engines.actor.number > 0
 
 

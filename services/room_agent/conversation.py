@@ -1,0 +1,31 @@
+"""What was said in a call so far: what another agent must know to go on with it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from proto.messages import HistoryTurn
+
+MAX_TURNS = 24
+MAX_CHARACTERS = 1_000
+"""Of each turn. A conversation travels in the metadata of a dispatch: 24 KB at most."""
+
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Conversation(BaseModel):
+    """As the gateway keeps it while the call is on. `turn` and `epoch`: how far they counted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    turn: Count = 0
+    epoch: Count = 0
+    said: Annotated[tuple[HistoryTurn, ...], Field(max_length=MAX_TURNS)] = ()
+
+    @classmethod
+    def of(cls, turn: int, epoch: int, history: Sequence[HistoryTurn]) -> Self:
+        """The newest words of a history."""
+        newest = history[-MAX_TURNS:]
+        said = [HistoryTurn(role=h.role, text=h.text[:MAX_CHARACTERS]) for h in newest]
+        return cls(turn=turn, epoch=epoch, said=tuple(said))

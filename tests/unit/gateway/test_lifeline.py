@@ -1,0 +1,61 @@
+"""The connections that agents hold as long as they live."""
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.testclient import WebSocketDenialResponse
+
+from gateway.deps import Services
+from gateway.lifelines import Agent
+from services.room_agent.gateway_line import signature
+from services.room_agent.lifeline import claim
+from tests.unit.gateway.turn_reports import ADDRESS
+
+pytestmark = pytest.mark.unit
+
+PATH = "/api/calls/room-1/lifeline?identity=avatar-1"
+HEADERS = {"Authorization": signature(ADDRESS, claim("room-1", "avatar-1"))}
+AGENT = Agent("room-1", "avatar-1")
+
+
+def test_an_agent_lives_as_long_as_its_line_and_may_end_it(client: TestClient, services: Services):
+    with client.websocket_connect(PATH, headers=HEADERS) as line:
+        line.send_text("what is said is ignored")
+        assert services.lifelines.lives(AGENT)
+        assert services.lifelines.someone_lives("room-1")
+        line.close(1000)
+    assert not services.lifelines.someone_lives("room-1")
+    assert services.lifelines.broken.empty()
+
+
+def test_a_line_that_breaks_is_told_to_the_watchdog(
+    client: TestClient, services: Services, caplog: pytest.LogCaptureFixture
+):
+    with client.websocket_connect(PATH, headers=HEADERS) as line:
+        line.close(1006)
+    assert "lifeline broke" in caplog.text
+
+
+def test_two_lines_of_one_agent_are_one_life(services: Services):
+    lifelines = services.lifelines
+    with lifelines.held(AGENT):
+        with lifelines.held(AGENT):
+            pass
+        assert lifelines.lives(AGENT)
+    assert not lifelines.lives(AGENT)
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    ["", "Bearer x", signature(ADDRESS, claim("room-2", "avatar-1"))],
+)
+def test_nobody_else_can_claim_to_be_an_agent(
+    client: TestClient, services: Services, authorization: str
+):
+    headers = {"Authorization": authorization}
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        client.websocket_connect(PATH, headers=headers),
+    ):
+        pass
+    assert refused.value.status_code == 401
+    assert not services.lifelines.someone_lives("room-1")
