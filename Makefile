@@ -12,7 +12,7 @@ WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=
 
-.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-speech bench-thinker bench-start bench-call train-smoke train-nano ablations
+.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-speech bench-thinker bench-start bench-call chaos train-smoke train-nano ablations
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -79,6 +79,11 @@ bench-call: OUT ?= $(RESULTS)/call.json
 bench-call: setup-tests  ## latency, frame rate and lip-sync of real calls
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m services.callbench --out $(OUT) $(ARGS)
+
+chaos: OUT ?= $(RESULTS)/chaos.json
+chaos: setup-tests  ## kill each process during calls, twenty times (ARGS="--rounds 20")
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m tests.chaos --out $(OUT) $(ARGS)
 
 train-smoke: OUT ?= build/smoke
 train-smoke: setup  ## train the Actor for a minute, to see that it trains (DATA=DIR)

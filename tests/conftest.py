@@ -74,6 +74,10 @@ class Stack:
         state: dict[str, Any] = json.loads((self.data_dir / "supervisor.json").read_text())
         return state
 
+    def is_ready(self) -> bool:
+        """Whether every process says that it is ready."""
+        return all(process["ready"] for process in self.state()["processes"].values())
+
     def log(self, process: str) -> str:
         """A process's whole log: livekit, thinker, actor, gateway or agent."""
         return (self.data_dir / "logs" / f"{process}.log").read_text(errors="replace")

@@ -187,6 +187,7 @@ class ClientSocket(_Socket):
     ) -> None:
         check_endpoint(endpoint, curve)
         super().__init__(zmq.DEALER, endpoint, context)
+        self._events: zmq.asyncio.Socket | None = None
         if curve is not None:
             self._socket.curve_publickey = curve.public_key.encode()
             self._socket.curve_secretkey = curve.secret_key.encode()
@@ -203,14 +204,18 @@ class ClientSocket(_Socket):
 
     async def breaks(self) -> AsyncIterator[None]:
         """Yields whenever the connection breaks: at once when the server's process has died."""
-        events = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        try:
-            while not self._socket.closed:
-                if await events.poll(POLL_MS):
-                    await events.recv_multipart()
-                    yield
-        finally:
+        self._events = self._socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+        while not self._events.closed:
+            if await self._events.poll(POLL_MS):
+                await self._events.recv_multipart()
+                yield
+
+    def close(self) -> None:
+        """Close at once; also what listens for breaks."""
+        if self._events is not None and not self._events.closed:
             self._socket.disable_monitor()
+            self._events.close(linger=0)
+        super().close()
 
     async def send(self, message: Message) -> None:
         """Queue without waiting. Raises PeerBusy when the queue is full."""

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from proto.message import Message
-from proto.messages import Failure, OpenThinkerSession, Ping, SessionReady, TurnBoundary
+from proto.messages import (
+    EngineStatus,
+    Failure,
+    OpenThinkerSession,
+    Ping,
+    SessionReady,
+    TurnBoundary,
+)
 from proto.wire.sockets import ServerSocket
 from services.room_agent.engine_link import EngineLink, EnginePort, LinkState
 from tests.integration.room_agent.engine_doubles import ThinkerDouble
@@ -20,6 +27,7 @@ pytestmark = pytest.mark.integration
 OPENING = OpenThinkerSession(
     session_id="call-1", name="Ada", voice="hibari", language="en", actor_endpoint="ipc://nowhere"
 )
+SILENCE_S = 1.5
 STARTED = TurnBoundary(session_id="call-1", phase="started", turn=1)
 
 
@@ -36,7 +44,7 @@ class Line:
 async def line(endpoint: str) -> AsyncIterator[Line]:
     states: list[LinkState] = []
     heard: list[Message] = []
-    port = EnginePort("thinker", endpoint, None, silence_s=1.5)
+    port = EnginePort("thinker", endpoint, None, SILENCE_S)
     link = EngineLink(port, "call-1", lambda: OPENING, heard.append, states.append)
     running = asyncio.create_task(link.run())
     try:
@@ -70,13 +78,51 @@ async def test_an_engine_that_died_gets_its_session_again(endpoint: str) -> None
     async with line(endpoint) as made:
         async with ThinkerDouble(endpoint, 1).running():
             await until(lambda: made.states == [LinkState.OPEN])
+        died = time.monotonic()
         await until(lambda: made.states[-1] is LinkState.LOST)
+        assert time.monotonic() - died < SILENCE_S, "before its silence would have told"
         made.link.send(STARTED)
         assert made.link.dropped >= 1
         async with ThinkerDouble(endpoint, 1).running() as thinker:
             await until(lambda: made.states[-1] is LinkState.OPEN)
             made.link.send(STARTED)
             await until(lambda: thinker.boundaries)
+
+
+async def test_what_was_on_its_way_when_an_engine_died_does_not_end_the_new_session(
+    endpoint: str,
+) -> None:
+    opened = 0
+
+    async def answer(socket: ServerSocket) -> None:
+        nonlocal opened
+        while True:
+            peer, message = await socket.recv()
+            match message:
+                case OpenThinkerSession(session_id=session_id):
+                    opened += 1
+                    code = "session_unknown"
+                    late = Failure(session_id=session_id, code=code, message="?", retryable=True)
+                    await socket.send(peer, late)
+                    ready = SessionReady(session_id=session_id, engine="thinker", labels={})
+                    await socket.send(peer, ready)
+                case Ping(session_id=session_id):
+                    status = EngineStatus(
+                        session_id=session_id,
+                        engine="thinker",
+                        real_time_factor=0.0,
+                        queue_depth=0,
+                        sessions=1,
+                    )
+                    await socket.send(peer, status)
+
+    async with ServerSocket(endpoint) as socket:
+        answering = asyncio.create_task(answer(socket))
+        async with line(endpoint) as made:
+            await until(lambda: made.states == [LinkState.OPEN])
+            await asyncio.sleep(2.5)
+            assert (opened, made.states) == (1, [LinkState.OPEN])
+        answering.cancel()
 
 
 async def test_a_call_that_was_held_up_itself_does_not_suspect_its_engine(endpoint: str) -> None:

@@ -1,0 +1,1 @@
+"""Processes are killed during real calls; the calls go on."""

@@ -1,0 +1,175 @@
+"""One blow to a call that is on: a process is killed, and what the caller sees is measured."""
+
+import asyncio
+import os
+import re
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import httpx
+
+from services.room_agent.call_session import CUT_OFF, UNHEARD
+from services.room_agent.engines import ENGINE_AWAY
+from tests.conftest import Stack
+from tests.integration.room_agent.caller import Caller, call, until
+
+AVATAR = "mara"
+QUESTION = "What is the capital of France?"
+PATIENCE_S = 90.0
+FRESH_S = 0.5
+
+
+@dataclass(frozen=True)
+class Blow:
+    """Whom it hits, whether a question was asked just before, and how soon all must be well."""
+
+    victim: str
+    asked: bool = False
+    goal_s: float | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.victim}, in mid-question" if self.asked else self.victim
+
+
+BLOWS = (
+    Blow("actor", goal_s=3.0),
+    Blow("thinker"),
+    Blow("thinker", asked=True),
+    Blow("agent job", goal_s=5.0),
+    Blow("agent job", asked=True, goal_s=5.0),
+    Blow("agent worker", goal_s=5.0),
+    Blow("gateway"),
+    Blow("livekit"),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a caller saw. `back_s`: until all was well; `frozen_s`: the longest standing picture."""
+
+    blow: str
+    back_s: float
+    frozen_s: float
+    answered: bool
+    """The question asked before the blow was answered, or an apology shown (True without one)."""
+    went_on: bool
+    """The next question was answered, as the next turn of the same conversation."""
+
+
+class Survivor:
+    """A caller who asks, is hit, and asks again."""
+
+    def __init__(self, stack: Stack, room: str, caller: Caller) -> None:
+        self._stack = stack
+        self._room = room
+        self._caller = caller
+
+    async def suffer(self, blow: Blow) -> Outcome:
+        """Deliver one blow. Fails the test when the call does not come back."""
+        await self._ask_and_wait()
+        turn = int(self._caller.record.turns[-1]["turn"])
+        if blow.asked:
+            await self._ask()
+            turn += 1
+        damaged = self._damage(blow.victim)
+        struck = time.monotonic()
+        os.kill(self._pid(blow.victim), signal.SIGKILL)
+        await until(f"{blow.name}: damage", damaged, PATIENCE_S)
+        await until(f"{blow.name}: all well again", self._is_well, PATIENCE_S)
+        back_s = time.monotonic() - struck
+        answered = not blow.asked or await self._hears_of(turn)
+        return Outcome(
+            blow.name,
+            back_s,
+            self._longest_picture(struck, time.monotonic()),
+            answered,
+            await self._ask_and_wait() == turn + 1,
+        )
+
+    async def _ask(self) -> None:
+        await self._caller.room.local_participant.send_text(QUESTION, topic="lk.chat")
+
+    async def _ask_and_wait(self) -> int:
+        """The number of the turn that was answered whole."""
+        before = len(self._caller.record.turns)
+        await self._ask()
+        await until("an answer", lambda: self._completed(before), PATIENCE_S)
+        return int(self._caller.record.turns[-1]["turn"])
+
+    def _completed(self, before: int) -> bool:
+        turns = self._caller.record.turns[before:]
+        return bool(turns) and turns[-1]["outcome"] == "completed"
+
+    async def _hears_of(self, turn: int) -> bool:
+        """The question is answered or apologised for."""
+
+        def heard() -> bool:
+            turns = self._caller.record.turns
+            answered = any(t["turn"] == turn and t["outcome"] == "completed" for t in turns)
+            return answered or self._caller.attribute("xs.error") in (CUT_OFF, UNHEARD)
+
+        await until("an answer or an apology", heard, PATIENCE_S)
+        return True
+
+    def _damage(self, victim: str) -> Callable[[], object]:
+        """Whether the blow is felt."""
+        avatars = set(self._caller.room.remote_participants)
+        if victim in ENGINE_AWAY:
+            return lambda: self._caller.attribute("xs.error") == ENGINE_AWAY[victim]
+        if victim.startswith("agent"):
+            return lambda: set(self._caller.room.remote_participants) - avatars
+        restarts = self._restarts(victim)
+        return lambda: self._restarts(victim) > restarts and self._stack.is_ready()
+
+    def _restarts(self, process: str) -> int:
+        return int(self._stack.state()["processes"][process]["restarts"])
+
+    def _is_well(self) -> bool:
+        """One avatar, who moves and complains of nothing but what it apologises for."""
+        if len(self._caller.room.remote_participants) != 1:
+            return False
+        complaint = self._caller.attribute("xs.error")
+        state = self._caller.attribute("lk.agent.state")
+        shown, _ = self._caller.record.frames[-1]
+        return (
+            complaint not in ENGINE_AWAY.values()
+            and state in ("listening", "thinking", "speaking")
+            and time.monotonic() - shown < FRESH_S
+        )
+
+    def _pid(self, victim: str) -> int:
+        if victim == "agent job":
+            pids = re.findall(rf"call={self._room} pid=(\d+)", self._stack.log("agent"))
+            return int(pids[-1])
+        process = self._stack.state()["processes"][victim.removesuffix(" worker")]
+        return int(process["pid"])
+
+    def _longest_picture(self, begin: float, end: float) -> float:
+        shown = [at for at, _ in self._caller.record.frames if at > begin - FRESH_S]
+        return max(b - a for a, b in pairwise([*shown, end]))
+
+
+@asynccontextmanager
+async def survivor(stack: Stack) -> AsyncIterator[Survivor]:
+    """A call through the gateway; hung up at the end."""
+    async with httpx.AsyncClient(base_url=stack.gateway_url, trust_env=False) as rest:
+        answer = await rest.post("/api/rooms", json={"avatar_id": AVATAR})
+        created = answer.raise_for_status().json()
+        async with call(created["livekit_url"], created["token"]) as caller:
+            await until("a face", lambda: caller.record.frames, PATIENCE_S)
+            yield Survivor(stack, created["room"], caller)
+        await rest.delete(f"/api/rooms/{created['room']}")
+
+
+async def strike(stack: Stack, blow: Blow) -> Outcome:
+    """One call, one blow."""
+    async with survivor(stack) as caller:
+        outcome = await caller.suffer(blow)
+    await asyncio.sleep(0.5)
+    return outcome
