@@ -64,7 +64,9 @@ class Child:
 
     async def _fork(self, forks: ForkServer) -> ForkedProcess:
         plan = self.plan
-        request = ForkRequest(plan.module, dict(plan.env), str(self.log), int(plan.death_signal))
+        request = ForkRequest(
+            plan.module, dict(plan.env), str(self.log), int(plan.death_signal), plan.after
+        )
         return await forks.fork(request)
 
     async def wait(self) -> int:

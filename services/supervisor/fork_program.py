@@ -4,7 +4,8 @@ What several engines import (torch: 0.3 GB, 2.5 s) is loaded once, and Linux sha
 all that were forked from here; an engine that crashed is back without importing it again.
 
 One JSON object a line. On stdin, a `ForkRequest`. On stdout `{"started": pid}`, in the order of
-the requests, and `{"ended": pid, "status": n}`, n as subprocess gives it. The end of stdin is the
+the requests, and `{"ended": pid, "status": n}`, n as subprocess gives it. A request is served as
+soon as the module is imported that it names, while others still are not. The end of stdin is the
 end of the supervisor: this program leaves, and what it forked goes with it.
 """
 
@@ -16,6 +17,8 @@ import runpy
 import selectors
 import signal
 import sys
+from collections import deque
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
@@ -27,13 +30,19 @@ READ_BYTES = 65_536
 @dataclass(frozen=True)
 class ForkRequest:
     """A Python module to run as `python -m` would, with its environment, its log file and the
-    signal that it gets when the process it was forked from dies.
+    signal that it gets when the process it was forked from dies. `after`: the last module that it
+    waits for; all of them when there is none.
     """
 
     module: str
     env: dict[str, str]
     log: str
     death_signal: int
+    after: str = ""
+
+    def waits_for(self, modules: Collection[str]) -> bool:
+        """Whether it needs one of these, which are not imported yet."""
+        return self.after in modules if self.after else bool(modules)
 
     def line(self) -> bytes:
         """As it travels."""
@@ -42,25 +51,20 @@ class ForkRequest:
 
 def main() -> None:
     """Serve until stdin ends; in a forked process, be the module that was asked for."""
-    for name in sys.argv[1:]:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:  # the engine that needs it will say so in its own log
-            sys.stderr.write(f"cannot import {name}: {error}\n")
-    gc.collect()
-    gc.freeze()  # a collection would write to, and so copy, every page that is shared
-    request = serve()
+    request = serve(deque(sys.argv[1:]))
     if request is not None:
         become(request)
 
 
-def serve() -> ForkRequest | None:
-    """Fork for every request. Returns None at the end of stdin, and the request in the child."""
-    unread = b""
+def serve(modules: deque[str]) -> ForkRequest | None:
+    """Import, and fork for every request. Returns None at the end of stdin, and the request in
+    the child.
+    """
+    unread, asked = b"", deque[ForkRequest]()
     with selectors.DefaultSelector() as waiting:
         waiting.register(sys.stdin.fileno(), selectors.EVENT_READ)
         while True:
-            for key, _ in waiting.select():
+            for key, _ in waiting.select(0 if modules or asked else None):
                 if key.data is not None:
                     waiting.unregister(key.fd)
                     os.close(key.fd)
@@ -70,9 +74,21 @@ def serve() -> ForkRequest | None:
                 if not read:
                     return None
                 *lines, unread = (unread + read).split(b"\n")
-                for line in lines:
-                    if (request := _fork(ForkRequest(**json.loads(line)), waiting)) is not None:
-                        return request
+                asked.extend(ForkRequest(**json.loads(line)) for line in lines)
+            while asked and not asked[0].waits_for(modules):
+                if (request := _fork(asked.popleft(), waiting)) is not None:
+                    return request
+            if modules:
+                _import(modules.popleft())
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:  # the process that needs it will say so in its own log
+        sys.stderr.write(f"cannot import {name}: {error}\n")
+    gc.collect()
+    gc.freeze()  # a collection would write to, and so copy, every page that is shared
 
 
 def become(request: ForkRequest) -> None:

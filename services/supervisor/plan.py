@@ -18,17 +18,25 @@ from services.supervisor.readiness import EngineProbe, HttpProbe, Probe
 
 AGENT_DRAIN_S = 2
 """A person who stops the machine does not want to wait for calls to end."""
+FORKED_AFTER = {
+    "thinker": "proto.wire.sockets",
+    "actor": "actor_server.server",
+    "agent": "services.room_agent.health",
+}
+"""The last of the modules that a process waits for when the machine starts."""
 SHARED_MODULES = (
     "torch",
+    "pydantic_settings",
     "prometheus_client",
-    "thinker_server.server",
-    "thinker_server.backend",
+    FORKED_AFTER["thinker"],
     "actor_server.mesh_studio",
-    "actor_server.server",
+    FORKED_AFTER["actor"],
     "services.room_agent.worker",
-    "services.room_agent.health",
+    FORKED_AFTER["agent"],
 )
-"""What takes engines and agent long to import: one that crashed is back without it."""
+"""What takes engines and agent long to import: one that crashed is back without it. The Thinker
+comes first: it has the most to load.
+"""
 
 
 @dataclass(frozen=True)
@@ -36,7 +44,7 @@ class ProcessPlan:
     """One process. `stop_s`: how long it may take to leave after SIGTERM. `death_signal` is what
     it gets when the supervisor itself is killed: a process with children must end them first.
     `module`: the Python module of a process that is forked from one that has imported
-    SHARED_MODULES, instead of being started by its command.
+    SHARED_MODULES, or at least those until `after`, instead of being started by its command.
     """
 
     name: str
@@ -46,6 +54,7 @@ class ProcessPlan:
     stop_s: float = 5.0
     death_signal: signal.Signals = signal.SIGKILL
     module: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,7 @@ class Machine:
         }
         probe = EngineProbe(self.thinker_endpoint)
         plan = self._python("thinker", "thinker_server", derived, table, probe)
-        return replace(plan, module="thinker_server")
+        return replace(plan, module="thinker_server", after=FORKED_AFTER["thinker"])
 
     def _actor(self) -> ProcessPlan:
         table = self.settings.actor
@@ -125,7 +134,7 @@ class Machine:
         }
         probe = EngineProbe(self.actor_endpoint)
         plan = self._python("actor", "actor_server", derived, table, probe)
-        return replace(plan, module="actor_server")
+        return replace(plan, module="actor_server", after=FORKED_AFTER["actor"])
 
     def _gateway(self) -> ProcessPlan:
         table = self.settings.gateway
@@ -154,7 +163,12 @@ class Machine:
             derived["gateway_certificate"] = self.certificate.file
         probe = HttpProbe(f"http://127.0.0.1:{table.health_port}/")
         plan = self._python("agent", "services.room_agent", derived, table, probe)
-        return replace(plan, module="services.room_agent", death_signal=signal.SIGTERM)
+        return replace(
+            plan,
+            module="services.room_agent",
+            after=FORKED_AFTER["agent"],
+            death_signal=signal.SIGTERM,
+        )
 
     def _livekit_access(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -62,6 +63,24 @@ async def test_a_forked_module_runs_as_main_with_its_own_environment_and_log(
     assert "ann __main__" in said
     assert "True 1\n" in said, "imported before, and no variable but its own"
     assert "complaint" in said
+
+
+async def test_a_process_waits_only_for_the_modules_that_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "quick_one.py").write_text("")
+    slow = "import pathlib, time\nwhile not pathlib.Path(__file__).with_name('go').exists():\n"
+    (tmp_path / "slow_one.py").write_text(f"{slow}    time.sleep(0.01)\n")
+    needs = "import sys\nprint('slow' if 'slow_one' in sys.modules else 'quick', flush=True)\n"
+    async with fork_server(tmp_path, "quick_one", "slow_one") as server:
+        early = replace(request(tmp_path, "early", needs), after="quick_one")
+        late = replace(request(tmp_path, "late", needs), after="slow_one")
+        await server.fork(early)
+        second = asyncio.create_task(server.fork(late))
+        await eventually(lambda: log_of(tmp_path, "early") != "")
+        assert not second.done()
+        (tmp_path / "go").touch()
+        await (await second).wait()
+    assert log_of(tmp_path, "early") == "quick\n"
+    assert log_of(tmp_path, "late") == "slow\n"
 
 
 async def test_the_exit_status_and_the_signal_come_back(tmp_path: Path) -> None:
