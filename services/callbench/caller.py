@@ -101,6 +101,12 @@ class Caller:
         await self.collect()
         return self._recorder.recording()
 
+    async def take(self) -> CallRecording:
+        """Return what was recorded since the last time, and forget it."""
+        await self.collect()
+        taken, self._recorder = self._recorder, Recorder()
+        return taken.recording()
+
     async def _has_mark(self, name: str) -> bool:
         await self.collect()
         return any(mark.name == name for mark in self._recorder.marks)
@@ -130,9 +136,12 @@ class Caller:
 
 @asynccontextmanager
 async def open_caller(
-    config: CallbenchConfig, *, viewport: tuple[int, int] | None = None
+    config: CallbenchConfig, *, viewport: tuple[int, int] | None = None, light: bool = False
 ) -> AsyncIterator[Caller]:
-    """Start a browser process of its own and give its one page, not yet at any address."""
+    """Start a browser process of its own and give its one page, not yet at any address.
+
+    `light`: record neither sound nor pictures, only when frames came and the statistics.
+    """
     if not config.chromium:
         raise BrowserMissing(
             "No Chromium found. Install it (Debian: apt-get install chromium) or set "
@@ -149,13 +158,14 @@ async def open_caller(
                 viewport={"width": width, "height": height},
                 bypass_csp=True,  # the probe's audio worklet is a blob
             )
-            await context.add_init_script(_probe())
+            await context.add_init_script(_probe(light=light))
             yield Caller(await context.new_page())
         finally:
             await browser.close()
 
 
-def _probe() -> str:
+def _probe(*, light: bool) -> str:
     page = resources.files("services.callbench") / "page"
     tap = (page / "tap.js").read_text().replace("\\", "\\\\").replace("`", "\\`")
-    return (page / "probe.js").read_text().replace('"__TAP_SOURCE__"', f"`{tap}`")
+    probe = (page / "probe.js").read_text().replace('"__TAP_SOURCE__"', f"`{tap}`")
+    return f"window.callbenchLight = {str(light).lower()};\n{probe}"

@@ -22,10 +22,10 @@ class StageFigures:
     p95_ms: float
 
 
-async def traces(url: str, room: str) -> list[dict[str, Any]]:
-    """The traces of a call's turns, oldest first; none where the gateway keeps none."""
+async def traces(url: str, room: str, limit: int = 500) -> list[dict[str, Any]]:
+    """The traces of a call's last turns, oldest first; none where the gateway keeps none."""
     async with httpx.AsyncClient(base_url=url, timeout=TRACE_WITHIN_S, trust_env=False) as client:
-        answer = await client.get(f"/api/rooms/{room}/turns", params={"limit": 500})
+        answer = await client.get(f"/api/rooms/{room}/turns", params={"limit": limit})
         return list(reversed(answer.json())) if answer.is_success else []
 
 

@@ -12,6 +12,8 @@
   const VOICED_RMS = 0.006;
   const START_AHEAD_S = 0.03;
   const NOISE = 0.0002; // -74 dBFS at its peaks
+  // A light probe keeps neither sound nor pictures, only when they came: for calls of hours.
+  const LIGHT = window.callbenchLight ?? false;
   const STATS_FIELDS = [
     "estimatedPlayoutTimestamp", "framesReceived", "framesDecoded", "framesDropped", "freezeCount",
     "totalFreezesDuration", "frameWidth", "frameHeight", "totalSamplesReceived", "concealedSamples",
@@ -111,7 +113,7 @@
         energy += sample * sample;
         pcm[at] = Math.max(-1, Math.min(1, sample)) * 32767;
       });
-      record.audio.push({ first: data.first, pcm });
+      if (!LIGHT) record.audio.push({ first: data.first, pcm });
       if (Math.sqrt(energy / data.samples.length) < VOICED_RMS) return;
       const at = (data.first / running.sampleRate) * 1000 + audioClockOffset;
       if (at - voice.voicedAt > 1000) voice.startedAt = at;
@@ -140,20 +142,24 @@
     return (now, shown) => {
       if (element !== video) return;
       const [w, h] = [element.videoWidth, element.videoHeight];
-      const box = [CROP.x * w, CROP.y * h, CROP.width * w, CROP.height * h];
-      cropCanvas.drawImage(element, ...box, 0, 0, CROP_PIXELS, CROP_PIXELS);
-      thumbCanvas.drawImage(element, 0, 0, THUMB_PIXELS, THUMB_PIXELS);
       record.frames.push({
         at: wall(shown.expectedDisplayTime),
         presented: shown.presentedFrames,
         rtp: shown.rtpTimestamp ?? -1,
         width: w,
         height: h,
-        crop: greyOf(cropCanvas, CROP_PIXELS),
-        thumb: greyOf(thumbCanvas, THUMB_PIXELS),
+        ...(LIGHT ? {} : pixelsOf(element)),
       });
       element.requestVideoFrameCallback(onFrame(element));
     };
+  }
+
+  function pixelsOf(element) {
+    const [w, h] = [element.videoWidth, element.videoHeight];
+    const box = [CROP.x * w, CROP.y * h, CROP.width * w, CROP.height * h];
+    cropCanvas.drawImage(element, ...box, 0, 0, CROP_PIXELS, CROP_PIXELS);
+    thumbCanvas.drawImage(element, 0, 0, THUMB_PIXELS, THUMB_PIXELS);
+    return { crop: greyOf(cropCanvas, CROP_PIXELS), thumb: greyOf(thumbCanvas, THUMB_PIXELS) };
   }
 
   /** Follow what the page plays: tracks that it received and attached to an element. */
@@ -258,8 +264,8 @@
       frames: full.frames.map(({ at, presented, rtp, width, height }) => {
         return { at, presented, rtp, width, height };
       }),
-      crops: joined(full.frames.map(({ crop }) => crop)),
-      thumbs: joined(full.frames.map(({ thumb }) => thumb)),
+      crops: LIGHT ? "" : joined(full.frames.map(({ crop }) => crop)),
+      thumbs: LIGHT ? "" : joined(full.frames.map(({ thumb }) => thumb)),
       stats: full.stats,
       marks: full.marks,
       clock: full.clock.filter((_, at) => at % 10 === 0),
