@@ -1,0 +1,1 @@
+"""A call of hours, sampled twice a minute: does anything grow, drift or break?"""

@@ -1,0 +1,103 @@
+"""Verdicts on soaks whose truth is known."""
+
+import pytest
+
+from services.soak.findings import Finding, findings
+from services.soak.samples import Soak
+from tests.unit.services.soak.scene import soak
+
+pytestmark = pytest.mark.unit
+
+
+def verdicts(of: Soak) -> dict[str, Finding]:
+    return {one.key: one for one in findings(of)}
+
+
+def test_a_flat_noisy_hour_meets_every_goal() -> None:
+    found = verdicts(soak())
+    assert {
+        key: one.verdict for key, one in found.items() if one.wanted and one.verdict != "met"
+    } == {}
+    assert sum(one.verdict == "met" for one in found.values()) >= 12
+
+
+def test_a_leak_is_found_and_its_process_named() -> None:
+    found = verdicts(soak(leak_mb=60))
+    assert found["memory_slope"].verdict == "missed"
+    assert found["memory_thinker_slope"].value == pytest.approx(60, abs=10)
+    assert found["memory_actor_slope"].value == pytest.approx(0, abs=5)
+
+
+def test_growth_below_the_bound_is_no_leak() -> None:
+    assert verdicts(soak(leak_mb=10))["memory_slope"].verdict == "met"
+
+
+def test_what_the_browser_takes_is_not_the_products() -> None:
+    found = verdicts(soak())
+    assert found["memory_browser_slope"].value == pytest.approx(500)
+    assert found["memory_slope"].verdict == "met"
+    assert found["handles_slope"].verdict == "met"
+
+
+def test_leaked_handles_are_found() -> None:
+    assert verdicts(soak(leaked_handles=30))["handles_slope"].verdict == "missed"
+
+
+@pytest.mark.parametrize("drift_ms", [-40.0, 40.0])
+def test_a_picture_that_runs_away_is_found_either_way(drift_ms: float) -> None:
+    found = verdicts(soak(drift_ms=drift_ms))["av_offset_ms_slope"]
+    assert found.verdict == "missed"
+    assert found.value == pytest.approx(drift_ms, abs=8)
+
+
+def test_a_face_that_becomes_another_is_found() -> None:
+    found = verdicts(soak(ageing=0.1))
+    assert found["identity_slope"].verdict == "missed"
+    assert found["identity"].verdict == "met"
+
+
+def test_minutes_decide_nothing_about_an_hour() -> None:
+    found = verdicts(soak(hours=0.075))
+    assert found["memory_slope"].verdict == "undecided"
+    assert found["av_offset_ms_slope"].verdict == "undecided"
+
+
+def test_growth_while_everything_warms_up_is_no_leak() -> None:
+    flat = soak()
+    warm = [
+        sample.model_copy(
+            update={
+                "processes": sample.processes
+                | {
+                    "thinker": sample.processes["thinker"].model_copy(
+                        update={"own_mb": 1000 - max(0.0, 360 - sample.at_s)}
+                    )
+                }
+            }
+        )
+        for sample in flat.samples
+    ]
+    assert verdicts(Soak(flat.about, warm, flat.end))["memory_slope"].verdict == "met"
+
+
+def test_a_slow_picture_an_unanswered_question_and_a_restart_are_missed_goals() -> None:
+    found = verdicts(soak(fps=23.5, silent_at_s=900, restarts=1))
+    assert [found[key].verdict for key in ("fps", "unanswered", "restarts")] == ["missed"] * 3
+
+
+def test_nothing_received_meets_no_goal() -> None:
+    dark = soak()
+    blind = [
+        sample.model_copy(
+            update={
+                "likeness": None,
+                "reception": sample.reception.model_copy(
+                    update={"fps": None, "av_offset_ms": None, "av_offset_abs_p95_ms": None}
+                ),
+            }
+        )
+        for sample in dark.samples
+    ]
+    found = verdicts(Soak(dark.about, blind, dark.end))
+    for key in ("fps", "identity", "av_offset_abs_p95_ms", "av_offset_ms_slope", "identity_slope"):
+        assert found[key].verdict == "undecided"

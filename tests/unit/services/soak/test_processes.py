@@ -1,0 +1,69 @@
+"""Every process below us is counted once, for whom it works."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from services.soak.processes import process_uses
+
+pytestmark = pytest.mark.unit
+
+PARENT = """
+import subprocess, sys
+wait = [sys.executable, "-c", "input()"]
+children = [subprocess.Popen(wait, stdin=subprocess.PIPE) for _ in range(2)]
+print('ready', flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def family() -> Iterator[int]:
+    """A process with two children."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"ready\n"
+    yield parent.pid
+    below = psutil.Process(parent.pid).children(recursive=True)
+    parent.communicate()
+    psutil.wait_procs(below, timeout=5)
+
+
+def state(**processes: int) -> dict[str, object]:
+    return {
+        "pid": 0,
+        "fork_server_pid": None,
+        "processes": {name: {"pid": pid} for name, pid in processes.items()},
+    }
+
+
+def test_what_the_worker_started_is_its_jobs(family: int) -> None:
+    uses = process_uses(state(agent=family))
+    assert uses["agent"].processes == 1
+    assert uses["agent jobs"].processes == 2
+
+
+def test_what_another_process_started_is_counted_with_it(family: int) -> None:
+    uses = process_uses(state(livekit=family))
+    assert uses["livekit"].processes == 3
+    assert uses["livekit"].own_mb > 3
+    assert uses["livekit"].handles >= 3 * 3
+
+
+def test_who_is_not_the_machines_is_the_browser(family: int) -> None:
+    uses = process_uses(state())
+    assert uses["browser"].processes >= 3
+    assert uses["measuring"].processes == 1
+    assert uses["measuring"].rss_mb == pytest.approx(
+        psutil.Process(os.getpid()).memory_info().rss / 1e6, rel=0.2
+    )
+
+
+def test_a_process_that_is_started_again_just_now_has_no_figures(family: int) -> None:
+    assert "thinker" not in process_uses(state(thinker=0))

@@ -1,0 +1,67 @@
+"""Nothing that the browser counted between two samples is lost."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.callbench.recording import CROP_PIXELS, THUMB_PIXELS, CallRecording, Frames
+from services.callbench.waveform import Waveform
+from services.soak.reception import ReceptionMeter
+
+pytestmark = pytest.mark.unit
+
+
+def window(at_s: list[float], presented: list[int], **counted: float) -> CallRecording:
+    """What one half minute brought. Counters are of the video unless they are samples."""
+    row: dict[str, Any] = dict.fromkeys(
+        (
+            "freezeCount",
+            "totalFreezesDuration",
+            "packetsLost",
+            "concealedSamples",
+            "silentConcealedSamples",
+            "estimatedPlayoutTimestamp",
+        ),
+        None,
+    )
+    rows = [row | {"at": 1.0, "kind": kind} | counted for kind in ("audio", "video")]
+    frames = Frames(
+        np.array(at_s),
+        np.array(presented, np.int64),
+        256,
+        256,
+        np.zeros((0, CROP_PIXELS, CROP_PIXELS), np.uint8),
+        np.zeros((0, THUMB_PIXELS, THUMB_PIXELS), np.uint8),
+    )
+    return CallRecording(Waveform(np.zeros(0, np.float32), 48_000), frames, tuple(rows), (), ())
+
+
+def test_counters_are_told_by_what_they_gained() -> None:
+    meter = ReceptionMeter()
+    first = meter.read(window([0.0, 1.0], [0, 25], freezeCount=2, concealedSamples=4800))
+    second = meter.read(
+        window([2.0], [50], freezeCount=3, concealedSamples=9600, silentConcealedSamples=2400)
+    )
+    assert (first.freezes, second.freezes) == (2, 1)
+    assert first.concealed_ms == pytest.approx(100)
+    assert second.concealed_ms == pytest.approx(50)
+
+
+def test_a_new_track_counts_from_zero() -> None:
+    meter = ReceptionMeter()
+    meter.read(window([0.0], [0], freezeCount=5))
+    assert meter.read(window([1.0], [25], freezeCount=1)).freezes == 1
+
+
+def test_a_picture_that_stands_still_between_two_samples_lowers_the_rate() -> None:
+    meter = ReceptionMeter()
+    meter.read(window([0.0, 1.0], [0, 25]))
+    after = meter.read(window([3.0, 4.0], [26, 51]))
+    assert after.fps == pytest.approx(26 / 3)
+
+
+def test_no_picture_has_no_rate() -> None:
+    reception = ReceptionMeter().read(window([], []))
+    assert reception.fps is None
+    assert reception.av_offset_ms is None
