@@ -27,6 +27,7 @@ LEAST_SAMPLE_S = 10.0
 """What is left at the end of a call and shorter than this is no sample of its own."""
 REST_WITHIN_S = 10.0
 COMPLETE = "complete"
+STOPPED = "stopped early"
 SAMPLES = "samples.jsonl"
 FRAMES = "frames"
 
@@ -68,55 +69,62 @@ async def soak(plan: SoakPlan, machine: Machine, stack: OwnStack, tell: Say) -> 
     portrait = await _portrait(stack.url, plan.avatar)
     likeness = LikenessMeter(plan.assets, portrait, plan.folder / FRAMES)
     journal = Journal(plan.folder / SAMPLES)
-    async with open_caller(CallbenchConfig(), light=True) as caller:
-        page = CallPage(caller, stack.url)
-        try:
-            await page.call(plan.avatar)
-            brain = await page.brain()
-        except (CallerTimeout, PlaywrightError) as error:
-            raise CallNotMade(f"the call with {plan.avatar} did not begin: {error}") from error
-        about = About(
-            machine=asdict(machine),
-            preset=plan.preset,
-            avatar=plan.avatar,
-            brain=brain,
-            hours=plan.hours,
-        )
-        journal.write(about)
-        clock = _started()
-        conversation = Conversation(caller, page, clock)
-        sampler = Sampler(stack, caller, page, conversation, likeness)
-        talking = asyncio.create_task(conversation.run(3600 * plan.hours), name="conversation")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        try:
-            async for sample in _sampled(sampler, clock, {talking, stopping}):
-                journal.write(sample)
-                tell(_line(sample))
-            if talking.done():
-                talking.result()
-            async with asyncio.timeout(SAMPLE_WITHIN_S):
-                await page.end()
-            journal.write(End(reason=COMPLETE if talking.done() else "stopped by a signal"))
-        except PlaywrightError as error:
-            journal.write(End(reason=f"the browser ended: {str(error).splitlines()[0]}"))
-        except TimeoutError:
-            reason = f"the page did not answer within {SAMPLE_WITHIN_S:.0f} s"
-            journal.write(End(reason=reason))
-        finally:
-            talking.cancel()
-            stopping.cancel()
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        async with open_caller(CallbenchConfig(), light=True) as caller:
+            page = CallPage(caller, stack.url)
+            try:
+                await page.call(plan.avatar)
+                brain = await page.brain()
+            except (CallerTimeout, PlaywrightError) as error:
+                raise CallNotMade(f"the call with {plan.avatar} did not begin: {error}") from error
+            journal.write(
+                About(
+                    machine=asdict(machine),
+                    preset=plan.preset,
+                    avatar=plan.avatar,
+                    brain=brain,
+                    hours=plan.hours,
+                )
+            )
+            clock = _started()
+            conversation = Conversation(caller, page, clock)
+            sampler = Sampler(stack, caller, page, conversation, likeness)
+            talking = asyncio.create_task(conversation.run(3600 * plan.hours), name="talking")
+            try:
+                async for sample in _sampled(sampler, clock, talking, stopping):
+                    journal.write(sample)
+                    tell(_line(sample))
+                if talking.done():
+                    talking.result()
+                journal.write(End(reason=STOPPED if stop.is_set() else COMPLETE))
+            finally:
+                talking.cancel()
+    except PlaywrightError as error:
+        # Ctrl-C reaches the browser too.
+        told = f"the browser ended: {str(error).splitlines()[0]}"
+        journal.write(End(reason=STOPPED if stop.is_set() else told))
+    except TimeoutError:
+        journal.write(End(reason=f"the page did not answer within {SAMPLE_WITHIN_S:.0f} s"))
+    finally:
+        stopping.cancel()
 
 
 async def _sampled(
-    sampler: Sampler, clock: Clock, ends: set[asyncio.Task[Any]]
+    sampler: Sampler, clock: Clock, talking: asyncio.Task[None], stopping: asyncio.Task[Any]
 ) -> AsyncIterator[Sample]:
-    """A sample every half minute until one of `ends` is done, and one then."""
-    while not any(task.done() for task in ends):
+    """A sample every half minute, and one at the end of the call."""
+    while not talking.done():
         due_s = (clock() // SAMPLE_EVERY_S + 1) * SAMPLE_EVERY_S
-        await asyncio.wait(ends, timeout=due_s - clock(), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {talking, stopping}, timeout=due_s - clock(), return_when=asyncio.FIRST_COMPLETED
+        )
+        if stopping.done():
+            return
         if clock() >= due_s or clock() % SAMPLE_EVERY_S > LEAST_SAMPLE_S:
             async with asyncio.timeout(SAMPLE_WITHIN_S):
-                yield await sampler.take(clock())
+                sample = await sampler.take(clock())
+            yield sample
 
 
 def _started() -> Clock:
