@@ -12,11 +12,7 @@ WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=
 
-<<<<<<< HEAD
-.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-speech bench-thinker bench-start bench-call chaos train-smoke train-nano ablations
-=======
-.PHONY: help setup setup-tests run test unit check fmt doctor bench-decoder bench-actor bench-speech bench-thinker bench-start bench-call soak train-smoke train-nano ablations
->>>>>>> ca5c0e7 (make soak: one call of hours, sampled twice a minute, slopes with their certainty, curves as one page)
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -84,18 +80,16 @@ bench-call: setup-tests  ## latency, frame rate and lip-sync of real calls
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m services.callbench --out $(OUT) $(ARGS)
 
-<<<<<<< HEAD
 chaos: OUT ?= $(RESULTS)/chaos.json
 chaos: setup-tests  ## kill each process during calls, twenty times (ARGS="--rounds 20")
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m tests.chaos --out $(OUT) $(ARGS)
-=======
+
 soak: OUT ?= $(RESULTS)/soak.json
 soak: HOURS ?= 1
 soak: setup-tests  ## one call of HOURS=1: memory, handles, lip-sync, frame rate, identity over time
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m services.soak --hours $(HOURS) --out $(OUT) $(ARGS)
->>>>>>> ca5c0e7 (make soak: one call of hours, sampled twice a minute, slopes with their certainty, curves as one page)
 
 train-smoke: OUT ?= build/smoke
 train-smoke: setup  ## train the Actor for a minute, to see that it trains (DATA=DIR)
