@@ -26,17 +26,18 @@ class ReadinessProbe:
 
     async def look(self) -> Readiness:
         """The state of every part, by name."""
+        settings = self.settings
         probes = {
             "database": self._database(),
             "livekit": self._livekit(),
-            "actor": self._engine(
-                self.settings.actor_endpoint, self.settings.actor_curve_server_key
-            ),
-            "thinker": self._engine(
-                self.settings.thinker_endpoint, self.settings.thinker_curve_server_key
-            ),
-            "agent_worker": self._agent_worker(),
+            "actor": self._engine(settings.actor_endpoint, settings.actor_curve_server_key),
         }
+        if settings.thinker_endpoint:
+            probes["thinker"] = self._engine(
+                settings.thinker_endpoint, settings.thinker_curve_server_key
+            )
+        if settings.agent_health_url:
+            probes["agent_worker"] = self._agent_worker()
         parts = dict(zip(probes, await asyncio.gather(*probes.values()), strict=True))
         not_ready = [name for name, part in parts.items() if not part.ready]
         return Readiness(ready=not not_ready, not_ready=not_ready, parts=parts)

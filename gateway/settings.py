@@ -46,13 +46,16 @@ class GatewaySettings(BaseSettings):
     """The media path needs no STUN: browsers are told to ask no public STUN server."""
 
     actor_endpoint: str = ACTOR_ENDPOINT
+    """The Actor that checks portraits."""
     thinker_endpoint: str = THINKER_ENDPOINT
+    """Only asked whether it is ready; empty: not asked, because it is beside agents elsewhere."""
     curve_public_key: str = ""
     curve_secret_key: SecretStr = SecretStr("")
     actor_curve_server_key: str = ""
     thinker_curve_server_key: str = ""
     """CURVE keys (Z85) for engines on other hosts; empty: none."""
     agent_health_url: str = "http://127.0.0.1:8081/"
+    """Asked whether a worker is ready; empty: not asked."""
     agent_name: str = DEFAULT_AGENT_NAME
     agent_shares_disk: bool = True
     """False: agents on other hosts fetch portraits from internal_url."""

@@ -38,6 +38,7 @@ All = Annotated[bool, typer.Option("--all", help="Also what only tests and bench
 def up(
     preset: Annotated[str, typer.Option(help="Size of the models.")] = "",
     tls: Annotated[bool, typer.Option("--tls", help="Serve HTTPS to the local network.")] = False,
+    only: Annotated[str, typer.Option(help="These processes: agent,thinker,actor.")] = "",
     motion: Annotated[
         MotionKind | None, typer.Option(help="What moves the face; teacher: rules, no network.")
     ] = None,
@@ -51,7 +52,8 @@ def up(
     from services.supervisor.supervisor import StartError, Supervisor
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", force=True)
-    chosen: dict[str, object] = {"preset": preset} if preset else {}
+    named = {"preset": preset, "only": only}
+    chosen: dict[str, object] = {key: value for key, value in named.items() if value}
     if motion is not None:
         chosen["actor"] = {"motion": motion}
     settings = _settings(**chosen, **_open_to_network(tls=tls))

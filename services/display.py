@@ -43,9 +43,12 @@ class StartDisplay:
         if self._live is not None:
             self._live.stop()
         seconds = time.monotonic() - self._started_s
-        self._console.print(
-            f"\nX-Streamer is ready after {seconds:.0f} s. Open [bold]{machine.url}[/]"
-        )
+        self._console.print(f"\nX-Streamer is ready after {seconds:.0f} s.", end=" ")
+        runs = machine.settings.only
+        if "gateway" not in runs:
+            self._console.print(f"Here run {', '.join(runs)}. Ctrl-C stops them.")
+            return
+        self._console.print(f"Open [bold]{machine.url}[/]")
         if not machine.settings.gateway.is_local:
             port = machine.settings.gateway.port
             self._console.print(

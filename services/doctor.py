@@ -101,6 +101,9 @@ def _libraries(_: Settings) -> Iterator[Finding]:
 
 
 def _livekit(settings: Settings) -> Iterator[Finding]:
+    if "livekit" not in settings.only:
+        yield Finding("livekit", True, f"on another machine: {settings.livekit.url}")
+        return
     configured = settings.livekit.binary
     found = Path(configured) if configured else None
     found = found or livekit_server.find(settings.cache_paths, os.environ)

@@ -9,11 +9,13 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -24,6 +26,13 @@ from services.paths import CONFIG_VARIABLE, DEFAULT_CACHE, CachePaths, config_fi
 Port = Annotated[int, Field(ge=1, le=65_535)]
 OptionalPort = Annotated[int, Field(ge=0, le=65_535)]
 """0 is off."""
+ProcessName = Literal["livekit", "thinker", "actor", "gateway", "agent"]
+EVERY_PROCESS: tuple[ProcessName, ...] = get_args(ProcessName)
+
+
+def _names(value: object) -> object:
+    """`agent,thinker` as people type it."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
 
 class SettingsError(ValueError):
@@ -87,6 +96,14 @@ class LiveKitTable(BaseModel):
 
     binary: str = ""
     """The server program; empty takes the one that the set-up built or found."""
+    host: str = "127.0.0.1"
+    """Where signalling listens. Browsers come through the gateway; agents and gateways of other
+    machines need an address of a private network here."""
+    url: str = ""
+    """Where this machine's processes reach LiveKit (ws://...); empty: the server that runs here."""
+    redis: str = ""
+    """redis://[user:password@]host[:port][/database]: servers with the same one share their rooms
+    and agents; empty: this server is alone."""
     port: Port = 7880
     rtc_tcp_port: Port = 7881
     rtc_udp_port: Port = 7882
@@ -96,6 +113,13 @@ class LiveKitTable(BaseModel):
     api_key: str = ""
     api_secret: str = ""
     """Empty: made once at random and kept in the data directory."""
+
+    @field_validator("redis")
+    @classmethod
+    def _is_redis_url(cls, value: str) -> str:
+        if value and (urlsplit(value).scheme != "redis" or not urlsplit(value).hostname):
+            raise ValueError("write redis://host:6379, or redis://:password@host:6379")
+        return value
 
 
 class Settings(BaseSettings):
@@ -111,6 +135,10 @@ class Settings(BaseSettings):
 
     preset: Literal["nano", "glm4voice", "tiny-glm"] = "nano"
     """`tiny-glm` is glm4voice with tiny random models: noise, but whole calls without weights."""
+    only: Annotated[
+        tuple[ProcessName, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)
+    ] = EVERY_PROCESS
+    """The processes of this machine, where others run elsewhere: "agent,thinker,actor"."""
     cache: Path = Path(DEFAULT_CACHE)
     data: Path = Path("var")
     start_timeout_s: Annotated[float, Field(gt=0)] = 300.0

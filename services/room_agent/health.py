@@ -1,4 +1,4 @@
-"""The worker's health port: 200 once LiveKit can give it calls, 503 before; and its metrics.
+"""The worker's health port: 200 while LiveKit can give it calls, else 503; and its metrics.
 
 LiveKit's own port says OK from the first moment on, seconds before the worker is registered; a call
 that is dispatched in between waits for a watchdog.
@@ -43,13 +43,15 @@ class Health:
 
     async def answer(self, _: web.Request) -> web.Response:
         """GET /: is there room for a call?"""
+        ready = self.registered and not self._server.draining
         state = {
-            "ready": self.registered,
+            "ready": ready,
+            "draining": self._server.draining,
             "agent_name": self._config.agent_name,
             "calls": self._calls(),
             "max_calls": self._config.max_calls,
         }
-        return web.json_response(state, status=200 if self.registered else 503)
+        return web.json_response(state, status=200 if ready else 503)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from services.settings import LiveKitTable
+from services.settings import Settings, SettingsError
 
 SECRET_BYTES = 32
 
@@ -19,11 +19,20 @@ class LiveKitKey:
     api_secret: str
 
 
-def livekit_key(table: LiveKitTable, data: Path) -> LiveKitKey:
-    """The configured key, or the one kept in the data directory, made on the first start."""
+def livekit_key(settings: Settings) -> LiveKitKey:
+    """The configured key, or the one kept in the data directory, made on the first start.
+
+    Raises: SettingsError where LiveKit runs on another machine, which has the key.
+    """
+    table = settings.livekit
     if table.api_key and table.api_secret:
         return LiveKitKey(table.api_key, table.api_secret)
-    file = data / "livekit-key.json"
+    if "livekit" not in settings.only:
+        raise SettingsError(
+            "LiveKit runs on another machine: give its `api_key` and `api_secret` in [livekit] of "
+            "xstreamer.toml (there they are in livekit-key.json of the data directory)"
+        )
+    file = settings.data / "livekit-key.json"
     if file.is_file():
         return LiveKitKey(**json.loads(file.read_text()))
     key = LiveKitKey(f"API{secrets.token_hex(6)}", secrets.token_urlsafe(SECRET_BYTES))

@@ -7,11 +7,13 @@ import ipaddress
 import json
 import socket
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from services.settings import GatewayTable, LiveKitTable
 from services.supervisor.credentials import LiveKitKey
 
 LOOPBACK = "127.0.0.1"
+REDIS_PORT = 6379
 NO_STUN_SERVER = "127.0.0.1:3478"
 """Media stays in the local network: naming a server that is not there keeps public ones out."""
 EVERY_ADDRESS = {"0.0.0.0", "::"}
@@ -22,7 +24,8 @@ DOCUMENTATION_ADDRESS = "192.0.2.1"
 def livekit_config(
     livekit: LiveKitTable, gateway: GatewayTable, key: LiveKitKey, *, tls: bool = False
 ) -> str:
-    """The text of livekit.yaml. Signalling stays on loopback: the gateway proxies it.
+    """The text of livekit.yaml. Signalling stays on loopback unless other machines need it: the
+    gateway proxies it to browsers.
 
     Webhooks tell the gateway who came and went. They need a certificate that LiveKit trusts, so
     under `tls` they are off and the gateway's watchdog asks once a second instead.
@@ -40,7 +43,7 @@ def livekit_config(
         rtc["interfaces"] = {"includes": ["lo"]}
     config: dict[str, Any] = {
         "port": livekit.port,
-        "bind_addresses": [LOOPBACK],
+        "bind_addresses": _bind_addresses(livekit.host),
         "rtc": rtc,
         "room": {"sync_streams": True},  # without it browsers do no lip-sync
         "keys": {key.api_key: key.api_secret},
@@ -50,9 +53,28 @@ def livekit_config(
         host = LOOPBACK if gateway.host in EVERY_ADDRESS else gateway.host
         url = f"http://{host}:{gateway.port}/api/livekit/webhook"
         config["webhook"] = {"api_key": key.api_key, "urls": [url]}
+    if livekit.redis:
+        config["redis"] = _redis(livekit.redis)
     if livekit.metrics_port:
         config["prometheus"] = {"port": livekit.metrics_port}
     return json.dumps(config, indent=2)
+
+
+def _bind_addresses(host: str) -> list[str]:
+    """Loopback stays: the supervisor asks there whether the server is up."""
+    return [host] if host in EVERY_ADDRESS else sorted({LOOPBACK, host})
+
+
+def _redis(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    config: dict[str, Any] = {"address": f"{parts.hostname}:{parts.port or REDIS_PORT}"}
+    if parts.username:
+        config["username"] = unquote(parts.username)
+    if parts.password:
+        config["password"] = unquote(parts.password)
+    if database := parts.path.strip("/"):
+        config["db"] = int(database)
+    return config
 
 
 def node_address(livekit: LiveKitTable, gateway: GatewayTable) -> str:

@@ -1,14 +1,14 @@
-"""What runs on one machine: five processes, their environments, ports and probes."""
+"""What runs on one machine: its processes, their environments, ports and probes."""
 
 import json
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from services.settings import Settings, SettingsError, Table
+from services.settings import ProcessName, Settings, SettingsError, Table
 from services.supervisor.certificates import Certificate
 from services.supervisor.credentials import LiveKitKey
 from services.supervisor.directories import Directories
@@ -18,6 +18,8 @@ from services.supervisor.readiness import EngineProbe, HttpProbe, Probe
 
 AGENT_DRAIN_S = 2
 """A person who stops the machine does not want to wait for calls to end."""
+AGENT_STOP_S = 5.0
+"""What an agent may take to leave when its calls have ended."""
 FORKED_AFTER = {
     "thinker": "proto.wire.sockets",
     "actor": "actor_server.server",
@@ -63,7 +65,7 @@ class Machine:
 
     settings: Settings
     directories: Directories
-    livekit_program: Path
+    livekit_program: Path | None
     livekit_key: LiveKitKey
     certificate: Certificate | None
     environ: Mapping[str, str]
@@ -81,17 +83,28 @@ class Machine:
     @property
     def livekit_url(self) -> str:
         """Where processes of this machine reach LiveKit."""
+        if self.settings.livekit.url:
+            return self.settings.livekit.url
+        if "livekit" not in self.settings.only:
+            raise SettingsError(
+                "LiveKit runs on another machine: say where with `url` in [livekit] of "
+                "xstreamer.toml, such as ws://10.0.0.1:7880"
+            )
         return f"ws://127.0.0.1:{self.settings.livekit.port}"
 
     @property
     def thinker_endpoint(self) -> str:
-        """The Thinker's ZeroMQ address."""
-        return self.settings.thinker.endpoint or self.directories.endpoint("thinker")
+        """The Thinker's ZeroMQ address; empty where it runs elsewhere and nobody said where."""
+        return self._endpoint("thinker", self.settings.thinker.endpoint)
 
     @property
     def actor_endpoint(self) -> str:
-        """The Actor's ZeroMQ address."""
-        return self.settings.actor.endpoint or self.directories.endpoint("actor")
+        """The Actor's ZeroMQ address; empty where it runs elsewhere and nobody said where."""
+        return self._endpoint("actor", self.settings.actor.endpoint)
+
+    def _endpoint(self, engine: ProcessName, configured: str) -> str:
+        runs_here = engine in self.settings.only
+        return configured or (self.directories.endpoint(engine) if runs_here else "")
 
     @property
     def _own_host(self) -> str:
@@ -99,8 +112,18 @@ class Machine:
         return "127.0.0.1" if host in {"0.0.0.0", "::"} else host
 
     def plans(self) -> tuple[ProcessPlan, ...]:
-        """In the order of starting; stopping goes backwards. LiveKit comes first: all need it."""
-        return (self._livekit(), self._thinker(), self._actor(), self._gateway(), self._agent())
+        """In the order of starting; stopping goes backwards. LiveKit comes first: all need it.
+
+        Raises: SettingsError.
+        """
+        makers: dict[ProcessName, Callable[[], ProcessPlan]] = {
+            "livekit": self._livekit,
+            "thinker": self._thinker,
+            "actor": self._actor,
+            "gateway": self._gateway,
+            "agent": self._agent,
+        }
+        return tuple(make() for name, make in makers.items() if name in self.settings.only)
 
     def _livekit(self) -> ProcessPlan:
         table = self.settings.livekit
@@ -142,8 +165,9 @@ class Machine:
             "data_dir": self.directories.data / "gateway",
             **self._livekit_access(),
             **self._engines(),
-            "agent_health_url": f"http://127.0.0.1:{self.settings.agent.health_port}/",
+            "agent_health_url": self._agent_url,
         }
+        _demand("gateway", {**derived, **table.given()}, "actor_endpoint")  # it checks portraits
         if table.is_local:
             derived["livekit_public_url"] = self.livekit_url
         if self.certificate and not table.tls_cert:
@@ -157,18 +181,29 @@ class Machine:
             **self._livekit_access(),
             **self._engines(),
             "drain_timeout_s": AGENT_DRAIN_S,
-            "gateway_url": self.url,
+            **({"gateway_url": self.url} if "gateway" in self.settings.only else {}),
         }
+        told = {**derived, **table.given()}
+        _demand("agent", told, "thinker_endpoint", "actor_endpoint")
         if self.certificate and not self.settings.gateway.tls_cert:
             derived["gateway_certificate"] = self.certificate.file
-        probe = HttpProbe(f"http://127.0.0.1:{table.health_port}/")
-        plan = self._python("agent", "services.room_agent", derived, table, probe)
+        plan = self._python(
+            "agent", "services.room_agent", derived, table, HttpProbe(self._agent_url)
+        )
+        stop_s = float(told["drain_timeout_s"]) + AGENT_STOP_S
         return replace(
             plan,
             module="services.room_agent",
             after=FORKED_AFTER["agent"],
             death_signal=signal.SIGTERM,
+            stop_s=stop_s,
         )
+
+    @property
+    def _agent_url(self) -> str:
+        """Its health port; empty where it runs elsewhere."""
+        runs_here = "agent" in self.settings.only
+        return f"http://127.0.0.1:{self.settings.agent.health_port}/" if runs_here else ""
 
     def _livekit_access(self) -> dict[str, Any]:
         return {
@@ -195,6 +230,17 @@ class Machine:
         env = process_environment(name, {**derived, **given}, self.environ)
         command = (sys.executable, "-m", module)
         return ProcessPlan(name, command, env, probe)
+
+
+def _demand(process: str, told: Mapping[str, Any], *keys: str) -> None:
+    """Raises SettingsError for an engine that neither runs here nor has an address."""
+    for key in keys:
+        if not told[key]:
+            engine = key.removesuffix("_endpoint")
+            raise SettingsError(
+                f"the {process} needs an {engine}: run one beside it (--only {process},{engine}), "
+                f"or say where it is with `{key}` in [{process}] of xstreamer.toml"
+            )
 
 
 def process_environment(

@@ -36,9 +36,9 @@ class PortUse:
 def port_uses(settings: Settings) -> list[PortUse]:
     """Every port that a machine of these settings listens on."""
     livekit, gateway = settings.livekit, settings.gateway
-    return [
+    uses = [
         PortUse("gateway", "port", gateway.port, gateway.host),
-        PortUse("livekit", "port", livekit.port),
+        PortUse("livekit", "port", livekit.port, livekit.host),
         PortUse("livekit", "rtc_tcp_port", livekit.rtc_tcp_port),
         PortUse("livekit", "rtc_udp_port", livekit.rtc_udp_port, udp=True),
         PortUse("livekit", "metrics_port", livekit.metrics_port),
@@ -46,6 +46,7 @@ def port_uses(settings: Settings) -> list[PortUse]:
         PortUse("actor", "metrics_port", settings.actor.metrics_port),
         PortUse("agent", "health_port", settings.agent.health_port),
     ]
+    return [use for use in uses if use.table in settings.only]
 
 
 def check(uses: Iterable[PortUse]) -> None:

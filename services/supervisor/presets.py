@@ -59,6 +59,8 @@ def prepare(settings: Settings, say: Say) -> None:
 
     Raises: SettingsError, which says what is missing and how to get it.
     """
+    if not {"thinker", "actor"} & {*settings.only}:
+        return
     if settings.preset == "tiny-glm":
         _write_tiny_models(settings, say)
     elif settings.preset == "glm4voice" and (problem := missing_weights(settings)):

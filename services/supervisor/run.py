@@ -23,8 +23,8 @@ def describe_machine(settings: Settings, directories: Directories, *, tls: bool)
     return Machine(
         settings=settings,
         directories=directories,
-        livekit_program=_livekit_program(settings),
-        livekit_key=livekit_key(settings.livekit, settings.data),
+        livekit_program=_livekit_program(settings) if "livekit" in settings.only else None,
+        livekit_key=livekit_key(settings),
         certificate=_certificate(settings, tls=tls),
         environ=dict(os.environ),
     )

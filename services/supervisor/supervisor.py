@@ -52,13 +52,15 @@ class Supervisor:
         """
         check(port_uses(self._machine.settings))
         process_tree.adopt_orphans()
-        self._write_livekit_config()
-        first, *others = self.children
+        if "livekit" in self._machine.settings.only:
+            self._write_livekit_config()
+        servers = [child for child in self.children if child.plan.name == "livekit"]
+        others = [child for child in self.children if child not in servers]
         try:
             if any(child.plan.module for child in self.children):
                 await self._forks.start()  # it imports while LiveKit starts
             async with asyncio.timeout(self._machine.settings.start_timeout_s):
-                await self._start_until_ready([first])
+                await self._start_until_ready(servers)
                 await self._start_until_ready(others)
         except TimeoutError:
             late = [child for child in self.children if not child.ready]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from actor_server.config import ActorConfig
 from services.settings import Settings, SettingsError
@@ -14,6 +15,7 @@ from services.supervisor.directories import AlreadyRunning, Directories, opened
 from services.supervisor.known_settings import config_class
 from services.supervisor.livekit_config import livekit_config
 from services.supervisor.plan import Machine, ProcessPlan
+from services.supervisor.ports import port_uses
 from services.supervisor.readiness import HttpProbe
 from thinker_server.config import ThinkerConfig
 
@@ -158,10 +160,68 @@ def test_livekit_sends_no_webhooks_to_a_certificate_that_it_does_not_know() -> N
     assert "webhook" not in config
 
 
+def test_a_machine_for_calls_runs_the_agent_with_its_engines_against_a_livekit_elsewhere(
+    tmp_path: Path,
+) -> None:
+    elsewhere = {"url": "ws://10.0.0.1:7880"}
+    agent = {"gateway_url": "http://10.0.0.1:8080", "drain_timeout_s": 3600}
+    found = plans(tmp_path, only="agent,thinker,actor", livekit=elsewhere, agent=agent)
+    assert list(found) == ["thinker", "actor", "agent"]
+    env = found["agent"].env
+    assert env["XSTREAMER_AGENT_LIVEKIT_URL"] == "ws://10.0.0.1:7880"
+    assert env["XSTREAMER_AGENT_GATEWAY_URL"] == "http://10.0.0.1:8080"
+    assert env["XSTREAMER_AGENT_DRAIN_TIMEOUT_S"] == "3600"
+    assert found["agent"].stop_s > 3600
+    settings = Settings(only=("agent", "thinker", "actor"))
+    assert {use.table for use in port_uses(settings)} == {"agent", "thinker", "actor"}
+
+
+def test_a_gateway_asks_nothing_of_engines_and_agents_that_run_elsewhere(tmp_path: Path) -> None:
+    env = plans(tmp_path, only="livekit,gateway,actor")["gateway"].env
+    assert env["XSTREAMER_GATEWAY_ACTOR_ENDPOINT"]
+    assert env["XSTREAMER_GATEWAY_THINKER_ENDPOINT"] == ""
+    assert env["XSTREAMER_GATEWAY_AGENT_HEALTH_URL"] == ""
+
+
+@pytest.mark.parametrize(
+    ("only", "way_out"),
+    [
+        ("agent,thinker,actor", r"`url` in \[livekit\]"),
+        ("livekit,agent,thinker", "--only agent,actor"),
+        ("livekit,gateway", "--only gateway,actor"),
+    ],
+)
+def test_what_a_part_of_the_processes_lacks_is_named(
+    tmp_path: Path, only: str, way_out: str
+) -> None:
+    with pytest.raises(SettingsError, match=way_out):
+        plans(tmp_path, only=only)
+
+
+def test_a_machine_without_livekit_must_be_told_its_key(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="api_secret"):
+        livekit_key(Settings(data=tmp_path, only="agent,thinker,actor"))
+
+
+def test_a_process_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'thinker'"):
+        Settings(only="agent,thniker")
+
+
+def test_servers_that_share_rooms_are_told_their_redis_and_listen_to_their_network() -> None:
+    own = {"redis": "redis://:p%40ss@10.0.0.9/2", "host": "10.0.0.1"}
+    settings = Settings(livekit=own)
+    config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))
+    assert config["redis"] == {"address": "10.0.0.9:6379", "password": "p@ss", "db": 2}
+    assert config["bind_addresses"] == ["10.0.0.1", "127.0.0.1"]
+    with pytest.raises(ValidationError, match="redis://"):
+        Settings(livekit={"redis": "10.0.0.9:6379"})
+
+
 def test_the_livekit_key_is_made_once_and_private(tmp_path: Path) -> None:
-    table = Settings().livekit
-    first = livekit_key(table, tmp_path)
-    assert livekit_key(table, tmp_path) == first
+    settings = Settings(data=tmp_path)
+    first = livekit_key(settings)
+    assert livekit_key(settings) == first
     assert len(first.api_secret) >= 32
     assert (tmp_path / "livekit-key.json").stat().st_mode & 0o777 == 0o600
 
