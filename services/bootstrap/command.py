@@ -11,6 +11,7 @@ from functools import partial
 
 from services.bootstrap import (
     asset_files,
+    helm,
     livekit_server,
     python_packages,
     system_packages,
@@ -36,6 +37,7 @@ CALL_STEPS: dict[str, Step] = {
 TEST_STEPS = CALL_STEPS | {
     system_packages.STEP: system_packages.install_with_tests,
     asset_files.STEP: asset_files.install_with_tests,
+    helm.STEP: helm.install,
 }
 
 

@@ -13,7 +13,13 @@ from pathlib import Path
 MIN_GLIBC = (2, 34)  # the floor of the binary wheels in uv.lock
 MIN_FREE_GB = 9
 NEEDED_LIBRARIES = {"libEGL.so.1": "libegl1", "libGLESv2.so.2": "libgles2"}
-TEST_PROGRAMS = {"chromium": "chromium", "initdb": "postgresql", "prometheus": "prometheus"}
+TEST_PROGRAMS = {
+    "chromium": "chromium",
+    "docker-compose": "docker-compose",
+    "initdb": "postgresql",
+    "prometheus": "prometheus",
+    "redis-server": "redis-server",
+}
 DEBIAN_POSTGRES = Path("/usr/lib/postgresql")
 """Debian keeps PostgreSQL's server programs off the PATH, one directory a version."""
 

@@ -16,7 +16,7 @@ def install(workshop: Workshop, watch: Watch) -> str:
 
 
 def install_with_tests(workshop: Workshop, watch: Watch) -> str:
-    """What the tests need on top: a browser and a database."""
+    """What the tests need on top: a browser, databases, a judge of metrics."""
     return _install(workshop, watch, [*missing_libraries(), *missing_test_programs()])
 
 
