@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 class Handler(BaseHTTPRequestHandler):
     """Ready at /good, not at /bad."""
 
-    def do_GET(self) -> None:  # noqa: N802 - the name is the library's
+    def do_GET(self) -> None:
         self.send_response(200 if self.path == "/good" else 503)
         self.end_headers()
 
