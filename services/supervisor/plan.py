@@ -47,6 +47,7 @@ class ProcessPlan:
     it gets when the supervisor itself is killed: a process with children must end them first.
     `module`: the Python module of a process that is forked from one that has imported
     SHARED_MODULES, or at least those until `after`, instead of being started by its command.
+    `first`: the others start when it is ready.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ProcessPlan:
     death_signal: signal.Signals = signal.SIGKILL
     module: str = ""
     after: str = ""
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ class Machine:
             command=(str(self.livekit_program), "--config", config),
             env=dict(self.environ),
             probe=HttpProbe(f"http://127.0.0.1:{table.port}/"),
+            first=True,
             stop_s=1.0,  # it waits for its rooms to empty, and nobody is left who could leave
         )
 

@@ -54,13 +54,13 @@ class Supervisor:
         process_tree.adopt_orphans()
         if "livekit" in self._machine.settings.only:
             self._write_livekit_config()
-        servers = [child for child in self.children if child.plan.name == "livekit"]
-        others = [child for child in self.children if child not in servers]
+        first = [child for child in self.children if child.plan.first]
+        others = [child for child in self.children if not child.plan.first]
         try:
             if any(child.plan.module for child in self.children):
                 await self._forks.start()  # it imports while LiveKit starts
             async with asyncio.timeout(self._machine.settings.start_timeout_s):
-                await self._start_until_ready(servers)
+                await self._start_until_ready(first)
                 await self._start_until_ready(others)
         except TimeoutError:
             late = [child for child in self.children if not child.ready]

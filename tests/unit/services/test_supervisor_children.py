@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -188,7 +188,7 @@ async def test_the_first_process_is_ready_before_the_others_start(tmp_path: Path
         probe=WhenFileExists(flag),
     )
     code = f"import pathlib\nprint(pathlib.Path({str(flag)!r}).exists(), flush=True)\n{SLEEPER}"
-    machine = supervisor(tmp_path, first, plan("second", code))
+    machine = supervisor(tmp_path, replace(first, first=True), plan("second", code))
     await machine.start()
     await eventually(lambda: "awake" in machine.children[1].last_words())
     assert "True" in machine.children[1].last_words()
