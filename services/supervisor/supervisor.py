@@ -171,7 +171,7 @@ class Supervisor:
             "pid": os.getpid(),
             "fork_server_pid": self._forks.pid,
             "ready": ready,
-            "url": machine.url,
+            "url": machine.url if "gateway" in machine.settings.only else "",
             "livekit_url": machine.livekit_url,
             "thinker_endpoint": machine.thinker_endpoint,
             "actor_endpoint": machine.actor_endpoint,

