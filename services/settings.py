@@ -9,10 +9,18 @@ import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -113,6 +121,28 @@ class LiveKitTable(BaseModel):
     api_key: str = ""
     api_secret: str = ""
     """Empty: made once at random and kept in the data directory."""
+    turn_udp_port: OptionalPort = 0
+    """TURN over UDP, for callers whose network lets no other port through: 443 or 3478. 0: off."""
+    turn_tls_port: OptionalPort = 0
+    """TURN over TLS, for callers with nothing but https. 0: off. Callers are sent to port 443 of
+    `turn_domain`, whatever this is."""
+    turn_domain: str = ""
+    turn_tls_cert: str = ""
+    turn_tls_key: str = ""
+    """PEM files of a certificate for `turn_domain` that browsers trust; a self-signed one is not."""
+
+    @property
+    def turn(self) -> bool:
+        """Whether the server carries media for callers who cannot reach it directly."""
+        return bool(self.turn_udp_port or self.turn_tls_port)
+
+    @model_validator(mode="after")
+    def _turn_over_tls_is_whole(self) -> Self:
+        if self.turn_tls_port:
+            needed = ("turn_domain", "turn_tls_cert", "turn_tls_key")
+            if missing := [key for key in needed if not getattr(self, key)]:
+                raise ValueError(f"turn_tls_port also needs {', '.join(missing)}")
+        return self
 
     @field_validator("redis")
     @classmethod

@@ -36,11 +36,9 @@ def livekit_config(
         "udp_port": livekit.rtc_udp_port,
         "use_external_ip": False,
         "node_ip": node_ip,
-        "enable_loopback_candidate": True,
         "stun_servers": [NO_STUN_SERVER],
+        **_listening(node_ip),
     }
-    if ipaddress.ip_address(node_ip).is_loopback:
-        rtc["interfaces"] = {"includes": ["lo"]}
     config: dict[str, Any] = {
         "port": livekit.port,
         "bind_addresses": _bind_addresses(livekit.host),
@@ -57,6 +55,8 @@ def livekit_config(
         config["redis"] = _redis(livekit.redis)
     if livekit.metrics_port:
         config["prometheus"] = {"port": livekit.metrics_port}
+    if livekit.turn:
+        config["turn"] = _turn(livekit, node_ip)
     return json.dumps(config, indent=2)
 
 
@@ -75,6 +75,41 @@ def _redis(url: str) -> dict[str, Any]:
     if database := parts.path.strip("/"):
         config["db"] = int(database)
     return config
+
+
+def _listening(node_ip: str) -> dict[str, Any]:
+    """On which of this machine's addresses media are awaited: only on the one that is announced.
+
+    LiveKit announces every address as `node_ip` and uses one of those that then look the same; with
+    loopback among them it took that, and no caller from elsewhere was ever answered.
+    """
+    address = ipaddress.ip_address(node_ip)
+    if address.is_loopback:
+        return {"enable_loopback_candidate": True, "interfaces": {"includes": ["lo"]}}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((node_ip, 0))
+        except OSError:
+            return {}  # a router's address, in front of this machine
+    return {"ips": {"includes": [f"{node_ip}/{address.max_prefixlen}"]}}
+
+
+def _turn(livekit: LiveKitTable, node_ip: str) -> dict[str, Any]:
+    """LiveKit's own TURN server, which carries packets to this LiveKit server and nowhere else."""
+    turn: dict[str, Any] = {"enabled": True}
+    address = ipaddress.ip_address(node_ip)
+    if address.is_private or address.is_loopback:  # refused unless named
+        turn["allow_restricted_peer_cidrs"] = [f"{node_ip}/{address.max_prefixlen}"]
+    if livekit.turn_udp_port:
+        turn["udp_port"] = livekit.turn_udp_port
+    if livekit.turn_tls_port:
+        turn |= {
+            "tls_port": livekit.turn_tls_port,
+            "domain": livekit.turn_domain,
+            "cert_file": livekit.turn_tls_cert,
+            "key_file": livekit.turn_tls_key,
+        }
+    return turn
 
 
 def node_address(livekit: LiveKitTable, gateway: GatewayTable) -> str:

@@ -173,6 +173,8 @@ class Machine:
         _demand("gateway", {**derived, **table.given()}, "actor_endpoint")  # it checks portraits
         if table.is_local:
             derived["livekit_public_url"] = self.livekit_url
+        if self.settings.livekit.turn:
+            derived["livekit_local"] = False
         if self.certificate and not table.tls_cert:
             derived |= {"tls_cert": self.certificate.file, "tls_key": self.certificate.key_file}
         probe = HttpProbe(f"{self.url}/readyz")

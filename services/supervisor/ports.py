@@ -41,6 +41,8 @@ def port_uses(settings: Settings) -> list[PortUse]:
         PortUse("livekit", "port", livekit.port, livekit.host),
         PortUse("livekit", "rtc_tcp_port", livekit.rtc_tcp_port),
         PortUse("livekit", "rtc_udp_port", livekit.rtc_udp_port, udp=True),
+        PortUse("livekit", "turn_udp_port", livekit.turn_udp_port, udp=True),
+        PortUse("livekit", "turn_tls_port", livekit.turn_tls_port),
         PortUse("livekit", "metrics_port", livekit.metrics_port),
         PortUse("thinker", "metrics_port", settings.thinker.metrics_port),
         PortUse("actor", "metrics_port", settings.actor.metrics_port),

@@ -89,3 +89,11 @@ def test_only_loopback_hosts_keep_the_page_to_this_machine(
 ) -> None:
     environ = write_config(f'[gateway]\nhost = "{host}"\n')
     assert Settings.load(environ).gateway.is_local is local
+
+
+def test_turn_over_tls_without_its_certificate_names_what_is_missing(
+    write_config: WriteConfig,
+) -> None:
+    environ = write_config('[livekit]\nturn_tls_port = 5349\nturn_domain = "turn.example.org"\n')
+    with pytest.raises(SettingsError, match="turn_tls_port also needs turn_tls_cert, turn_tls_key"):
+        Settings.load(environ)

@@ -13,7 +13,7 @@ from services.supervisor.certificates import Certificate
 from services.supervisor.credentials import LiveKitKey, livekit_key
 from services.supervisor.directories import AlreadyRunning, Directories, opened
 from services.supervisor.known_settings import config_class
-from services.supervisor.livekit_config import livekit_config
+from services.supervisor.livekit_config import livekit_config, network_address
 from services.supervisor.plan import Machine, ProcessPlan
 from services.supervisor.ports import port_uses
 from services.supervisor.readiness import HttpProbe
@@ -142,6 +142,50 @@ def test_livekit_of_an_open_page_offers_the_configured_address() -> None:
     config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))
     assert config["rtc"]["node_ip"] == "192.168.1.7"
     assert "interfaces" not in config["rtc"]
+    assert "enable_loopback_candidate" not in config["rtc"]
+
+
+def test_media_are_awaited_only_on_the_address_that_callers_are_told() -> None:
+    """LiveKit announced loopback, too, as that address, and then answered nobody from elsewhere."""
+    ours = network_address()
+    if ours == "127.0.0.1":
+        pytest.skip("this machine has no network")
+    settings = Settings(gateway={"host": "0.0.0.0"}, livekit={"node_ip": ours})
+    config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))
+    assert config["rtc"]["ips"] == {"includes": [f"{ours}/32"]}
+
+
+def test_turn_carries_packets_to_this_server_only() -> None:
+    livekit = {"node_ip": "192.168.1.7", "turn_udp_port": 443}
+    settings = Settings(gateway={"host": "0.0.0.0"}, livekit=livekit)
+    config = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))
+    assert config["turn"] == {
+        "enabled": True,
+        "udp_port": 443,
+        "allow_restricted_peer_cidrs": ["192.168.1.7/32"],
+    }
+    plain = Settings()
+    assert "turn" not in json.loads(livekit_config(plain.livekit, plain.gateway, KEY))
+
+
+def test_turn_over_tls_has_its_certificate() -> None:
+    tls = {"turn_domain": "turn.example.org", "turn_tls_cert": "c.pem", "turn_tls_key": "k.pem"}
+    settings = Settings(livekit={"node_ip": "9.9.9.9", "turn_tls_port": 5349, **tls})
+    turn = json.loads(livekit_config(settings.livekit, settings.gateway, KEY))["turn"]
+    assert turn == {
+        "enabled": True,
+        "tls_port": 5349,
+        "domain": "turn.example.org",
+        "cert_file": "c.pem",
+        "key_file": "k.pem",
+    }
+
+
+def test_pages_ask_the_turn_server_only_where_there_is_one(tmp_path: Path) -> None:
+    variable = "XSTREAMER_GATEWAY_LIVEKIT_LOCAL"
+    turned = plans(tmp_path, livekit={"turn_udp_port": 3478})["gateway"].env[variable]
+    assert json.loads(turned.lower()) is False
+    assert variable not in plans(tmp_path)["gateway"].env
 
 
 @pytest.mark.parametrize(
