@@ -129,7 +129,7 @@ class LiveKitTable(BaseModel):
     turn_domain: str = ""
     turn_tls_cert: str = ""
     turn_tls_key: str = ""
-    """PEM files of a certificate for `turn_domain` that browsers trust; a self-signed one is not."""
+    """PEM files of a certificate for `turn_domain` that browsers trust: no self-signed one."""
 
     @property
     def turn(self) -> bool:

@@ -2,6 +2,8 @@
 
 The caller's words are replaced as recognition goes on: each state is a stream of its own with the
 same segment id. The avatar's words grow: one stream for each reply, written in step with playout.
+A caller whose connection broke comes back as somebody new, who has missed the words in between:
+the last turn is then shown again, whole, in streams that replace those that were cut.
 """
 
 import asyncio
@@ -33,10 +35,18 @@ class CaptionRoom(Protocol):
 
 @dataclass(frozen=True)
 class _Item:
-    kind: Literal["user", "reply", "end"]
-    turn: int
+    kind: Literal["user", "reply", "end", "again"]
+    turn: int = 0
     text: str = ""
     final: bool = False
+
+
+@dataclass
+class _Reply:
+    """The last reply, as far as it was shown."""
+
+    turn: int
+    text: str = ""
 
 
 class Captioner:
@@ -46,6 +56,8 @@ class Captioner:
         self._room = room
         self._items: asyncio.Queue[_Item] = asyncio.Queue(QUEUE_ITEMS)
         self._open: dict[int, CaptionStream] = {}
+        self._user: _Item | None = None
+        self._reply = _Reply(0)
 
     def show_user_words(self, turn: int, text: str, final: bool) -> None:
         """What the caller has said in this turn so far."""
@@ -58,6 +70,10 @@ class Captioner:
     def end_reply_words(self, turn: int) -> None:
         """No more words come for this reply."""
         self._put(_Item("end", turn))
+
+    def show_again(self) -> None:
+        """The caller is back: what was last said on both sides."""
+        self._put(_Item("again"))
 
     def _put(self, item: _Item) -> None:
         try:
@@ -78,11 +94,37 @@ class Captioner:
     async def _write(self, item: _Item) -> None:
         match item.kind:
             case "user":
+                self._user = item
                 await self._room.show_user_caption(f"user-{item.turn}", item.text, item.final)
             case "reply":
-                if item.turn not in self._open:
-                    self._open[item.turn] = await self._room.open_caption(f"reply-{item.turn}")
-                await self._open[item.turn].write(item.text)
+                await self._grow(item)
             case "end":
                 if (stream := self._open.pop(item.turn, None)) is not None:
                     await stream.finish()
+            case "again":
+                await self._show_again()
+
+    async def _grow(self, item: _Item) -> None:
+        if item.turn != self._reply.turn:
+            self._reply = _Reply(item.turn)
+        self._reply.text += item.text
+        if item.turn in self._open:
+            await self._open[item.turn].write(item.text)
+        else:
+            await self._begin()
+
+    async def _begin(self) -> None:
+        """Open a stream for the last reply with all its words so far."""
+        stream = await self._room.open_caption(f"reply-{self._reply.turn}")
+        self._open[self._reply.turn] = stream
+        await stream.write(self._reply.text)
+
+    async def _show_again(self) -> None:
+        if (user := self._user) is not None:
+            await self._room.show_user_caption(f"user-{user.turn}", user.text, user.final)
+        if not self._reply.text:
+            return
+        grows = self._reply.turn in self._open
+        await self._begin()
+        if not grows:
+            await self._open.pop(self._reply.turn).finish()

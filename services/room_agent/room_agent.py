@@ -157,7 +157,9 @@ class RoomAgent:
         self._reporter.page_said(topic, payload)
 
     def caller_came(self) -> None:
-        """A person is here."""
+        """A person is here, perhaps again."""
+        if self._left_us:
+            self._captions.show_again()
         self._left_us = 0
 
     def caller_left(self) -> None:

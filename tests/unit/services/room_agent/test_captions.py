@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from services.room_agent.captions import QUEUE_ITEMS, Captioner
-from tests.unit.services.room_agent.fake_call import FakeRoom
+from tests.unit.services.room_agent.fake_call import FakeCaption, FakeRoom
 
 pytestmark = pytest.mark.unit
 
@@ -43,3 +43,58 @@ async def test_a_room_that_takes_no_captions_does_not_stop_the_call() -> None:
     for index in range(QUEUE_ITEMS + 50):
         captioner.show_reply_words(1, f"{index} ")
     captioner.end_reply_words(1)
+
+
+async def test_who_comes_back_in_mid_answer_gets_the_missed_words_and_the_rest() -> None:
+    room = FakeRoom(0.1)
+    captioner = Captioner(room)
+    captioner.show_user_words(4, "hello", True)
+    captioner.show_reply_words(4, "Hello ")
+    await shown(captioner)
+    room.captions.clear()  # as on a page that has joined anew
+    captioner.show_again()
+    captioner.show_reply_words(4, "you.")
+    captioner.end_reply_words(4)
+    await shown(captioner)
+    assert (room.captions["user-4"].text, room.captions["user-4"].final) == ("hello", True)
+    assert (room.captions["reply-4"].text, room.captions["reply-4"].final) == ("Hello you.", True)
+
+
+async def test_who_comes_back_after_an_answer_gets_it_whole_and_final() -> None:
+    room = FakeRoom(0.1)
+    captioner = Captioner(room)
+    captioner.show_reply_words(4, "Hello you.")
+    captioner.end_reply_words(4)
+    await shown(captioner)
+    room.captions.clear()
+    captioner.show_again()
+    await shown(captioner)
+    assert (room.captions["reply-4"].text, room.captions["reply-4"].final) == ("Hello you.", True)
+
+
+async def test_nothing_is_shown_again_before_anything_was_said() -> None:
+    room = FakeRoom(0.1)
+    captioner = Captioner(room)
+    captioner.show_again()
+    await shown(captioner)
+    assert not room.captions
+
+
+async def test_words_that_the_room_did_not_take_come_with_the_next_ones() -> None:
+    class Refusing(FakeRoom):
+        refuses = True
+
+        async def open_caption(self, segment_id: str) -> FakeCaption:
+            if self.refuses:
+                raise ConnectionError("no connection")
+            return await super().open_caption(segment_id)
+
+    room = Refusing(0.1)
+    captioner = Captioner(room)
+    captioner.show_reply_words(4, "Hello ")
+    await shown(captioner)
+    room.refuses = False
+    captioner.show_reply_words(4, "you.")
+    captioner.end_reply_words(4)
+    await shown(captioner)
+    assert (room.captions["reply-4"].text, room.captions["reply-4"].final) == ("Hello you.", True)

@@ -227,6 +227,20 @@ async def test_a_reply_that_never_comes_is_given_up() -> None:
 
 
 @virtually
+async def test_a_caller_who_comes_back_is_shown_the_last_turn_again() -> None:
+    async with call() as running:
+        running.agent.read("Hello")
+        await running.until(lambda: running.room.reports)
+        said = running.room.captions["reply-1"].text
+        running.agent.caller_left()
+        running.room.captions.clear()
+        running.agent.caller_came()
+        await running.listen(0.5)
+        assert said
+        assert running.room.captions["reply-1"].text == said
+
+
+@virtually
 async def test_hanging_up_ends_the_call_and_closes_both_lines() -> None:
     async with call(leave_after_s=1.0) as running:
         running.agent.caller_left()
