@@ -174,6 +174,8 @@ export class CallSession {
       })
       .on(RoomEvent.AudioPlaybackStatusChanged, () => this.#tellPlayback())
       .on(RoomEvent.VideoPlaybackStatusChanged, () => this.#tellPlayback())
+      // A connection that can be resumed, and one that must be made anew.
+      .on(RoomEvent.SignalReconnecting, () => this.#setPhase("reconnecting"))
       .on(RoomEvent.Reconnecting, () => this.#setPhase("reconnecting"))
       .on(RoomEvent.Reconnected, () => this.#setPhase(this.#agent() ? "live" : "waiting"))
       .on(RoomEvent.Disconnected, (reason) => this.#onDisconnected(reason));
