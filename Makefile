@@ -91,6 +91,11 @@ soak: setup-tests  ## one call of HOURS=1: memory, handles, lip-sync, frame rate
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m services.soak --hours $(HOURS) --out $(OUT) $(ARGS)
 
+network: OUT ?= $(RESULTS)/network.json
+network: setup-tests  ## calls over bad networks, in network namespaces, measured (ARGS="outage turn")
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m tests.integration.network $(OUT) $(ARGS)
+
 train-smoke: OUT ?= build/smoke
 train-smoke: setup  ## train the Actor for a minute, to see that it trains (DATA=DIR)
 	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --config smoke --steps 100 $(ARGS)

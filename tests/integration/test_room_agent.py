@@ -113,6 +113,7 @@ class Stage:
     actor: ActorDouble
     worker: psutil.Process
     agent_name: str = AGENT
+    departure_s: int = 2
     call_id: str = field(default_factory=lambda: f"call-{uuid.uuid4().hex[:8]}")
 
     async def create_call(self, portrait: Path) -> str:
@@ -122,7 +123,9 @@ class Stage:
         dispatch = api.RoomAgentDispatch(agent_name=self.agent_name, metadata=job.to_metadata())
         async with api.LiveKitAPI(self.url, KEY, SECRET) as livekit_api:
             await livekit_api.room.create_room(
-                api.CreateRoomRequest(name=self.call_id, agents=[dispatch], departure_timeout=2)
+                api.CreateRoomRequest(
+                    name=self.call_id, agents=[dispatch], departure_timeout=self.departure_s
+                )
             )
         grants = api.VideoGrants(room_join=True, room=self.call_id)
         token = api.AccessToken(KEY, SECRET).with_identity("caller").with_grants(grants)
@@ -141,7 +144,9 @@ def worker(livekit: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 
 
 @contextmanager
-def running_worker(livekit: str, folder: Path, agent_name: str) -> Iterator[Worker]:
+def running_worker(
+    livekit: str, folder: Path, agent_name: str, leave_after_s: int = 2
+) -> Iterator[Worker]:
     """A worker of this name; stopped at the end if it still runs."""
     health = _free_port()
     endpoints = {name: f"ipc://{folder}/{name}" for name in ("thinker", "actor")}
@@ -154,7 +159,7 @@ def running_worker(livekit: str, folder: Path, agent_name: str) -> Iterator[Work
         "XSTREAMER_AGENT_THINKER_ENDPOINT": endpoints["thinker"],
         "XSTREAMER_AGENT_ACTOR_ENDPOINT": endpoints["actor"],
         "XSTREAMER_AGENT_HEALTH_PORT": str(health),
-        "XSTREAMER_AGENT_LEAVE_AFTER_S": "2",
+        "XSTREAMER_AGENT_LEAVE_AFTER_S": str(leave_after_s),
         "XSTREAMER_AGENT_LOG_LEVEL": "DEBUG",
     }
     path = folder / "worker.log"
