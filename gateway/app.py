@@ -16,14 +16,17 @@ from gateway.calls import Calls
 from gateway.defaults import crop_defaults, seed
 from gateway.deps import Services
 from gateway.errors import PROBLEM_JSON, Problem, install_error_handlers
+from gateway.guard import GuardMiddleware
 from gateway.headers import HeadersMiddleware
+from gateway.keys import Keys
 from gateway.latency import Latency
 from gateway.lifelines import Lifelines
 from gateway.livekit_rooms import RoomServer, livekit_rooms
 from gateway.portrait_check import ActorPortraitChecker, PortraitChecker
 from gateway.portraits import PortraitFiles
+from gateway.rate_limits import RateLimit
 from gateway.readiness import ReadinessProbe
-from gateway.routes import avatars, health, latency, lifeline, pages, rooms, webhook
+from gateway.routes import avatars, health, keys, latency, lifeline, pages, rooms, webhook
 from gateway.schemas import NewRoom
 from gateway.settings import GatewaySettings
 from gateway.signal_proxy import router as signal_router
@@ -31,6 +34,7 @@ from gateway.spans import SpanExport, span_export
 from gateway.store.avatars import AvatarStore
 from gateway.store.calls import CallStore
 from gateway.store.database import Database
+from gateway.store.keys import KeyStore
 from gateway.store.turns import TurnStore
 from gateway.watchdog import Watchdog
 
@@ -63,7 +67,7 @@ def create_app(
             stack.callback(export.close)
             services = _services(settings, database, checker_, rooms_, http, export)
             app.state.services = services
-            await asyncio.to_thread(_prepare, database, services.avatars)
+            await asyncio.to_thread(_prepare, database, services)
             async with asyncio.TaskGroup() as tasks:
                 watchdog = Watchdog(services.calls)
                 background = (
@@ -85,8 +89,9 @@ def create_app(
         lifespan=lifespan,
     )
     install_error_handlers(app)
+    app.add_middleware(GuardMiddleware, settings=settings)
     app.add_middleware(HeadersMiddleware, livekit_public_url=settings.livekit_public_url)
-    for module in (avatars, rooms, latency, lifeline, health, webhook, pages):
+    for module in (avatars, rooms, latency, lifeline, keys, health, webhook, pages):
         app.include_router(module.router)
     app.include_router(signal_router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -112,14 +117,18 @@ def _services(
         lifelines=lifelines,
         latency=Latency(settings, TurnStore(database), export),
         readiness=ReadinessProbe(settings, database, room_server, http),
-        webhook_verifier=api.TokenVerifier(settings.livekit_api_key, secret),
+        keys=Keys(KeyStore(database)),
+        creations=RateLimit(settings.creations_per_minute),
+        token_verifier=api.TokenVerifier(settings.livekit_api_key, secret),
         http=http,
     )
 
 
-def _prepare(database: Database, avatars_: Avatars) -> None:
+def _prepare(database: Database, services: Services) -> None:
     database.migrate()
-    seed(avatars_)
+    services.keys.configure(services.settings.admin_key)
+    seed(services.avatars)
+    services.avatars.drop_originals()
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

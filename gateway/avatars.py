@@ -23,8 +23,11 @@ class Avatars:
     portraits: PortraitFiles
     checker: PortraitChecker
 
-    async def admit(self, image: bytes, wanted: NewAvatar) -> Avatar:
-        """Raises GatewayError 413, 415 or 422 with the Actor's reason, 503 without a verdict."""
+    async def admit(self, image: bytes, wanted: NewAvatar, owner: str | None) -> Avatar:
+        """The picture itself is not kept, only the Actor's crop of it: what else a camera or an
+        editor wrote into the file (places, names, more pictures) ends here.
+
+        Raises GatewayError 413, 415 or 422 with the Actor's reason, 503 without a verdict."""
         verdict = await self.checker.check(image)
         crop = accepted_crop(verdict)
         avatar = Avatar(
@@ -34,15 +37,21 @@ class Avatars:
             voice=wanted.voice or self.settings.default_voice,
             is_default=False,
             checks=dict(verdict.checks),
+            owner=owner,
             created_at=datetime.now(UTC),
         )
-        await asyncio.to_thread(self._save, avatar, image, crop)
+        await asyncio.to_thread(self._save, avatar, crop)
         return avatar
 
-    def _save(self, avatar: Avatar, image: bytes, crop: bytes) -> None:
-        self.portraits.save(self.portraits.original(avatar.id), image)
+    def _save(self, avatar: Avatar, crop: bytes) -> None:
         self.portraits.save(self.portraits.crop(avatar.id), crop)
         self.store.add(avatar)
+
+    def drop_originals(self) -> None:
+        """Earlier versions kept uploaded files, and all that was in them. Blocks."""
+        for avatar in self.store.all():
+            if not avatar.is_default and self.portraits.crop(avatar.id).exists():
+                self.portraits.original(avatar.id).unlink(missing_ok=True)
 
     async def get(self, avatar_id: str) -> Avatar:
         """Raises GatewayError 404."""

@@ -31,12 +31,12 @@ class Calls:
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from looking whether an agent is needed until it was asked for: else two would come."""
 
-    async def open(self, avatar: Avatar) -> tuple[Call, str]:
+    async def open(self, avatar: Avatar, owner: str | None) -> tuple[Call, str]:
         """A new call and its caller's token. The agent is asked for at once.
 
         The record comes first: LiveKit's webhooks about the room may arrive before it answers.
         """
-        call = self._new_call(avatar)
+        call = self._new_call(avatar, owner)
         await asyncio.to_thread(self.store.add, call)
         try:
             await self.rooms.create(call.room, self._room_configuration(self._agent(call)))
@@ -116,13 +116,14 @@ class Calls:
         name = self.settings.agent_name
         return api.RoomAgentDispatch(agent_name=name, metadata=job.to_metadata())
 
-    def _new_call(self, avatar: Avatar) -> Call:
+    def _new_call(self, avatar: Avatar, owner: str | None) -> Call:
         room, now = new_room_name(), datetime.now(UTC)
         return Call(
             room=room,
             avatar_id=avatar.id,
             avatar_name=avatar.name,
             job=self._job(room, avatar).to_metadata(),
+            owner=owner,
             state="created",
             end_reason=None,
             created_at=now,

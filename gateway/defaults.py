@@ -53,6 +53,7 @@ def seed(avatars: Avatars) -> None:
                 voice=default.voice,
                 is_default=True,
                 checks={},
+                owner=None,
                 created_at=SHIPPED_AT - timedelta(seconds=index),
             )
         )

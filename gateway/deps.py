@@ -10,8 +10,10 @@ from starlette.requests import HTTPConnection
 
 from gateway.avatars import Avatars
 from gateway.calls import Calls
+from gateway.keys import Keys
 from gateway.latency import Latency
 from gateway.lifelines import Lifelines
+from gateway.rate_limits import RateLimit
 from gateway.readiness import ReadinessProbe
 from gateway.settings import GatewaySettings
 
@@ -26,7 +28,10 @@ class Services:
     latency: Latency
     lifelines: Lifelines
     readiness: ReadinessProbe
-    webhook_verifier: api.TokenVerifier
+    keys: Keys
+    creations: RateLimit
+    token_verifier: api.TokenVerifier
+    """Of whatever is signed with our LiveKit key."""
     http: httpx.AsyncClient
 
 

@@ -48,7 +48,16 @@ def unavailable(code: str, title: str, hint: str) -> GatewayError:
 def problem_response(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """The HTTP response of a problem."""
     body = problem.model_dump(exclude_none=True)
-    return JSONResponse(body, problem.status, headers, media_type=PROBLEM_JSON)
+    told = {**_headers_of(problem, body), **(headers or {})}
+    return JSONResponse(body, problem.status, told, media_type=PROBLEM_JSON)
+
+
+def _headers_of(problem: Problem, body: Mapping[str, Any]) -> dict[str, str]:
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or "retry_after_s" in body:
+        return {"Retry-After": str(body.get("retry_after_s", 2))}
+    return {}
 
 
 def problem_docs(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -72,8 +81,7 @@ def install_error_handlers(app: FastAPI) -> None:
 
 async def _on_gateway_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    headers = {"Retry-After": "2"} if error.problem.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    return problem_response(error.problem, headers)
+    return problem_response(error.problem)
 
 
 async def _on_invalid_request(_request: Request, error: Exception) -> Response:

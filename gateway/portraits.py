@@ -1,4 +1,8 @@
-"""Portraits on disk: the square crop `<id>.png` and the uploaded file `<id>.original`."""
+"""Portraits on disk: the square crop `<id>.png`, and `<id>.original` of shipped pictures.
+
+Of an upload only the crop is kept: pixels that the Actor wrote anew, without anything that came
+with the file.
+"""
 
 import os
 import tempfile

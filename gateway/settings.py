@@ -7,12 +7,14 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from proto.endpoints import ACTOR_ENDPOINT, THINKER_ENDPOINT
+from proto.endpoints import ACTOR_ENDPOINT, THINKER_ENDPOINT, is_loopback
 from proto.wire.curve import CurveClient
 from services.room_agent.job import DEFAULT_AGENT_NAME
 
 Seconds = Annotated[float, Field(gt=0)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+MIN_ADMIN_KEY_CHARACTERS = 32
+"""It is kept as a plain hash, which only something long and random survives."""
 
 
 def _packaged_app_dir() -> Path:
@@ -22,13 +24,27 @@ def _packaged_app_dir() -> Path:
 class GatewaySettings(BaseSettings):
     """Built once in __main__. LiveKit's key and secret are the only fields without a default."""
 
-    model_config = SettingsConfigDict(env_prefix="XSTREAMER_GATEWAY_", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="XSTREAMER_GATEWAY_",
+        frozen=True,
+        hide_input_in_errors=True,  # it holds secrets, and errors end in the log
+    )
 
     host: str = "127.0.0.1"
     port: Port = 8080
     tls_cert: Path | None = None
     tls_key: Path | None = None
     log_level: str = "info"
+
+    require_keys: bool = False
+    """Ask for API keys on loopback too, as behind a proxy. Elsewhere they are always required."""
+    admin_key: SecretStr | None = None
+    """A key with every scope, for the first start; it counts as long as it is set."""
+    session_ttl_s: Annotated[int, Field(ge=60)] = 12 * 3600
+    """How long a browser stays signed in."""
+    requests_per_minute: Annotated[int, Field(ge=1)] = 1200
+    creations_per_minute: Annotated[int, Field(ge=1)] = 30
+    """Limits for each caller where keys are required; creations are avatars, rooms and keys."""
 
     data_dir: Path = Path("var/gateway")
     database_url: str | None = None
@@ -74,7 +90,7 @@ class GatewaySettings(BaseSettings):
     portrait_timeout_s: Seconds = 15.0
     ready_timeout_s: Seconds = 2.0
     livekit_timeout_s: Seconds = 5.0
-    room_ttl_s: Annotated[int, Field(ge=60)] = 12 * 3600
+    room_ttl_s: Annotated[int, Field(ge=60)] = 4 * 3600
     """A room, its token and its call end this long after creation."""
     empty_timeout_s: Annotated[int, Field(ge=5)] = 90
     departure_timeout_s: Annotated[int, Field(ge=1)] = 15
@@ -83,6 +99,11 @@ class GatewaySettings(BaseSettings):
     room_timeout_s: Seconds = 20.0
     """A call whose room is gone this long has ended: after a crash of LiveKit callers come back."""
     watchdog_interval_s: Seconds = 0.5
+
+    @property
+    def is_open(self) -> bool:
+        """Everyone on this machine may do everything, and nobody else comes in."""
+        return is_loopback(self.host) and not self.require_keys
 
     @property
     def resolved_database_url(self) -> str:
@@ -99,6 +120,9 @@ class GatewaySettings(BaseSettings):
     def _consistent(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both tls_cert and tls_key")
+        key = self.admin_key
+        if key is not None and len(key.get_secret_value()) < MIN_ADMIN_KEY_CHARACTERS:
+            raise ValueError("admin_key needs 32 characters or more: `openssl rand -hex 32`")
         if not self.agent_shares_disk and self.internal_url is None:
             raise ValueError("agents that share no disk need internal_url to fetch portraits from")
         return self

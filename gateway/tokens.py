@@ -10,7 +10,7 @@ CALLER_NAME = "Caller"
 
 def new_room_name() -> str:
     """An unguessable room name; it is also the id of the call in every process."""
-    return f"call-{secrets.token_hex(8)}"
+    return f"call-{secrets.token_hex(16)}"
 
 
 def caller_token(

@@ -5,7 +5,6 @@ The tables [thinker], [actor], [gateway] and [agent] hold whatever the process o
 told; only what the supervisor itself needs is named here.
 """
 
-import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from proto.endpoints import is_loopback
 from services.paths import CONFIG_VARIABLE, DEFAULT_CACHE, CachePaths, config_file, resolve
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -89,12 +89,7 @@ class GatewayTable(Table):
     @property
     def is_local(self) -> bool:
         """Only this machine can open the page."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 class LiveKitTable(BaseModel):

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
+from gateway.access import AvatarsKey, AvatarsOrRoomsKey, Counted, SeenAvatar
 from gateway.deps import ServicesDep
 from gateway.errors import not_found, problem_docs
 from gateway.portraits import media_type
@@ -41,13 +42,16 @@ _UPLOAD_BODY = {
 @router.post(
     "/avatars",
     status_code=201,
-    responses=problem_docs(400, 413, 415, 422, 503),
+    dependencies=[Counted],
+    responses=problem_docs(400, 401, 403, 413, 415, 422, 429, 503),
     openapi_extra=_UPLOAD_BODY,
 )
-async def create_avatar(request: Request, services: ServicesDep) -> AvatarCreated:
+async def create_avatar(
+    request: Request, caller: AvatarsKey, services: ServicesDep
+) -> AvatarCreated:
     """Upload a portrait. A refusal carries a `code` and a `hint` that says what to do."""
     form = await read_portrait_form(request, services.settings.max_upload_bytes)
-    avatar = await services.avatars.admit(form.image, form.read_as(NewAvatar))
+    avatar = await services.avatars.admit(form.image, form.read_as(NewAvatar), caller.owner)
     return AvatarCreated(
         id=avatar.id,
         name=avatar.name,
@@ -56,40 +60,40 @@ async def create_avatar(request: Request, services: ServicesDep) -> AvatarCreate
     )
 
 
-@router.get("/avatars")
-async def list_avatars(services: ServicesDep) -> list[AvatarView]:
-    """Default avatars first, then uploads, newest first."""
-    return [AvatarView.of(avatar) for avatar in await asyncio.to_thread(services.avatars.store.all)]
+@router.get("/avatars", responses=problem_docs(401, 403))
+async def list_avatars(caller: AvatarsOrRoomsKey, services: ServicesDep) -> list[AvatarView]:
+    """Default avatars first, then the caller's own uploads, newest first."""
+    avatars = await asyncio.to_thread(services.avatars.store.all)
+    return [AvatarView.of(a) for a in avatars if a.is_default or caller.owns(a)]
 
 
-@router.get("/avatars/{avatar_id}", responses=problem_docs(404))
-async def get_avatar(avatar_id: str, services: ServicesDep) -> AvatarView:
-    return AvatarView.of(await services.avatars.get(avatar_id))
+@router.get("/avatars/{avatar_id}", responses=problem_docs(401, 404))
+async def get_avatar(avatar: SeenAvatar) -> AvatarView:
+    return AvatarView.of(avatar)
 
 
-@router.delete("/avatars/{avatar_id}", status_code=204, responses=problem_docs(404, 409))
-async def delete_avatar(avatar_id: str, services: ServicesDep) -> Response:
-    """Forget an uploaded avatar and its pictures. Default avatars stay (409)."""
-    await services.avatars.remove(avatar_id)
+@router.delete("/avatars/{avatar_id}", status_code=204, responses=problem_docs(401, 403, 404, 409))
+async def delete_avatar(_caller: AvatarsKey, avatar: SeenAvatar, services: ServicesDep) -> Response:
+    """Forget an uploaded avatar and its picture. Default avatars stay (409)."""
+    await services.avatars.remove(avatar.id)
     return Response(status_code=204)
 
 
 @router.get(
     "/avatars/{avatar_id}/portrait",
     response_class=FileResponse,
-    responses={200: {"content": {"image/png": {}, "image/jpeg": {}}}, **problem_docs(404)},
+    responses={200: {"content": {"image/png": {}, "image/jpeg": {}}}, **problem_docs(401, 404)},
 )
-async def get_portrait(avatar_id: str, services: ServicesDep) -> FileResponse:
+async def get_portrait(avatar: SeenAvatar, services: ServicesDep) -> FileResponse:
     """The square picture that is called."""
-    await services.avatars.get(avatar_id)
-    path = services.avatars.portraits.best(avatar_id)
+    path = services.avatars.portraits.best(avatar.id)
     if path is None:
-        raise not_found("portrait", avatar_id)
-    headers = {"Cache-Control": "no-cache"}
+        raise not_found("portrait", avatar.id)
+    headers = {"Cache-Control": "private, no-cache"}
     return FileResponse(path, media_type=media_type(path), headers=headers)
 
 
-@router.get("/voices")
-async def list_voices() -> list[Voice]:
+@router.get("/voices", responses=problem_docs(401, 403))
+async def list_voices(_caller: AvatarsOrRoomsKey) -> list[Voice]:
     """Voices that an avatar may be given."""
     return list(voices().values())

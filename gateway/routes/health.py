@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from gateway.access import MetricsKey
 from gateway.deps import ServicesDep
 from gateway.errors import GatewayError, problem_docs
 from gateway.schemas import Readiness
@@ -32,7 +33,7 @@ async def readyz(services: ServicesDep) -> Readiness:
     )
 
 
-@router.get("/metrics", response_class=Response)
-async def metrics() -> Response:
+@router.get("/metrics", response_class=Response, responses=problem_docs(401, 403))
+async def metrics(_caller: MetricsKey) -> Response:
     """Prometheus text format."""
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
+from gateway.access import MetricsKey, RoomCall
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError, not_found, problem_docs
 from gateway.latency import SUMMED_TURNS, record_of, summarise
@@ -27,7 +28,7 @@ async def report(room: str, request: Request, services: ServicesDep) -> Response
     """What an agent tells of its call, signed with the LiveKit key that both sides know."""
     body = await read_body(request, MAX_REPORT_BYTES)
     signature = request.headers.get("authorization", "")
-    check_signature(services.webhook_verifier, body, signature)
+    check_signature(services.token_verifier, body, signature)
     try:
         found = CallReport.model_validate_json(body)
     except ValidationError as error:
@@ -38,8 +39,8 @@ async def report(room: str, request: Request, services: ServicesDep) -> Response
     return Response(status_code=204)
 
 
-@router.get("/latency")
-async def get_latency(services: ServicesDep, hours: Hours = 24) -> LatencyView:
+@router.get("/latency", responses=problem_docs(401, 403))
+async def get_latency(_caller: MetricsKey, services: ServicesDep, hours: Hours = 24) -> LatencyView:
     """Live calls, and median and 95th percentile of each stage over the last hours."""
     since = datetime.now(UTC) - timedelta(hours=hours)
     rows = await asyncio.to_thread(services.latency.store.newest, SUMMED_TURNS, since=since)
@@ -57,15 +58,19 @@ async def _live(services: Services) -> list[LiveCall]:
     return [LiveCall.of(call, services.latency.heard(call.room)) for call in calls]
 
 
-@router.get("/turns")
-async def list_turns(services: ServicesDep, limit: Limit = 50) -> list[TurnView]:
+@router.get("/turns", responses=problem_docs(401, 403))
+async def list_turns(
+    _caller: MetricsKey, services: ServicesDep, limit: Limit = 50
+) -> list[TurnView]:
     """The newest turns of all calls, without what was said: that is never stored."""
     rows = await asyncio.to_thread(services.latency.store.newest, limit)
     return [TurnView.of(turn, call) for turn, call in rows]
 
 
-@router.get("/turns/{turn_id}", responses=problem_docs(404))
-async def get_turn(turn_id: Annotated[int, ...], services: ServicesDep) -> TurnDetail:
+@router.get("/turns/{turn_id}", responses=problem_docs(401, 403, 404))
+async def get_turn(
+    turn_id: Annotated[int, ...], _caller: MetricsKey, services: ServicesDep
+) -> TurnDetail:
     """One turn with its waterfall."""
     row = await asyncio.to_thread(services.latency.store.get, turn_id)
     if row is None:
@@ -73,9 +78,10 @@ async def get_turn(turn_id: Annotated[int, ...], services: ServicesDep) -> TurnD
     return TurnDetail.of(*row)
 
 
-@router.get("/rooms/{room}/turns", responses=problem_docs(404))
-async def list_room_turns(room: str, services: ServicesDep, limit: Limit = 100) -> list[TurnDetail]:
+@router.get("/rooms/{room}/turns", responses=problem_docs(401, 404))
+async def list_room_turns(
+    call: RoomCall, services: ServicesDep, limit: Limit = 100
+) -> list[TurnDetail]:
     """The turns of one call with their waterfalls, newest first."""
-    await services.calls.get(room)
-    rows = await asyncio.to_thread(services.latency.store.newest, limit, room=room)
+    rows = await asyncio.to_thread(services.latency.store.newest, limit, room=call.room)
     return [TurnDetail.of(*row) for row in rows]

@@ -23,7 +23,7 @@ async def hold(line: WebSocket, room: str, identity: Annotated[str, Query(max_le
     services = services_of(line)
     try:
         signature = line.headers.get("authorization", "")
-        check_signature(services.webhook_verifier, claim(room, identity), signature)
+        check_signature(services.token_verifier, claim(room, identity), signature)
     except GatewayError as refusal:
         await line.send_denial_response(Response(str(refusal), refusal.problem.status))
         return

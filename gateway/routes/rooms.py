@@ -4,11 +4,12 @@ from fastapi import APIRouter, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from gateway.access import Caller, Counted, RoomCall, RoomsKey, the_avatar
 from gateway.deps import PublicUrls, PublicUrlsDep, Services, ServicesDep
 from gateway.errors import GatewayError, problem_docs
 from gateway.routes.avatars import portrait_form_schema
 from gateway.schemas import NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
-from gateway.store.tables import Avatar
+from gateway.store.tables import Avatar, Call
 from gateway.uploads import read_body, read_portrait_form
 
 router = APIRouter(prefix="/api", tags=["rooms"])
@@ -28,13 +29,16 @@ _ROOM_BODY = {
 @router.post(
     "/rooms",
     status_code=201,
-    responses=problem_docs(400, 404, 413, 415, 422, 503),
+    dependencies=[Counted],
+    responses=problem_docs(400, 401, 403, 404, 413, 415, 422, 429, 503),
     openapi_extra=_ROOM_BODY,
 )
-async def create_room(request: Request, services: ServicesDep, urls: PublicUrlsDep) -> RoomCreated:
+async def create_room(
+    request: Request, caller: RoomsKey, services: ServicesDep, urls: PublicUrlsDep
+) -> RoomCreated:
     """Call an avatar by its id, or upload a portrait and call it in one step."""
-    avatar = await _wanted_avatar(request, services)
-    call, token = await services.calls.open(avatar)
+    avatar = await _wanted_avatar(request, caller, services)
+    call, token = await services.calls.open(avatar, caller.owner)
     return RoomCreated(
         room=call.room,
         livekit_url=urls.livekit,
@@ -44,29 +48,29 @@ async def create_room(request: Request, services: ServicesDep, urls: PublicUrlsD
     )
 
 
-@router.get("/rooms/{room}", responses=problem_docs(404))
-async def get_room(room: str, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
-    return await _view(room, services, urls)
+@router.get("/rooms/{room}", responses=problem_docs(401, 404))
+async def get_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
+    """Takes the room's own token too."""
+    return _view(call, services, urls)
 
 
-@router.delete("/rooms/{room}", responses=problem_docs(404, 503))
-async def end_room(room: str, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
-    """End the call for everyone; its record stays."""
-    await services.calls.get(room)
-    await services.calls.end(room, "deleted")
-    return await _view(room, services, urls)
+@router.delete("/rooms/{room}", responses=problem_docs(401, 404, 503))
+async def end_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
+    """End the call for everyone; its record stays. Takes the room's own token too."""
+    await services.calls.end(call.room, "deleted")
+    return _view(await services.calls.get(call.room), services, urls)
 
 
-async def _view(room: str, services: Services, urls: PublicUrls) -> RoomView:
-    call = await services.calls.get(room)
+def _view(call: Call, services: Services, urls: PublicUrls) -> RoomView:
     return RoomView.of(call, urls.livekit, services.settings.livekit_local)
 
 
-async def _wanted_avatar(request: Request, services: Services) -> Avatar:
+async def _wanted_avatar(request: Request, caller: Caller, services: Services) -> Avatar:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         form = await read_portrait_form(request, services.settings.max_upload_bytes)
-        return await services.avatars.admit(form.image, form.read_as(NewUnnamedAvatar))
+        wanted_look = form.read_as(NewUnnamedAvatar)
+        return await services.avatars.admit(form.image, wanted_look, caller.owner)
     if kind != "application/json":
         raise GatewayError(
             415,
@@ -75,7 +79,7 @@ async def _wanted_avatar(request: Request, services: Services) -> Avatar:
             "Send {avatar_id} as application/json, or a portrait as multipart/form-data.",
         )
     wanted = await _read_json(request)
-    return await services.avatars.get(wanted.avatar_id)
+    return await the_avatar(wanted.avatar_id, caller, services)
 
 
 async def _read_json(request: Request) -> NewRoom:

@@ -11,6 +11,7 @@ from livekit import api
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError
 from gateway.signatures import check_signature
+from gateway.uploads import read_body
 
 logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
@@ -19,12 +20,8 @@ MAX_EVENT_BYTES = 256 * 1024
 
 @router.post("/api/livekit/webhook", status_code=204)
 async def receive(request: Request, services: ServicesDep) -> Response:
-    body = await request.body()
-    if len(body) > MAX_EVENT_BYTES:
-        raise GatewayError(413, "too_large", "The event is too large")
-    event = verified_event(
-        services.webhook_verifier, body, request.headers.get("authorization", "")
-    )
+    body = await read_body(request, MAX_EVENT_BYTES)
+    event = verified_event(services.token_verifier, body, request.headers.get("authorization", ""))
     act = _ACTIONS.get(event.event)
     if act is not None:
         await act(services, event)

@@ -37,6 +37,23 @@ class Base(DeclarativeBase):
     """Metadata that the migrations are checked against."""
 
 
+class ApiKey(Base):
+    """Who may do what. The key itself is nowhere: only its SHA-256 is kept.
+
+    A browser's session is a key too: it has a `parent`, with which it ends, and `expires_at`.
+    """
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+    parent: Mapped[str | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
 class Avatar(Base):
     """A face that can be called. Its pictures lie in the portrait directory under its id."""
 
@@ -48,6 +65,8 @@ class Avatar(Base):
     voice: Mapped[str] = mapped_column(String(64))
     is_default: Mapped[bool]
     checks: Mapped[dict[str, float]] = mapped_column(JSON)
+    owner: Mapped[str | None] = mapped_column(String(32))
+    """The key that made it; None: made while no keys were asked for, or shipped."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
@@ -65,6 +84,7 @@ class Call(Base):
     )
     avatar_name: Mapped[str] = mapped_column(String(80))
     job: Mapped[str] = mapped_column(Text)
+    owner: Mapped[str | None] = mapped_column(String(32))
     state: Mapped[str] = mapped_column(String(16), index=True)
     end_reason: Mapped[str | None] = mapped_column(String(32))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

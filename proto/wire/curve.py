@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import zmq
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+from proto.endpoints import is_loopback
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def check_endpoint(endpoint: str, curve: object | None) -> None:
     """Refuse to leave the host without encryption. Raises ValueError that says what to set."""
     if curve is not None or not endpoint.startswith("tcp://"):
         return
-    if urlsplit(endpoint).hostname not in _LOOPBACK:
+    if not is_loopback(urlsplit(endpoint).hostname or ""):
         raise ValueError(
             f"{endpoint} leaves this host: give both sides CURVE keys, or use ipc:// or 127.0.0.1"
         )

@@ -17,6 +17,7 @@ from gateway.settings import GatewaySettings
 from proto.messages import PortraitChecked, PortraitCode
 
 KEY, SECRET = "devkey", "a-secret-of-at-least-32-characters-xx"
+LOCAL_URL = "http://127.0.0.1:8080"
 CROP = b"\x89PNG crop made by the Actor"
 
 
@@ -117,7 +118,7 @@ def client(
     settings: GatewaySettings, checker: FakeChecker, rooms: FakeRooms
 ) -> Iterator[TestClient]:
     app = create_app(settings, checker, rooms)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, LOCAL_URL, raise_server_exceptions=False) as client:
         yield client
 
 

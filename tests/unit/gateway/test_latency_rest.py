@@ -19,7 +19,7 @@ from gateway.routes.latency import MAX_REPORT_BYTES
 from gateway.settings import GatewaySettings
 from services.room_agent.records import BargeIn
 from services.room_agent.stages import STAGES
-from tests.unit.gateway.conftest import FakeChecker, FakeRooms
+from tests.unit.gateway.conftest import LOCAL_URL, FakeChecker, FakeRooms
 from tests.unit.gateway.turn_reports import ADDRESS, NOW, QUALITY, a_report, a_turn, send
 
 pytestmark = pytest.mark.unit
@@ -171,10 +171,10 @@ def test_reports_are_counted_by_bounded_labels(client: TestClient, room: str) ->
 def test_history_survives_a_restart(
     settings: GatewaySettings, checker: FakeChecker, rooms: FakeRooms
 ) -> None:
-    with TestClient(create_app(settings, checker, rooms)) as first:
+    with TestClient(create_app(settings, checker, rooms), LOCAL_URL) as first:
         made = first.post("/api/rooms", json={"avatar_id": "mara"}).json()["room"]
         send(first, made, a_report(a_turn(face_ms=500)))
-    with TestClient(create_app(settings, checker, rooms)) as second:
+    with TestClient(create_app(settings, checker, rooms), LOCAL_URL) as second:
         assert second.get("/api/turns").json()[0]["voice_to_face_ms"] == 500
         assert second.get("/api/latency").json()["stages"][0]["p50_ms"] == 500
 
@@ -208,7 +208,7 @@ def test_spans_reach_a_collector_when_one_is_configured(
 
     with collector() as (url, bodies):
         with_spans = settings.model_copy(update={"otlp_endpoint": url})
-        with TestClient(create_app(with_spans, checker, rooms)) as client:
+        with TestClient(create_app(with_spans, checker, rooms), LOCAL_URL) as client:
             made = client.post("/api/rooms", json={"avatar_id": "mara"}).json()["room"]
             send(client, made, a_report(a_turn(face_ms=600)))
     spans = [

@@ -64,7 +64,8 @@ def test_the_rest_documentation_needs_no_other_server(client: TestClient):
 def test_the_rest_document_lists_every_answer_that_a_route_may_give(client: TestClient):
     paths = client.get("/openapi.json").json()["paths"]
     upload = paths["/api/avatars"]["post"]
-    assert set(upload["responses"]) == {"201", "400", "413", "415", "422", "503"}
+    refusals = {"400", "401", "403", "413", "415", "422", "429", "503"}
+    assert set(upload["responses"]) == {"201", *refusals}
     assert "multipart/form-data" in upload["requestBody"]["content"]
     room = paths["/api/rooms"]["post"]
     assert set(room["requestBody"]["content"]) == {"application/json", "multipart/form-data"}

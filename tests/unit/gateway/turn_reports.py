@@ -11,7 +11,7 @@ from services.room_agent.records import CallQuality, CallReport, TurnRecord
 from services.room_agent.stages import POINTS
 from tests.unit.gateway.conftest import KEY, SECRET
 
-ADDRESS = GatewayAddress("http://testserver", KEY, SECRET)
+ADDRESS = GatewayAddress("http://127.0.0.1:8080", KEY, SECRET)
 NOW = datetime.now(UTC)
 
 

@@ -1,0 +1,41 @@
+"""Token buckets: so many a minute for each caller, a quarter of them at once."""
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from gateway.errors import GatewayError
+
+MAX_CALLERS: Final = 10_000
+"""Buckets kept; the one unused for longest goes first, and was full again most likely."""
+
+
+class RateLimit:
+    """In memory: each gateway counts for itself. Touched on the event loop only."""
+
+    def __init__(self, per_minute: int, clock_s: Callable[[], float] = time.monotonic) -> None:
+        self._per_s = per_minute / 60
+        self._size = max(1.0, per_minute / 4)
+        self._clock_s = clock_s
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def take(self, caller: str) -> None:
+        """Raises GatewayError 429, which says when to come back."""
+        now_s = self._clock_s()
+        level, since_s = self._buckets.pop(caller, (self._size, now_s))
+        level = min(self._size, level + (now_s - since_s) * self._per_s)
+        allowed = level >= 1
+        self._buckets[caller] = (level - 1 if allowed else level, now_s)
+        if len(self._buckets) > MAX_CALLERS:
+            self._buckets.popitem(last=False)
+        if not allowed:
+            wait_s = math.ceil((1 - level) / self._per_s)
+            raise GatewayError(
+                429,
+                "too_many_requests",
+                "Too many requests",
+                f"Try again in {wait_s} s.",
+                retry_after_s=wait_s,
+            )

@@ -1,0 +1,155 @@
+"""Foreign hosts, other sites and floods are refused before any route sees them."""
+
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from gateway.app import create_app
+from gateway.errors import GatewayError
+from gateway.rate_limits import MAX_CALLERS, RateLimit
+from gateway.settings import GatewaySettings
+from tests.unit.gateway.conftest import FakeChecker, FakeRooms
+
+pytestmark = pytest.mark.unit
+
+ROOM = {"avatar_id": "mara"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "192.168.1.20:8080"])
+def test_a_foreign_name_that_leads_to_loopback_reaches_nothing(client: TestClient, host: str):
+    for path in ("/", "/api/avatars", "/api/livekit/webhook"):
+        answer = client.get(path, headers={"host": host})
+        assert (answer.status_code, answer.json()["code"]) == (421, "wrong_host")
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect(f"ws://{host}/livekit/rtc"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:5173", "[::1]:8080", "localhost"])
+def test_names_of_this_machine_are_answered(client: TestClient, host: str):
+    assert client.get("/api/avatars", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["a; script-src *", "a b", "", "a/b", "a@b", "[::1"])
+def test_a_host_that_is_no_address_never_gets_into_our_policy(client: TestClient, host: str):
+    answer = client.get("/api/avatars", headers={"host": host})
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_host")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "http://127.0.0.1:8080", "sec-fetch-site": "cross-site"},
+    ],
+)
+def test_pages_of_other_sites_change_nothing(
+    client: TestClient, rooms: FakeRooms, headers: dict[str, str]
+):
+    answer = client.post("/api/rooms", json=ROOM, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    form = {**headers, "content-type": "text/plain"}  # what a form can send without asking first
+    assert client.post("/api/rooms", content="x", headers=form).status_code == 403
+    assert client.delete("/api/avatars/mara", headers=headers).status_code == 403
+    assert rooms.rooms == {}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "http://127.0.0.1:8080"},
+        {"origin": "http://127.0.0.1:8080", "sec-fetch-site": "same-origin"},
+        {"sec-fetch-site": "none"},
+    ],
+)
+def test_our_own_page_and_programs_may(client: TestClient, headers: dict[str, str]):
+    assert client.post("/api/rooms", json=ROOM, headers=headers).status_code == 201
+
+
+def test_no_other_site_is_let_in_by_cors(client: TestClient):
+    asked = {"origin": "https://evil.example", "access-control-request-method": "GET"}
+    for answer in (
+        client.options("/api/avatars", headers=asked),
+        client.get("/api/avatars", headers={"origin": "https://evil.example"}),
+    ):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_the_policy_runs_our_own_scripts_and_no_others(client: TestClient):
+    for path in ("/", "/docs", "/api/avatars", "/nothing", "/healthz"):
+        policy = client.get(path).headers["content-security-policy"]
+        rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+        assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
+        assert rules["script-src"] == rules["form-action"] == "'self'"
+        assert "*" not in policy
+
+
+@pytest.fixture
+def limited(
+    settings: GatewaySettings, checker: FakeChecker, rooms: FakeRooms
+) -> Iterator[TestClient]:
+    """Keys are required; eight creations and forty requests a minute, a quarter at once."""
+    few = {
+        "host": "0.0.0.0",
+        "admin_key": "an-admin-key-of-more-than-32-characters",
+        "creations_per_minute": 8,
+        "requests_per_minute": 40,
+    }
+    strict = GatewaySettings(**{**settings.model_dump(), **few})
+    with TestClient(create_app(strict, checker, rooms), "https://calls.example") as client:
+        yield client
+
+
+ADMIN = {"Authorization": "Bearer an-admin-key-of-more-than-32-characters"}
+
+
+def test_creations_are_limited_for_each_key(limited: TestClient):
+    other = limited.post(
+        "/api/keys", json={"name": "other", "scopes": ["rooms"]}, headers=ADMIN
+    ).json()
+    assert limited.post("/api/rooms", json=ROOM, headers=ADMIN).status_code == 201
+    refused = limited.post("/api/rooms", json=ROOM, headers=ADMIN)
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+    assert 1 <= int(refused.headers["retry-after"]) <= 8
+    mine = {"Authorization": f"Bearer {other['key']}"}
+    assert limited.post("/api/rooms", json=ROOM, headers=mine).status_code == 201
+
+
+def test_a_flood_is_told_when_to_come_back(limited: TestClient):
+    answers = [limited.get("/api/avatars") for _ in range(12)]
+    assert [answer.status_code for answer in answers[:10]] == [401] * 10
+    assert answers[-1].status_code == 429
+    assert answers[-1].headers["content-type"] == "application/problem+json"
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_a_bucket_fills_again_with_time():
+    now_s = [0.0]
+    limit = RateLimit(60, lambda: now_s[0])
+    for _ in range(15):
+        limit.take("a")
+    with pytest.raises(GatewayError) as refused:
+        limit.take("a")
+    assert refused.value.problem.model_dump()["retry_after_s"] == 1
+    limit.take("b")
+    now_s[0] = 1.0
+    limit.take("a")
+    with pytest.raises(GatewayError):
+        limit.take("a")
+
+
+def test_strangers_do_not_fill_the_memory():
+    limit = RateLimit(60, lambda: 0.0)
+    for number in range(MAX_CALLERS + 100):
+        limit.take(str(number))
+    assert len(limit._buckets) == MAX_CALLERS
