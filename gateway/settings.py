@@ -21,6 +21,11 @@ def _packaged_app_dir() -> Path:
     return Path(str(files("gateway"))) / "static" / "app"
 
 
+def sqlite_url(data_dir: Path) -> str:
+    """Where the records are when no database is named."""
+    return f"sqlite:///{data_dir.resolve() / 'gateway.sqlite3'}"
+
+
 class GatewaySettings(BaseSettings):
     """Built once in __main__. LiveKit's key and secret are the only fields without a default."""
 
@@ -107,7 +112,7 @@ class GatewaySettings(BaseSettings):
 
     @property
     def resolved_database_url(self) -> str:
-        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'gateway.sqlite3'}"
+        return self.database_url or sqlite_url(self.data_dir)
 
     def curve_to(self, server_key: str) -> CurveClient | None:
         """The keys towards an engine; None where it has no key of its own."""

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from actor_server.config import MotionKind
 from services.display import AssetBars, start_display
+from services.keys_command import keys_app
 from services.settings import Settings, SettingsError
 from services.weights_command import weights_app
 
@@ -26,6 +27,7 @@ app = typer.Typer(
 assets_app = typer.Typer(no_args_is_help=True, help="Model files of the manifest.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(weights_app, name="weights")
+app.add_typer(keys_app, name="keys")
 
 out = Console()
 errors = Console(stderr=True)

@@ -43,18 +43,26 @@ class StartDisplay:
         if self._live is not None:
             self._live.stop()
         seconds = time.monotonic() - self._started_s
-        self._console.print(f"\nX-Streamer is ready after {seconds:.0f} s.", end=" ")
+        self._say(f"\nX-Streamer is ready after {seconds:.0f} s.")
         runs = machine.settings.only
         if "gateway" not in runs:
-            self._console.print(f"Here run {', '.join(runs)}. Ctrl-C stops them.")
+            self._say(f"Here run {', '.join(runs)}. Ctrl-C stops them.")
             return
-        self._console.print(f"Open [bold]{machine.url}[/]")
-        if not machine.settings.gateway.is_local:
-            port = machine.settings.gateway.port
-            self._console.print(
-                f"From other machines: [bold]{machine.scheme}://{network_address()}:{port}[/]"
-            )
+        gateway = machine.settings.gateway
+        key = f"/#key={machine.page_key}" if machine.page_key else ""
+        self._say(f"Open [bold]{machine.url}{key}[/]")
+        if not gateway.is_local:
+            url = f"{machine.scheme}://{network_address()}:{gateway.port}"
+            self._say(f"From other machines: [bold]{url}{key}[/]")
+        if key:
+            self._say("Whoever has this address may do everything, until the next start.")
+        elif gateway.wants_keys:
+            self._say("The page asks for a key: `admin_key`, or one of `xstreamer keys create`.")
         self._console.print("Ctrl-C stops everything.")
+
+    def _say(self, text: str) -> None:
+        """Addresses stay whole, to be clicked on and copied."""
+        self._console.print(text, soft_wrap=True, highlight=False)
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))

@@ -85,11 +85,18 @@ class GatewayTable(Table):
     tls_cert: str = ""
     tls_key: str = ""
     """PEM files of your own certificate; empty: http, or what `--tls` makes."""
+    require_keys: bool = False
+    admin_key: str = ""
 
     @property
     def is_local(self) -> bool:
         """Only this machine can open the page."""
         return is_loopback(self.host)
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whoever opens the page must show a key."""
+        return self.require_keys or not self.is_local
 
 
 class LiveKitTable(BaseModel):

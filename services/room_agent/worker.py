@@ -78,7 +78,7 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
     job = CallJob.from_metadata(context.job.metadata)
     context.log_context_fields = {"call": job.call_id}
     try:
-        portrait = await load_portrait(job)
+        portrait = await load_portrait(config, job)
     except PortraitMissing as error:
         # Whoever dispatches this job again would fail again: the call is over.
         log.error("call without portrait", extra={"reason": str(error)})

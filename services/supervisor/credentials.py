@@ -6,7 +6,7 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from services.settings import Settings, SettingsError
+from services.settings import GatewayTable, Settings, SettingsError
 
 SECRET_BYTES = 32
 
@@ -38,6 +38,15 @@ def livekit_key(settings: Settings) -> LiveKitKey:
     key = LiveKitKey(f"API{secrets.token_hex(6)}", secrets.token_urlsafe(SECRET_BYTES))
     write_private(file, json.dumps(asdict(key)))
     return key
+
+
+def page_key(gateway: GatewayTable) -> str:
+    """The key in the address that is printed, new at each start and written nowhere. None where
+    nobody is asked for one, or where the settings name one: whoever chose it knows it.
+    """
+    if gateway.admin_key or not gateway.wants_keys:
+        return ""
+    return f"xs_{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
 def write_private(file: Path, text: str) -> None:

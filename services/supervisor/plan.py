@@ -71,6 +71,8 @@ class Machine:
     livekit_key: LiveKitKey
     certificate: Certificate | None
     environ: Mapping[str, str]
+    page_key: str = ""
+    """Opens the page where keys are asked for."""
 
     @property
     def url(self) -> str:
@@ -171,10 +173,12 @@ class Machine:
             "agent_health_url": self._agent_url,
         }
         _demand("gateway", {**derived, **table.given()}, "actor_endpoint")  # it checks portraits
-        if table.is_local:
+        if table.is_local and not table.require_keys:
             derived["livekit_public_url"] = self.livekit_url
         if self.settings.livekit.turn:
             derived["livekit_local"] = False
+        if self.page_key:
+            derived["admin_key"] = self.page_key
         if self.certificate and not table.tls_cert:
             derived |= {"tls_cert": self.certificate.file, "tls_key": self.certificate.key_file}
         probe = HttpProbe(f"{self.url}/readyz")

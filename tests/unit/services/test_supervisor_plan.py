@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from actor_server.config import ActorConfig
+from services.display import StartDisplay
 from services.settings import Settings, SettingsError
 from services.supervisor.certificates import Certificate
 from services.supervisor.credentials import LiveKitKey, livekit_key
@@ -284,3 +286,26 @@ def test_the_runtime_directory_is_short_private_and_removed(tmp_path: Path) -> N
         assert len(endpoint.removeprefix("ipc://")) < 100
         assert places.runtime.stat().st_mode & 0o777 == 0o700
     assert not places.runtime.exists()
+
+
+def test_a_gateway_that_others_reach_is_told_the_key_of_the_printed_address(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(data=tmp_path, gateway={"host": "0.0.0.0"})
+    (tmp_path / "bin").touch()
+    machine = Machine(
+        settings=settings,
+        directories=Directories(tmp_path, tmp_path / "run"),
+        livekit_program=tmp_path / "bin",
+        livekit_key=KEY,
+        certificate=None,
+        environ={},
+        page_key="xs_" + "k" * 43,
+    )
+    environments = {plan.name: plan.env for plan in machine.plans()}
+    assert environments["gateway"]["XSTREAMER_GATEWAY_ADMIN_KEY"] == machine.page_key
+    assert machine.page_key not in str([v for k, v in environments.items() if k != "gateway"])
+    with (tmp_path / "console").open("w") as file:
+        StartDisplay(Console(file=file, width=40), None).ready(machine)
+    told = (tmp_path / "console").read_text()
+    assert f"Open http://127.0.0.1:8080/#key={machine.page_key}\n" in told
