@@ -66,6 +66,9 @@ const UNREACHABLE = new Refusal(
   0,
 );
 
+/** "closed": the server asks this browser for a key. */
+export const doors = new EventTarget();
+
 async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   let response: Response;
   try {
@@ -73,8 +76,16 @@ async function ask(path: string, init: RequestInit = {}): Promise<Response> {
   } catch {
     throw UNREACHABLE;
   }
-  if (!response.ok) throw await refusalOf(response);
-  return response;
+  if (response.ok) return response;
+  const refusal = await refusalOf(response);
+  const shown = new Headers(init.headers).has("Authorization");
+  if (refusal.code === "key_needed" && !shown) doors.dispatchEvent(new Event("closed"));
+  throw refusal;
+}
+
+/** Shows a key, or a room's token; without one the browser's cookie speaks. */
+function bearer(secret: string): RequestInit {
+  return { headers: secret === "" ? {} : { Authorization: `Bearer ${secret}` } };
 }
 
 async function refusalOf(response: Response): Promise<Refusal> {
@@ -92,8 +103,18 @@ async function json<T>(path: string, init?: RequestInit): Promise<T> {
 
 export const listAvatars = (): Promise<Avatar[]> => json("/api/avatars");
 export const listVoices = (): Promise<Voice[]> => json("/api/voices");
-export const getRoom = (room: string): Promise<Room> =>
-  json(`/api/rooms/${encodeURIComponent(room)}`);
+export const getRoom = (room: string, token: string): Promise<Room> =>
+  json(`/api/rooms/${encodeURIComponent(room)}`, bearer(token));
+
+/** Exchanges a key for a cookie. */
+export async function signIn(key: string): Promise<void> {
+  await ask("/api/session", { method: "POST", ...bearer(key) });
+}
+
+/** A portrait as an address for <img>, for callers who have nothing but their room's token. */
+export async function getPortrait(url: string, token: string): Promise<string> {
+  return URL.createObjectURL(await (await ask(url, bearer(token))).blob());
+}
 
 export function createRoom(avatarId: string): Promise<RoomCreated> {
   return json("/api/rooms", {
@@ -117,8 +138,9 @@ export async function deleteAvatar(id: string): Promise<void> {
 }
 
 /** Also works while the page is being closed. */
-export async function endRoom(room: string): Promise<void> {
-  await ask(`/api/rooms/${encodeURIComponent(room)}`, { method: "DELETE", keepalive: true });
+export async function endRoom(room: string, token: string): Promise<void> {
+  const path = `/api/rooms/${encodeURIComponent(room)}`;
+  await ask(path, { method: "DELETE", keepalive: true, ...bearer(token) });
 }
 
 /** Readiness is news either way, so a 503 is no error here. */

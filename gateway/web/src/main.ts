@@ -5,11 +5,13 @@ import "./styles/stage.css";
 import "./styles/panels.css";
 import "./styles/call.css";
 import "./styles/latency.css";
-import type { Room, RoomCreated } from "./api";
+import { doors, Refusal, type Room, type RoomCreated, signIn } from "./api";
 import { CallPage } from "./call/call-page";
 import { readCallLink } from "./call-link";
 import { DashboardPage } from "./dashboard/dashboard-page";
 import { HomePage } from "./home/home-page";
+import { readKeyLink } from "./key-link";
+import { KeyPage } from "./key-page";
 
 /** A page that is shown: its element, and how to leave it. */
 export interface Page {
@@ -52,5 +54,31 @@ function route(): void {
   else show(new CallPage(link, goHome, null), "Call · X-Streamer");
 }
 
+function askForKey(refused: Refusal | null = null): void {
+  if (!(shown instanceof KeyPage)) show(new KeyPage(route, refused), "Key · X-Streamer");
+}
+
+/** An address with a key signs in first; one that is refused says so. */
+async function enter(): Promise<void> {
+  const link = readKeyLink(new URL(location.href));
+  if (link === null) {
+    route();
+    return;
+  }
+  history.replaceState(null, "", link.rest);
+  try {
+    await signIn(link.key);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    askForKey(error);
+    return;
+  }
+  route();
+}
+
+doors.addEventListener("closed", () => askForKey());
 window.addEventListener("popstate", route);
-route();
+window.addEventListener("hashchange", () => {
+  if (readKeyLink(new URL(location.href))) void enter();
+});
+void enter();

@@ -1,6 +1,6 @@
 /** The call: asks to join (when opened by link), then picture, captions, controls, and the end. */
 
-import { endRoom, getRoom, Refusal, type Room } from "../api";
+import { endRoom, getPortrait, getRoom, Refusal, type Room } from "../api";
 import type { CallLink } from "../call-link";
 import { h, icon } from "../dom";
 import type { Page } from "../main";
@@ -78,19 +78,30 @@ export class CallPage implements Page {
 
   async #open(): Promise<void> {
     try {
-      this.#room ??= await getRoom(this.#link.room);
+      this.#room ??= await getRoom(this.#link.room, this.#link.token);
     } catch (error) {
       this.#showEnd(asProblem(error));
       return;
     }
     const { avatar, state } = this.#room;
     this.#status.setName(avatar.name);
-    this.#stage.setAvatar(avatar);
+    this.#stage.setName(avatar.name);
+    void this.#showPortrait(avatar.preview_url);
     this.#transcript.setAvatarName(avatar.name);
     document.title = `${avatar.name} · X-Streamer`;
     if (state === "ended") this.#showEnd(CALL_OVER);
     else if (this.#link.joinNow) this.#join(this.#room);
     else this.#askToJoin(this.#room);
+  }
+
+  /** The call needs no portrait: where it cannot be had, the stage stays dark until the video. */
+  async #showPortrait(url: string | null): Promise<void> {
+    if (url === null) return;
+    try {
+      this.#stage.setPortrait(await getPortrait(url, this.#link.token));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+    }
   }
 
   #askToJoin(room: Room): void {
@@ -185,7 +196,7 @@ export class CallPage implements Page {
       return;
     }
     void this.#session.leave();
-    endRoom(this.#link.room).catch((error: unknown) => {
+    endRoom(this.#link.room, this.#link.token).catch((error: unknown) => {
       if (!(error instanceof Refusal)) throw error;
     });
   }

@@ -1,7 +1,6 @@
 /** The picture: the portrait until the first frame, then the video; badges; blocked playback. */
 
 import type { RemoteTrack } from "livekit-client";
-import type { Room } from "../api";
 import { h, icon } from "../dom";
 import { mark } from "./marks";
 
@@ -15,8 +14,13 @@ export class Stage {
   });
   readonly audio = h("audio", { "data-testid": "audio", autoplay: true });
   readonly element: HTMLElement;
-  readonly #portrait = h("img", { class: "stage-portrait", alt: "" });
-  readonly #backdrop = h("img", { class: "stage-backdrop", alt: "", "aria-hidden": "true" });
+  readonly #portrait = h("img", { class: "stage-portrait", alt: "", hidden: true });
+  readonly #backdrop = h("img", {
+    class: "stage-backdrop",
+    alt: "",
+    "aria-hidden": "true",
+    hidden: true,
+  });
   readonly #unblock: HTMLButtonElement;
   readonly #looks = h("p", { class: "stage-looks", role: "status", "data-testid": "looks" });
   #name = "The avatar";
@@ -56,14 +60,17 @@ export class Stage {
     );
   }
 
-  setAvatar(avatar: Room["avatar"]): void {
-    this.#name = avatar.name;
-    this.video.setAttribute("aria-label", `Video of ${avatar.name}`);
+  setName(name: string): void {
+    this.#name = name;
+    this.video.setAttribute("aria-label", `Video of ${name}`);
+    this.#portrait.alt = `Portrait of ${name}`;
+  }
+
+  setPortrait(src: string): void {
     for (const image of [this.#portrait, this.#backdrop]) {
-      image.hidden = avatar.preview_url === null;
-      if (avatar.preview_url !== null) image.src = avatar.preview_url;
+      image.src = src;
+      image.hidden = false;
     }
-    this.#portrait.alt = `Portrait of ${avatar.name}`;
   }
 
   setState(state: string): void {

@@ -111,7 +111,7 @@ export class HomePage implements Page {
   async #call(avatarId: string): Promise<void> {
     try {
       const created = await createRoom(avatarId);
-      this.#startCall(created, await getRoom(created.room));
+      this.#startCall(created, await getRoom(created.room, created.token));
     } catch (error) {
       this.#fail(error);
     }
