@@ -9,7 +9,7 @@ from PIL import Image as Pictures
 from PIL import ImageCms, ImageOps, UnidentifiedImageError
 
 from actor_server.codec.mesh.prepared import Image
-from actor_server.portrait.verdict import PortraitRefused
+from actor_server.portrait.refusal import PortraitRefused
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 FILE_LIMIT_BYTES: Final = 20 * 1024 * 1024

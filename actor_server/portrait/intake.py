@@ -11,12 +11,13 @@ from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.pose import Points, euler_angles
 from actor_server.codec.mesh.prepared import CROP_SIZE, Image, PreparedPortrait
 from actor_server.portrait.cropping import crop_window, cut, face_height, is_crop_already
-from actor_server.portrait.decoding import decode_picture
+from actor_server.portrait.decoding_process import PictureDecoder
 from actor_server.portrait.landmarker import FaceLandmarker, face_size
 from actor_server.portrait.person_check import MODEL_FILE, PersonCheck
+from actor_server.portrait.refusal import PortraitRefused
 from actor_server.portrait.segmentation import PersonSegmenter
 from actor_server.portrait.sharpness import blur
-from actor_server.portrait.verdict import PortraitRefused, PortraitVerdict
+from actor_server.portrait.verdict import PortraitVerdict
 
 LANDMARKER_FILE: Final = "face_landmarker.task"
 SEGMENTER_FILE: Final = "selfie_segmentation.tflite"
@@ -59,6 +60,7 @@ class PortraitIntake:
         self._landmarker = FaceLandmarker(landmarker_path)
         self._person = PersonCheck(person_model_path or assets / MODEL_FILE)
         self._segmenter: PersonSegmenter | None = None
+        self._decoder = PictureDecoder()
         if segmenter_path.is_file():
             self._segmenter = PersonSegmenter(segmenter_path)
         else:
@@ -70,6 +72,7 @@ class PortraitIntake:
         return cls(assets / LANDMARKER_FILE)
 
     def close(self) -> None:
+        self._decoder.close()
         self._landmarker.close()
         if self._segmenter:
             self._segmenter.close()
@@ -97,7 +100,7 @@ class PortraitIntake:
         return faces[0]
 
     def _prepare(self, image_bytes: bytes) -> tuple[PreparedPortrait, dict[str, float]]:
-        image = decode_picture(image_bytes)
+        image = self._decoder.decode(image_bytes)
         found = self._only_face(image)
         self._check_quality(found)
         height, width = image.shape[:2]

@@ -1,36 +1,11 @@
 """The answer to "may this picture become an avatar?"."""
 
 from dataclasses import dataclass, field
-from typing import Literal
 
 import cv2
 
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
-
-Code = Literal[
-    "ok",
-    "not_an_image",
-    "too_large",
-    "no_face",
-    "many_faces",
-    "too_small",
-    "too_turned",
-    "blurred",
-    "not_a_person",
-]
-
-
-class PortraitRefused(Exception):
-    """The picture cannot become an avatar.
-
-    Attributes: `code` for programs, `hint` for people: what was wrong and what to do.
-    """
-
-    def __init__(self, code: Code, hint: str, checks: dict[str, float] | None = None) -> None:
-        super().__init__(hint)
-        self.code: Code = code
-        self.hint = hint
-        self.checks = checks or {}
+from actor_server.portrait.refusal import Code
 
 
 @dataclass(frozen=True)
