@@ -15,7 +15,9 @@ SpeechKind = Literal["carried", "glm4voice"]
 class ActorConfig(BaseSettings):
     """Where the Actor listens, what it may use, and how it paces itself."""
 
-    model_config = SettingsConfigDict(env_prefix="XSTREAMER_ACTOR_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="XSTREAMER_ACTOR_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     endpoint: str = ACTOR_ENDPOINT
     assets: Path = Path("~/.cache/xstreamer/assets")

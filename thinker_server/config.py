@@ -14,7 +14,9 @@ CACHE = Path("~/.cache/xstreamer")
 class ThinkerConfig(BaseSettings):
     """Deployment of one Thinker process. Built once, in `__main__`."""
 
-    model_config = SettingsConfigDict(env_prefix="XSTREAMER_THINKER_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="XSTREAMER_THINKER_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     endpoint: str = THINKER_ENDPOINT
     """ZeroMQ address that the Thinker binds."""

@@ -48,6 +48,8 @@ class PictureDecoder:
 
     def decode(self, data: bytes) -> Image:
         """The picture as (H, W, 3) sRGB. Raises PortraitRefused."""
+        if not data:
+            raise _BROKEN
         worker = self._next if self._next.poll() is None else _start()
         too_slow = threading.Timer(TIME_LIMIT_S, worker.kill)
         too_slow.start()

@@ -37,7 +37,9 @@ class GatewayAddress:
 class AgentConfig(BaseSettings):
     """Deployment of one agent worker. Built once, in `__main__`; every job gets a copy."""
 
-    model_config = SettingsConfigDict(env_prefix="XSTREAMER_AGENT_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="XSTREAMER_AGENT_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     livekit_url: str = "ws://127.0.0.1:7880"
     livekit_api_key: str

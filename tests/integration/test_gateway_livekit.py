@@ -301,3 +301,50 @@ async def test_with_tls_one_certificate_serves_page_rest_and_signalling(
             first = await asyncio.wait_for(socket.recv(), 5)
     assert isinstance(first, bytes)
     assert created["room"].encode() in first
+
+
+async def test_a_caller_can_be_nobody_else_and_publish_nothing_but_camera_and_microphone(
+    gateway: Gateway,
+) -> None:
+    created = gateway.call()
+    async with caller(created["livekit_url"], created["token"]) as room:
+        me = room.local_participant
+        assert me.kind == rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+        assert not me.attributes
+        for change in (me.set_name("Mara"), me.set_attributes({"lk.agent.state": "speaking"})):
+            with pytest.raises(Exception, match="permission"):
+                await asyncio.wait_for(change, 5)
+        async with livekit_api(gateway) as client:
+            asked = api.ListParticipantsRequest(room=created["room"])
+            (seen,) = (await client.room.list_participants(asked)).participants
+    assert (seen.name, dict(seen.attributes)) == ("Caller", {})
+    assert [*seen.permission.can_publish_sources] == [
+        api.TrackSource.MICROPHONE,
+        api.TrackSource.CAMERA,
+    ]
+    assert not seen.permission.can_update_metadata
+    assert not seen.permission.agent
+    assert not seen.permission.hidden
+
+
+async def test_with_keys_a_stranger_reaches_no_room_and_a_caller_only_his_own(
+    gateway: Gateway, tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    key = "a-key-of-more-than-32-characters-0123"
+    wanted = {"require_keys": "true", "admin_key": key}
+    with gateway_process(tmp_path, port, gateway.livekit_url, **wanted) as http:
+        body = {"avatar_id": "mara"}
+        assert http.post("/api/rooms", json=body).status_code == 401
+        by_key = {"Authorization": f"Bearer {key}"}
+        mine, other = (http.post("/api/rooms", json=body, headers=by_key).json() for _ in "ab")
+        by_token = {"Authorization": f"Bearer {mine['token']}"}
+        assert http.get(f"/api/rooms/{other['room']}", headers=by_token).status_code == 404
+        async with caller(mine["livekit_url"], mine["token"]) as room:
+            assert room.name == mine["room"]
+            ended = await asyncio.to_thread(
+                http.delete, f"/api/rooms/{mine['room']}", headers=by_token
+            )
+        assert ended.json()["state"] == "ended"
+        assert http.get(f"/api/rooms/{other['room']}", headers=by_key).json()["state"] == "created"
+    assert key not in (tmp_path / "gateway.log").read_text()
