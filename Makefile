@@ -32,12 +32,13 @@ test: setup-tests  ## set up and prove it, with a real LiveKit server and a real
 unit: setup  ## only the tests that need no service
 	@$(BIN)/pytest tests/unit $(ARGS)
 
-check: setup  ## format, lint, types, import rules; Python and web
+check: setup  ## format, lint, types, import rules, known vulnerabilities; Python and web
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(PACKAGES)
 	$(BIN)/lint-imports
 	$(PYTHON) -m services.bootstrap.npm run check
+	$(BIN)/python -m services.audit
 
 fmt:  ## format and repair what can be repaired
 	$(BIN)/ruff format .
