@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from livekit import api
 from starlette.routing import Route, WebSocketRoute
+from starlette.testclient import WebSocketDenialResponse
 
 from gateway.app import create_app
 from gateway.deps import Services
@@ -37,7 +38,8 @@ PUBLIC = {
     ("POST", "/api/calls/{room}/reports"),
 }
 SIGNED = {("POST", "/api/livekit/webhook"), ("POST", "/api/calls/{room}/reports")}
-SIGNALLING = {"/livekit/rtc", "/livekit/rtc/v1"}
+SIGNALLING = {"/livekit/rtc", "/livekit/rtc/v1"}  # LiveKit asks for its token
+SIGNED_SOCKETS = {"/api/calls/{room}/lifeline"}
 
 
 @pytest.fixture
@@ -111,7 +113,9 @@ def address(path: str) -> str:
 
 def test_every_route_is_public_by_name_or_refuses_without_a_key(network: TestClient):
     found = routes(network)
-    assert {path for method, path in found if method == "WEBSOCKET"} == SIGNALLING
+    assert {path for method, path in found if method == "WEBSOCKET"} == (
+        SIGNALLING | SIGNED_SOCKETS
+    )
     rest = [(method, path) for method, path in found if method != "WEBSOCKET"]
     assert set(rest) >= PUBLIC, "a public route that does not exist"
     for method, path in rest:
@@ -218,8 +222,18 @@ def test_a_rooms_token_becomes_no_session(network: TestClient, its_services: Ser
     assert "set-cookie" not in answer.headers
 
 
-def test_a_rooms_token_signs_no_report_and_no_webhook(network: TestClient, its_services: Services):
+def test_a_rooms_token_signs_no_report_no_webhook_and_no_lifeline(
+    network: TestClient, its_services: Services
+):
     created = call(network, bearer(its_services, "rooms"))
+    lifeline = f"wss://calls.example:8443/api/calls/{created['room']}/lifeline?identity=avatar-1"
+    for headers in ({}, {"authorization": created["token"]}):
+        with (
+            pytest.raises(WebSocketDenialResponse) as refused,
+            network.websocket_connect(lifeline, headers=headers),
+        ):
+            pass
+        assert refused.value.status_code == 401
     for path in (f"/api/calls/{created['room']}/reports", "/api/livekit/webhook"):
         answer = network.post(path, content=b"{}", headers={"Authorization": created["token"]})
         assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")

@@ -14,11 +14,8 @@ from websockets.sync.server import ServerConnection, serve
 
 from gateway.deps import Services
 from gateway.signal_proxy import upstream_url
-from tests.unit.gateway.conftest import LOCAL_URL
 
 pytestmark = pytest.mark.unit
-
-LOCAL_SOCKET = LOCAL_URL.replace("http", "ws")
 
 
 @dataclass
@@ -66,9 +63,7 @@ def proxied(client: TestClient, services: Services, upstream: Upstream) -> TestC
 
 @pytest.mark.parametrize("path", ["rtc", "rtc/v1"])
 def test_messages_pass_both_ways_unchanged(proxied: TestClient, upstream: Upstream, path: str):
-    with proxied.websocket_connect(
-        f"{LOCAL_SOCKET}/livekit/{path}?access_token=good&x=1"
-    ) as socket:
+    with proxied.websocket_connect(f"/livekit/{path}?access_token=good&x=1") as socket:
         socket.send_bytes(b"\x00\xff")
         assert socket.receive_bytes() == b"\x00\xff"
         socket.send_text("hello")
@@ -79,14 +74,14 @@ def test_messages_pass_both_ways_unchanged(proxied: TestClient, upstream: Upstre
 
 def test_a_token_in_the_header_is_passed_on(proxied: TestClient, upstream: Upstream):
     headers = {"authorization": "Bearer good"}
-    with proxied.websocket_connect(f"{LOCAL_SOCKET}/livekit/rtc", headers=headers):
+    with proxied.websocket_connect("/livekit/rtc", headers=headers):
         pass
     assert upstream.requests == [("/rtc", "Bearer good")]
 
 
 @pytest.mark.parametrize(("word", "code"), [("bye", 1000), ("crash", 1001)])
 def test_when_livekit_closes_the_browser_is_told(proxied: TestClient, word: str, code: int):
-    with proxied.websocket_connect(f"{LOCAL_SOCKET}/livekit/rtc") as socket:
+    with proxied.websocket_connect("/livekit/rtc") as socket:
         socket.send_text(word)
         with pytest.raises(WebSocketDisconnect) as closed:
             socket.receive_text()
@@ -96,7 +91,7 @@ def test_when_livekit_closes_the_browser_is_told(proxied: TestClient, word: str,
 def test_a_refused_token_is_refused_with_the_same_status(proxied: TestClient):
     with (
         pytest.raises(WebSocketDenialResponse) as refused,
-        proxied.websocket_connect(f"{LOCAL_SOCKET}/livekit/rtc?access_token=bad"),
+        proxied.websocket_connect("/livekit/rtc?access_token=bad"),
     ):
         pass
     assert refused.value.status_code == 401
@@ -107,7 +102,7 @@ def test_without_livekit_the_connection_is_refused(client: TestClient, services:
     object.__setattr__(services, "settings", settings)
     with (
         pytest.raises(WebSocketDenialResponse) as refused,
-        client.websocket_connect(f"{LOCAL_SOCKET}/livekit/rtc"),
+        client.websocket_connect("/livekit/rtc"),
     ):
         pass
     assert refused.value.status_code == 503
@@ -132,7 +127,7 @@ def test_livekits_administration_is_not_proxied(proxied: TestClient, upstream: U
     assert proxied.post("/livekit/twirp/livekit.RoomService/ListRooms").status_code == 404
     with (
         pytest.raises((WebSocketDisconnect, WebSocketDenialResponse)),
-        proxied.websocket_connect(f"{LOCAL_SOCKET}/livekit/agent"),
+        proxied.websocket_connect("/livekit/agent"),
     ):
         pass
     assert upstream.requests == []
