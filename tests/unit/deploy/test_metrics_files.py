@@ -71,11 +71,18 @@ def test_every_metric_is_in_the_operations_guide() -> None:
 
 
 def test_both_kinds_of_deployment_scrape_the_same_parts() -> None:
-    jobs = [
-        {
-            group["labels"]["job"]
-            for group in yaml.safe_load((DEPLOY / "prometheus" / name).read_text())
-        }
+    here, containers = (
+        {group["labels"]["job"] for group in _provisioned(name)}
         for name in ("targets.yml", "compose-targets.yml")
-    ]
-    assert jobs[0] == jobs[1]
+    )
+    shown_a_key = {
+        scrape["job_name"]: scrape["authorization"]
+        for scrape in _provisioned("compose.yml")["scrape_configs"]
+        if "static_configs" in scrape
+    }
+    assert here == containers | {*shown_a_key}
+    assert shown_a_key == {"gateway": {"credentials_file": "keys/gateway.key"}}
+
+
+def _provisioned(name: str) -> Any:
+    return yaml.safe_load((DEPLOY / "prometheus" / name).read_text())
