@@ -36,7 +36,13 @@ def test_the_token_opens_one_room_for_one_microphone_until_the_room_expires(clie
     assert claims["iss"] == KEY
     assert claims["video"]["room"] == created["room"]
     assert claims["video"]["canPublishSources"] == ["microphone", "camera"]
-    assert "roomAdmin" not in claims["video"]
+    granted = {name for name, value in claims["video"].items() if value}
+    assert granted == {
+        *("room", "roomJoin", "canPublish", "canPublishSources", "canPublishData", "canSubscribe")
+    }
+    assert claims["video"]["canUpdateOwnMetadata"] is False
+    assert claims.get("kind", "standard") == "standard"
+    assert not claims.get("attributes")
     expires_at = datetime.fromisoformat(created["expires_at"]).timestamp()
     assert abs(claims["exp"] - expires_at) < 2
     other = jwt.decode(call_mara(client)["token"], SECRET, algorithms=["HS256"])
