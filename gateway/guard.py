@@ -16,6 +16,8 @@ HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 """Nothing that could mean something in a header: the host is repeated in our policy."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OUR_OWN_SITE: Final = frozenset({"same-origin", "none"})
+MACHINES: Final = ("/api/calls/", "/api/livekit/webhook")
+"""Not counted: one agent host speaks for all of its calls, signed."""
 POLICY_VIOLATION: Final = 1008
 
 
@@ -47,7 +49,7 @@ class GuardMiddleware:
             raise GatewayError(400, "bad_host", "The Host header is not an address")
         if self._is_open:
             check_local_host(host)
-        else:
+        elif not scope["path"].startswith(MACHINES):
             client = scope.get("client")
             self._requests.take(client[0] if client else "")
         if scope.get("method", "GET") not in READING:

@@ -131,6 +131,8 @@ def test_a_flood_is_told_when_to_come_back(limited: TestClient):
     assert answers[-1].status_code == 429
     assert answers[-1].headers["content-type"] == "application/problem+json"
     assert int(answers[-1].headers["retry-after"]) >= 1
+    unsigned = limited.post("/api/livekit/webhook", content=b"{}")
+    assert unsigned.status_code == 401, "machines that sign are not counted"
 
 
 def test_a_bucket_fills_again_with_time():
