@@ -70,7 +70,7 @@ volumeMounts:
 {{- end }}
 
 {{- define "xs.secret" -}}
-{{ required "secret: name a Secret with livekit-api-secret, redis-password and database-url" .Values.secret }}
+{{ required "secret: name a Secret with livekit-api-secret, redis-password, admin-key and database-url" .Values.secret }}
 {{- end }}
 
 {{/* A variable from the Secret: (list $ "NAME" "key"). */}}
