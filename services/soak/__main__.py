@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shutil
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,8 @@ from services.soak.page import html
 from services.soak.report import as_json, report, table
 from services.soak.samples import SamplesUnusable, read
 
+LOGS = "logs"
+
 out = Console()
 
 
@@ -26,7 +30,7 @@ def main(
     avatar: Annotated[str, typer.Option(help="Whom to call.")] = "mara",
     preset: Annotated[str, typer.Option(help="Preset of the machine to start.")] = "nano",
     to: Annotated[Path, typer.Option("--out", help="Where the JSON goes.")] = Path("soak.json"),
-    folder: Annotated[Path, typer.Option(help="Samples, frames and report.html.")] = Path(
+    folder: Annotated[Path, typer.Option(help="Samples, frames, logs and report.html.")] = Path(
         "build/soak"
     ),
     again: Annotated[bool, typer.Option("--report-only", help="Of the samples there.")] = False,
@@ -35,6 +39,8 @@ def main(
 
     Ctrl-C ends the call early and reports what was measured.
     """
+    # Also while the machine starts and stops, when no event loop listens.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not again:
             _call(SoakPlan(hours, avatar, preset, folder, cache_paths(os.environ).assets))
@@ -50,7 +56,11 @@ def _call(plan: SoakPlan) -> None:
     clear(plan.folder)
     machine = this_machine()
     with own_stack(plan.preset) as stack:
-        asyncio.run(soak(plan, machine, stack, _say))
+        try:
+            asyncio.run(soak(plan, machine, stack, _say))
+        finally:
+            logs = Path(stack.environment["XSTREAMER_DATA"]) / "logs"
+            shutil.copytree(logs, plan.folder / LOGS, dirs_exist_ok=True)
 
 
 def _say(text: str) -> None:

@@ -15,6 +15,14 @@ from services.soak.trend import Trend, trend
 WARM_UP_SHARE = 0.1
 """Caches fill and heaps settle in the first tenth; slopes are of the rest."""
 
+OUTCOMES: dict[str, dict[str, float]] = {
+    "completed": {},
+    "interrupted": {},
+    "empty": {"high": 0},
+    "failed": {"high": 0},
+}
+"""How the gateway traced turns, and what should not be among them."""
+
 Verdict = Literal["met", "missed", "undecided", ""]
 """Empty: there is no goal. Undecided: the soak was too short or too uneven to tell."""
 
@@ -123,8 +131,8 @@ def _call(samples: Sequence[Sample]) -> list[Finding]:
             high=0,
         ),
         *(
-            _level(f"turns_{name}", f"turns traced as {name}", "", count)
-            for name, count in sorted(outcomes.items())
+            _level(f"turns_{name}", f"turns traced as {name}", "", outcomes[name], **bounds)
+            for name, bounds in OUTCOMES.items()
         ),
         _level("restarts", "processes started again", "", samples[-1].restarts, high=0),
         *(
@@ -158,18 +166,16 @@ def _call(samples: Sequence[Sample]) -> list[Finding]:
 def _slopes(drawn: Curves) -> list[Finding]:
     single = drawn.single
     return [
-        _slope(
-            "memory", "memory of all processes, unshared", "MB/h", drawn, single["own_mb"], MEMORY
-        ),
+        _slope("memory", "heap of all processes", "MB/h", drawn, single["heap_mb"], MEMORY),
         *(
             _slope(
                 f"memory_{name.replace(' ', '_')}",
-                f"memory of {name}, unshared",
+                f"heap of {name}",
                 "MB/h",
                 drawn,
                 values,
             )
-            for name, values in drawn.own_mb.items()
+            for name, values in drawn.heap_mb.items()
             if name != MEASURING
         ),
         _slope("handles", "file handles of all processes", "/h", drawn, single["handles"], HANDLES),

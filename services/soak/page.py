@@ -82,9 +82,9 @@ def _charts(soak: Soak) -> list[Chart]:
         return chart(title, unit, {title: single[key]}, line=slope(drawn.at_h, single[key]), **more)
 
     return [
-        fitted("memory of all processes, unshared", "MB", "own_mb"),
-        chart("memory by process, unshared", "MB", _without_us(drawn.own_mb), from_zero=True),
-        chart("growth of that since the first sample", "MB", _since_first(drawn.own_mb)),
+        fitted("heap of all processes", "MB", "heap_mb"),
+        chart("heap by process", "MB", _without_us(drawn.heap_mb), from_zero=True),
+        chart("growth of that since the first sample", "MB", _since_first(drawn.heap_mb)),
         chart("CPU by process", "% of a core", _without_us(drawn.cpu_percent), from_zero=True),
         fitted("frames a second", "", "fps", goal=24.0),
         chart(

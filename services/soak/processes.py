@@ -4,6 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -28,7 +29,7 @@ def process_uses(state: Mapping[str, Any]) -> dict[str, ProcessUse]:
     parents = {process.pid: _parent(process) for process in everyone}
     found: defaultdict[str, list[ProcessUse]] = defaultdict(list)
     for process in everyone:
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             found[_name(process.pid, parents, named)].append(_use(process))
     return {name: _together(uses) for name, uses in sorted(found.items())}
 
@@ -54,13 +55,20 @@ def _use(process: psutil.Process) -> ProcessUse:
         memory, cpu = process.memory_full_info(), process.cpu_times()
         return ProcessUse(
             processes=1,
-            own_mb=memory.uss / 1e6,
+            heap_mb=_heap_mb(process.pid),
             pss_mb=memory.pss / 1e6,
             rss_mb=memory.rss / 1e6,
             handles=process.num_fds(),
             threads=process.num_threads(),
             cpu_s=cpu.user + cpu.system,
         )
+
+
+def _heap_mb(pid: int) -> float:
+    """Anonymous memory, of proc_pid_status(5)."""
+    rows = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    kib = sum(int(row[1]) for row in rows if row and row[0] in ("RssAnon:", "VmSwap:"))
+    return kib * 1024 / 1e6
 
 
 def _together(uses: list[ProcessUse]) -> ProcessUse:

@@ -29,8 +29,8 @@ def report(soak: Soak, found: Sequence[Finding]) -> dict[str, Any]:
         "curves": {
             "at_h": _short(thinned(list(drawn.at_h)), 4),
             **{name: _short(thinned(values), 3) for name, values in drawn.single.items()},
-            "process_own_mb": {
-                name: _short(thinned(values), 1) for name, values in drawn.own_mb.items()
+            "process_heap_mb": {
+                name: _short(thinned(values), 1) for name, values in drawn.heap_mb.items()
             },
             "process_cpu_percent": {
                 name: _short(thinned(values), 1) for name, values in drawn.cpu_percent.items()

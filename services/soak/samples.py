@@ -26,12 +26,12 @@ class Line(BaseModel):
 class ProcessUse(Line):
     """What processes of one name hold together. `cpu_s`: since they began.
 
-    `own_mb` (USS) is what no other process shares. Slopes are of it: `pss_mb` divides shared pages
+    `heap_mb` are anonymous pages, swapped ones too: what leaks. `pss_mb` divides pages of files
     among all that use them, so it jumps when another program begins or ends to use a library.
     """
 
     processes: int
-    own_mb: float
+    heap_mb: float
     pss_mb: float
     rss_mb: float
     handles: int

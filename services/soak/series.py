@@ -20,7 +20,7 @@ class Curves:
 
     at_h: list[float]
     single: dict[str, Values]
-    own_mb: dict[str, Values]
+    heap_mb: dict[str, Values]
     handles: dict[str, Values]
     cpu_percent: dict[str, Values]
 
@@ -31,7 +31,7 @@ def curves(samples: Sequence[Sample]) -> Curves:
     return Curves(
         at_h=[sample.at_s / 3600 for sample in samples],
         single={
-            "own_mb": _product(samples, lambda use: use.own_mb),
+            "heap_mb": _product(samples, lambda use: use.heap_mb),
             "pss_mb": _product(samples, lambda use: use.pss_mb),
             "handles": _product(samples, lambda use: use.handles),
             "threads": _product(samples, lambda use: use.threads),
@@ -48,7 +48,7 @@ def curves(samples: Sequence[Sample]) -> Curves:
             "identity_first": [s.likeness.first if s.likeness else None for s in samples],
             "sharpness": [s.likeness.sharpness if s.likeness else None for s in samples],
         },
-        own_mb={name: _of(samples, name, lambda use: use.own_mb) for name in names},
+        heap_mb={name: _of(samples, name, lambda use: use.heap_mb) for name in names},
         handles={name: _of(samples, name, lambda use: use.handles) for name in names},
         cpu_percent={name: _cpu(samples, name) for name in names},
     )

@@ -83,12 +83,12 @@ def soak(
     return Soak(ABOUT, samples, "complete")
 
 
-def _use(own_mb: float, handles: int) -> ProcessUse:
+def _use(heap_mb: float, handles: int) -> ProcessUse:
     return ProcessUse(
         processes=1,
-        own_mb=own_mb,
-        pss_mb=own_mb + 50,
-        rss_mb=own_mb + 90,
+        heap_mb=heap_mb,
+        pss_mb=heap_mb + 50,
+        rss_mb=heap_mb + 90,
         handles=handles,
         threads=8,
         cpu_s=1.0,

@@ -70,7 +70,7 @@ def test_growth_while_everything_warms_up_is_no_leak() -> None:
                 "processes": sample.processes
                 | {
                     "thinker": sample.processes["thinker"].model_copy(
-                        update={"own_mb": 1000 - max(0.0, 360 - sample.at_s)}
+                        update={"heap_mb": 1000 - max(0.0, 360 - sample.at_s)}
                     )
                 }
             }

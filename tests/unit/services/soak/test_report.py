@@ -26,8 +26,8 @@ def test_ten_hours_make_a_small_file_with_their_slope() -> None:
     assert told["figures"]["memory_slope"]["verdict"] == "missed"
     assert told["figures"]["memory_slope"]["value"] == pytest.approx(60, abs=1)
     curves = told["curves"]
-    assert len(curves["at_h"]) == len(curves["own_mb"]) == MOST_POINTS
-    assert curves["own_mb"][-1] - curves["own_mb"][0] == pytest.approx(600, abs=15)
+    assert len(curves["at_h"]) == len(curves["heap_mb"]) == MOST_POINTS
+    assert curves["heap_mb"][-1] - curves["heap_mb"][0] == pytest.approx(600, abs=15)
 
 
 def test_thinning_keeps_short_series_and_the_mean_of_long_ones() -> None:
