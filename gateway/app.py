@@ -26,7 +26,17 @@ from gateway.portrait_check import ActorPortraitChecker, PortraitChecker
 from gateway.portraits import PortraitFiles
 from gateway.rate_limits import RateLimit
 from gateway.readiness import ReadinessProbe
-from gateway.routes import avatars, health, keys, latency, lifeline, pages, rooms, webhook
+from gateway.routes import (
+    avatars,
+    health,
+    keys,
+    latency,
+    lifeline,
+    pages,
+    provenance,
+    rooms,
+    webhook,
+)
 from gateway.schemas import NewRoom
 from gateway.settings import GatewaySettings
 from gateway.signal_proxy import router as signal_router
@@ -91,7 +101,7 @@ def create_app(
     install_error_handlers(app)
     app.add_middleware(GuardMiddleware, settings=settings)
     app.add_middleware(HeadersMiddleware, livekit_public_url=settings.livekit_public_url)
-    for module in (avatars, rooms, latency, lifeline, keys, health, webhook, pages):
+    for module in (avatars, rooms, latency, lifeline, keys, health, provenance, webhook, pages):
         app.include_router(module.router)
     app.include_router(signal_router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -82,6 +82,9 @@ class GatewaySettings(BaseSettings):
     """False: agents on other hosts fetch portraits from internal_url."""
     internal_url: str | None = None
 
+    provenance_public_key: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{43}=?)?$")] = ""
+    """Published at /.well-known/jwks.json: verifies what the agents state of their streams."""
+
     default_voice: str = "hibari"
     language: str = "en"
     max_upload_bytes: Annotated[int, Field(ge=1024, le=32 * 1024 * 1024)] = 12 * 1024 * 1024

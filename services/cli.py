@@ -106,6 +106,30 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")
 
 
 @app.command()
+def verify(
+    statement: Annotated[str, typer.Argument(help="The avatar's attribute xs.provenance.")],
+    room: Annotated[str, typer.Option(help="The room in which it was seen.")],
+    identity: Annotated[str, typer.Option(help="The participant that carries it.")],
+    track: Annotated[list[str], typer.Option(help="The id of a track that it sends.")],
+    url: Annotated[str, typer.Option(help="The gateway.")] = "http://127.0.0.1:8080",
+) -> None:
+    """Verify an avatar's statement that its stream is synthetic, and who signed it."""
+    import httpx
+
+    from services.provenance import ProvenanceRefused
+    from services.provenance import verify as verified
+
+    try:
+        jwks = httpx.get(f"{url.rstrip('/')}/.well-known/jwks.json").raise_for_status().json()
+        stated = verified(statement, jwks, room, identity, track)
+    except httpx.HTTPError as error:
+        _fail(f"{url} does not give its keys: {error}")
+    except ProvenanceRefused as error:
+        _fail(f"refused: {error}")
+    out.print_json(stated.model_dump_json())
+
+
+@app.command()
 def doctor() -> None:
     """Name each missing piece and the command that repairs it."""
     from services.doctor import examine

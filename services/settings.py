@@ -75,6 +75,8 @@ class AgentTable(Table):
     """The worker that joins the calls."""
 
     health_port: Port = 8081
+    provenance_key: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{43}=?)?$")] = ""
+    """Signs that streams are synthetic; empty: made once at random, kept in the data directory."""
 
 
 class GatewayTable(Table):

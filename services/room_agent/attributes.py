@@ -5,6 +5,10 @@ from collections.abc import Awaitable, Callable
 
 LABELS = {"brain": "xs.brain", "voice": "xs.voice", "eyes": "xs.eyes"}
 """Engine labels that people see, as attributes of the avatar."""
+SYNTHETIC = {"xs.synthetic": "true"}
+"""From the avatar's first moment in the room: face, voice and words are generated."""
+PROVENANCE = "xs.provenance"
+"""The same, signed and bound to room, identity and tracks: see services/provenance.py."""
 NOTICE = "xs.error"
 """Text for a person, shown as a banner; empty: all is well."""
 

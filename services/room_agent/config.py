@@ -1,11 +1,12 @@
 """Everything that can be set about the room agent; environment prefix XSTREAMER_AGENT_."""
 
+import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from proto.endpoints import ACTOR_ENDPOINT, THINKER_ENDPOINT
@@ -57,6 +58,9 @@ class AgentConfig(BaseSettings):
     gateway_certificate: Path | None = None
     """The certificate that the gateway shows, where no authority signed it."""
 
+    provenance_key: SecretStr = SecretStr("")
+    """Signs that streams are synthetic: an Ed25519 key, 32 bytes in base64url; empty: unsigned."""
+
     num_idle_processes: Annotated[int, Field(ge=0, le=64)] = 1
     """Warm processes: a call that finds one starts in milliseconds, else in about two seconds."""
     max_calls: Annotated[int, Field(ge=1, le=256)] = 4
@@ -107,6 +111,13 @@ class AgentConfig(BaseSettings):
             unsure_wait_ms=self.unsure_wait_ms,
             max_turn_ms=self.max_turn_ms,
         )
+
+    @field_validator("provenance_key")
+    @classmethod
+    def _is_a_key(cls, key: SecretStr) -> SecretStr:
+        if not re.fullmatch(r"([A-Za-z0-9_-]{43}=?)?", key.get_secret_value()):
+            raise ValueError("an Ed25519 key is 32 bytes in base64url")
+        return key
 
     def gateway(self) -> GatewayAddress | None:
         """Where reports go."""

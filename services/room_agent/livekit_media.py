@@ -43,8 +43,8 @@ class LiveKitVideo:
 
 async def publish(
     participant: rtc.LocalParticipant, audio: LiveKitAudio, video: LiveKitVideo
-) -> rtc.LocalTrackPublication:
-    """Publish both tracks side by side; returns the audio track's publication."""
+) -> None:
+    """Publish both tracks side by side."""
     audio_track = rtc.LocalAudioTrack.create_audio_track("avatar-voice", audio.source)
     video_track = rtc.LocalVideoTrack.create_video_track("avatar-face", video.source)
     # Silence is sent like speech: receivers would conceal the gaps of discontinuous sending.
@@ -58,11 +58,10 @@ async def publish(
         video_codec=rtc.VideoCodec.VP8,
         video_encoding=VIDEO_ENCODING,
     )
-    publication, _ = await asyncio.gather(
+    await asyncio.gather(
         participant.publish_track(audio_track, audio_options),
         participant.publish_track(video_track, video_options),
     )
-    return publication
 
 
 def is_person(participant: rtc.RemoteParticipant) -> bool:

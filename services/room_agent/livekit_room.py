@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable, Collection
 
 import numpy as np
 from livekit import rtc
@@ -9,6 +10,7 @@ from livekit.agents import AutoSubscribe, JobContext
 from livekit.rtc.participant import PublishDataError
 
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
+from services.room_agent.attributes import PROVENANCE
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
 from services.room_agent.livekit_media import LiveKitAudio, LiveKitVideo, is_person, publish
@@ -23,6 +25,10 @@ MAX_CHAT_CHARACTERS = 4_000
 HEARING_QUEUE_FRAMES = 50
 """1 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
 JITTER_EVERY_S = 5.0
+
+
+Declaration = Callable[[str, str, Collection[str]], str]
+"""Room, identity and tracks, signed as synthetic."""
 
 
 class LiveKitCaption:
@@ -43,9 +49,10 @@ class LiveKitCaption:
 class LiveKitRoom:
     """The room of one job."""
 
-    def __init__(self, job: JobContext, queue_ms: int) -> None:
+    def __init__(self, job: JobContext, queue_ms: int, declare: Declaration | None) -> None:
         self._job = job
         self._room = job.room
+        self._declare = declare
         self._voice_sid = ""
         self._microphone_sid = ""
         self._caller = ""
@@ -61,11 +68,20 @@ class LiveKitRoom:
         self._camera.register(tasks)
         self._register(events, tasks)
         await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
-        publication = await publish(self._room.local_participant, self.audio, self.video)
-        self._voice_sid = publication.sid
+        await publish(self._room.local_participant, self.audio, self.video)
+        await self._declare_tracks()
         self._camera.find()
         if any(map(is_person, self._room.remote_participants.values())):
             events.caller_came()
+
+    async def _declare_tracks(self) -> None:
+        """Captions name the voice's track, the signed statement both; a reconnect renames them."""
+        me = self._room.local_participant
+        sids = {publication.kind: sid for sid, publication in me.track_publications.items()}
+        self._voice_sid = sids[rtc.TrackKind.KIND_AUDIO]
+        if self._declare is not None:
+            stated = self._declare(self._room.name, me.identity, sorted(sids.values()))
+            await self.set_attributes({PROVENANCE: stated})
 
     def _register(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         room = self._room
@@ -85,6 +101,9 @@ class LiveKitRoom:
             if not any(map(is_person, room.remote_participants.values())):
                 events.caller_left()
 
+        def on_republish(*_: object) -> None:
+            tasks.create_task(self._declare_tracks(), name="declare-tracks")
+
         def on_disconnect(reason: rtc.DisconnectReason.ValueType) -> None:
             events.room_closed(rtc.DisconnectReason.Name(reason))
 
@@ -99,6 +118,7 @@ class LiveKitRoom:
         room.on("track_subscribed", on_track)
         room.on("participant_connected", on_join)
         room.on("participant_disconnected", on_leave)
+        room.on("local_track_republished", on_republish)
         room.on("disconnected", on_disconnect)
         room.on("data_received", on_data)
         room.register_text_stream_handler(CHAT_TOPIC, on_chat)

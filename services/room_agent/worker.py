@@ -7,11 +7,13 @@ from functools import partial
 from livekit.agents import AgentServer, JobContext, JobProcess, JobRequest
 from pydantic import ValidationError
 
+from services.provenance import ProvenanceKey, statement
+from services.room_agent.attributes import SYNTHETIC
 from services.room_agent.config import AgentConfig
 from services.room_agent.ears import local_turn_model, local_voice_model
 from services.room_agent.engines import ZmqEngines
 from services.room_agent.job import CallJob
-from services.room_agent.livekit_room import LiveKitRoom
+from services.room_agent.livekit_room import Declaration, LiveKitRoom
 from services.room_agent.portrait import PortraitMissing, load_portrait
 from services.room_agent.room_agent import Models, RoomAgent
 
@@ -69,7 +71,7 @@ async def take_request(request: JobRequest) -> None:
     await request.accept(
         name=job.avatar.name,
         identity=f"avatar-{request.id}",
-        attributes={"lk.agent.state": "initializing"},
+        attributes={"lk.agent.state": "initializing", **SYNTHETIC},
     )
 
 
@@ -85,7 +87,7 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
         await context.delete_room()
         context.shutdown("portrait missing")
         return
-    room = LiveKitRoom(context, config.audio_queue_ms)
+    room = LiveKitRoom(context, config.audio_queue_ms, _declaration(config, job))
     engines = partial(ZmqEngines, config, job, portrait)
     agent = RoomAgent(config, job, room, context.proc.userdata[MODELS], engines)
     # LiveKit asks a job to stop only after its entry point has returned, so the call goes on in
@@ -101,6 +103,14 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
     joined = asyncio.create_task(agent.joined.wait(), name="joined")
     await asyncio.wait({call, joined}, return_when=asyncio.FIRST_COMPLETED)
     joined.cancel()
+
+
+def _declaration(config: AgentConfig, job: CallJob) -> Declaration | None:
+    """States of whom the stream is, signed; None where there is no key to sign with."""
+    if not (text := config.provenance_key.get_secret_value()):
+        return None
+    key = ProvenanceKey(text)
+    return lambda room, identity, tracks: key.sign(statement(room, identity, job.avatar.id, tracks))
 
 
 def _ended(context: JobContext, call: "asyncio.Task[str]") -> None:

@@ -6,7 +6,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from services.settings import GatewayTable, Settings, SettingsError
+from services.provenance import ProvenanceKey
+from services.settings import AgentTable, GatewayTable, Settings, SettingsError
 
 SECRET_BYTES = 32
 
@@ -47,6 +48,16 @@ def page_key(gateway: GatewayTable) -> str:
     if gateway.admin_key or not gateway.wants_keys:
         return ""
     return f"xs_{secrets.token_urlsafe(SECRET_BYTES)}"
+
+
+def provenance_key(table: AgentTable, data: Path) -> ProvenanceKey:
+    """The configured key, or the one kept in the data directory, made on the first start."""
+    if table.provenance_key:
+        return ProvenanceKey(table.provenance_key)
+    file = data / "provenance.key"
+    if not file.is_file():
+        write_private(file, ProvenanceKey.new().text)
+    return ProvenanceKey(file.read_text())
 
 
 def write_private(file: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from services.provenance import ProvenanceKey
 from services.settings import ProcessName, Settings, SettingsError, Table
 from services.supervisor.certificates import Certificate
 from services.supervisor.credentials import LiveKitKey
@@ -69,6 +70,7 @@ class Machine:
     directories: Directories
     livekit_program: Path | None
     livekit_key: LiveKitKey
+    provenance_key: ProvenanceKey
     certificate: Certificate | None
     environ: Mapping[str, str]
     page_key: str = ""
@@ -171,6 +173,7 @@ class Machine:
             **self._livekit_access(),
             **self._engines(),
             "agent_health_url": self._agent_url,
+            "provenance_public_key": self.provenance_key.public_text,
         }
         _demand("gateway", {**derived, **table.given()}, "actor_endpoint")  # it checks portraits
         if table.is_local and not table.require_keys:
@@ -191,6 +194,7 @@ class Machine:
             **self._engines(),
             "drain_timeout_s": AGENT_DRAIN_S,
             **({"gateway_url": self.url} if "gateway" in self.settings.only else {}),
+            "provenance_key": self.provenance_key.text,
         }
         told = {**derived, **table.given()}
         _demand("agent", told, "thinker_endpoint", "actor_endpoint")

@@ -10,7 +10,7 @@ from pathlib import Path
 from services.bootstrap import livekit_server
 from services.settings import Settings, SettingsError
 from services.supervisor.certificates import Certificate, self_signed
-from services.supervisor.credentials import livekit_key, page_key
+from services.supervisor.credentials import livekit_key, page_key, provenance_key
 from services.supervisor.directories import Directories
 from services.supervisor.plan import Machine
 from services.supervisor.supervisor import Supervisor
@@ -25,6 +25,7 @@ def describe_machine(settings: Settings, directories: Directories, *, tls: bool)
         directories=directories,
         livekit_program=_livekit_program(settings) if "livekit" in settings.only else None,
         livekit_key=livekit_key(settings),
+        provenance_key=provenance_key(settings.agent, settings.data),
         certificate=_certificate(settings, tls=tls),
         environ=dict(os.environ),
         page_key=page_key(settings.gateway),

@@ -23,6 +23,7 @@ from livekit import api
 
 from services.callbench.questions import clip
 from services.paths import cache_paths
+from services.provenance import ProvenanceKey, ProvenanceRefused, jwk, verify
 from services.room_agent.job import AvatarJob, CallJob
 from tests.integration.room_agent.caller import Caller, call, until
 from tests.integration.room_agent.engine_doubles import ActorDouble, ThinkerDouble
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.realtime]
 
 KEY, SECRET = "testkey", "a-secret-of-at-least-32-characters"
 AGENT = "tested-agent"
+PROVENANCE = ProvenanceKey.new()
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -160,6 +162,7 @@ def running_worker(
         "XSTREAMER_AGENT_ACTOR_ENDPOINT": endpoints["actor"],
         "XSTREAMER_AGENT_HEALTH_PORT": str(health),
         "XSTREAMER_AGENT_LEAVE_AFTER_S": str(leave_after_s),
+        "XSTREAMER_AGENT_PROVENANCE_KEY": PROVENANCE.text,
         "XSTREAMER_AGENT_LOG_LEVEL": "DEBUG",
     }
     path = folder / "worker.log"
@@ -216,6 +219,25 @@ async def test_the_first_frame_comes_soon_and_the_face_runs_at_25_fps(
         assert max(gaps) < 0.2
         assert caller.attribute("lk.agent.state") == "listening"
         assert caller.attribute("xs.brain") == "beeper"
+
+
+async def test_a_caller_receives_the_signed_statement_that_these_tracks_are_synthetic(
+    stage: Stage, portrait: Path
+) -> None:
+    token = await stage.create_call(portrait)
+    async with call(stage.url, token) as caller:
+        await until("a frame", lambda: caller.record.frames)
+        await until("a statement", lambda: caller.attribute("xs.provenance"))
+        (avatar,) = caller.room.remote_participants.values()
+        assert caller.attribute("xs.synthetic") == "true"
+        statement, jwks = caller.attribute("xs.provenance"), {"keys": [jwk(PROVENANCE.public_text)]}
+        received = sorted(avatar.track_publications)
+        stated = verify(statement, jwks, stage.call_id, avatar.identity, received)
+        assert stated.synthetic
+        assert sorted(stated.tracks) == received
+        assert len(received) == 2
+        with pytest.raises(ProvenanceRefused):
+            verify(statement, jwks, stage.call_id, avatar.identity, [caller.microphone_sid])
 
 
 async def test_a_spoken_question_is_answered_in_step_with_captions(

@@ -24,6 +24,7 @@ from proto.messages import (
 )
 from proto.time_law import CHUNK_AUDIO_TOKENS
 from proto.wire.sockets import ClientSocket, request
+from services.provenance import ProvenanceKey
 from services.settings import Settings
 from services.supervisor.credentials import LiveKitKey
 from services.supervisor.directories import Directories
@@ -66,6 +67,7 @@ def engines(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         directories=Directories(folder, folder / "run"),
         livekit_program=Path("livekit-server"),
         livekit_key=LiveKitKey("key", "secret" * 6),
+        provenance_key=ProvenanceKey.new(),
         certificate=None,
         environ=os.environ,
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.provenance import ProvenanceKey
 from services.settings import Settings
 from services.supervisor import process_tree
 from services.supervisor.child import Child
@@ -95,6 +96,7 @@ def supervisor(tmp_path: Path, *plans: ProcessPlan) -> Supervisor:
         directories=Directories(tmp_path, tmp_path / "run"),
         livekit_program=Path("livekit-server"),
         livekit_key=LiveKitKey("key", "secret"),
+        provenance_key=ProvenanceKey.new(),
         certificate=None,
         environ={},
         own=plans,

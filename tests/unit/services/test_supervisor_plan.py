@@ -10,9 +10,10 @@ from rich.console import Console
 
 from actor_server.config import ActorConfig
 from services.display import StartDisplay
+from services.provenance import ProvenanceKey
 from services.settings import Settings, SettingsError
 from services.supervisor.certificates import Certificate
-from services.supervisor.credentials import LiveKitKey, livekit_key
+from services.supervisor.credentials import LiveKitKey, livekit_key, provenance_key
 from services.supervisor.directories import AlreadyRunning, Directories, opened
 from services.supervisor.known_settings import config_class
 from services.supervisor.livekit_config import livekit_config, network_address
@@ -24,6 +25,7 @@ from thinker_server.config import ThinkerConfig
 pytestmark = pytest.mark.unit
 
 KEY = LiveKitKey("key", "secret" * 6)
+PROVENANCE = ProvenanceKey.new()
 PREFIXES = {
     "thinker": "XSTREAMER_THINKER_",
     "actor": "XSTREAMER_ACTOR_",
@@ -44,6 +46,7 @@ def plans(
         directories=Directories(tmp_path, tmp_path / "run"),
         livekit_program=Path("/bin/livekit-server"),
         livekit_key=KEY,
+        provenance_key=PROVENANCE,
         certificate=certificate,
         environ=environ or {},
     )
@@ -270,6 +273,24 @@ def test_the_livekit_key_is_made_once_and_private(tmp_path: Path) -> None:
     assert livekit_key(settings) == first
     assert len(first.api_secret) >= 32
     assert (tmp_path / "livekit-key.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_provenance_key_is_made_once_and_private(tmp_path: Path) -> None:
+    first = provenance_key(Settings().agent, tmp_path)
+    assert provenance_key(Settings().agent, tmp_path) == first
+    assert (tmp_path / "provenance.key").stat().st_mode & 0o777 == 0o600
+    own = ProvenanceKey.new()
+    configured = Settings(agent={"provenance_key": own.text}).agent
+    assert provenance_key(configured, tmp_path) == own
+
+
+def test_only_the_agent_is_told_the_private_provenance_key(tmp_path: Path) -> None:
+    told = plans(tmp_path)
+    assert told["agent"].env["XSTREAMER_AGENT_PROVENANCE_KEY"] == PROVENANCE.text
+    public = told["gateway"].env["XSTREAMER_GATEWAY_PROVENANCE_PUBLIC_KEY"]
+    assert public == PROVENANCE.public_text
+    for name in told.keys() - {"agent"}:
+        assert PROVENANCE.text not in told[name].env.values()
 
 
 def test_two_supervisors_cannot_share_a_data_directory(tmp_path: Path) -> None:

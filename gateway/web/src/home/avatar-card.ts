@@ -48,7 +48,16 @@ export function avatarCard(avatar: Avatar, voices: Voice[], actions: CardActions
     h(
       "div",
       { class: "card-text" },
-      h("h3", {}, avatar.name),
+      h(
+        "h3",
+        {},
+        avatar.name,
+        h(
+          "abbr",
+          { class: "tag-ai", title: "Calls are AI-generated: face, voice and words" },
+          "AI",
+        ),
+      ),
       h("p", { class: "card-persona" }, avatar.persona),
       h("p", { class: "card-voice" }, icon("sound"), voiceLabel(avatar.voice, voices)),
     ),
