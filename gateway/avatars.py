@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from gateway.consent import UPLOADER_CONFIRMED, consent_missing
 from gateway.errors import GatewayError, not_found
 from gateway.portrait_check import PortraitChecker, accepted_crop
 from gateway.portraits import PortraitFiles
@@ -28,8 +29,11 @@ class Avatars:
         editor wrote into the file (places, names, more pictures) ends here.
 
         Raises GatewayError 413, 415 or 422 with the Actor's reason, 503 without a verdict."""
+        if not wanted.consent:
+            raise consent_missing()
         verdict = await self.checker.check(image)
         crop = accepted_crop(verdict)
+        now = datetime.now(UTC)
         avatar = Avatar(
             id=f"av-{secrets.token_hex(6)}",
             name=wanted.name,
@@ -38,7 +42,10 @@ class Avatars:
             is_default=False,
             checks=dict(verdict.checks),
             owner=owner,
-            created_at=datetime.now(UTC),
+            created_at=now,
+            used_at=now,
+            consent=UPLOADER_CONFIRMED,
+            consented_at=now,
         )
         await asyncio.to_thread(self._save, avatar, crop)
         return avatar

@@ -9,6 +9,7 @@ from importlib.resources import files
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from gateway.avatars import Avatars
+from gateway.consent import NOBODY_DEPICTED
 from gateway.errors import GatewayError
 from gateway.portrait_check import accepted_crop
 from gateway.store.tables import Avatar
@@ -55,6 +56,9 @@ def seed(avatars: Avatars) -> None:
                 checks={},
                 owner=None,
                 created_at=SHIPPED_AT - timedelta(seconds=index),
+                used_at=SHIPPED_AT,
+                consent=NOBODY_DEPICTED,
+                consented_at=None,
             )
         )
 

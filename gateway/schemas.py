@@ -21,6 +21,7 @@ class NewAvatar(BaseModel):
     name: AvatarName
     persona: Persona = ""
     voice: str | None = None
+    consent: bool = False
 
     @field_validator("voice")
     @classmethod
@@ -54,6 +55,10 @@ class AvatarView(BaseModel):
     voice: str
     preview_url: str
     is_default: bool = Field(description="Shipped with the program; cannot be deleted")
+    consent: str | None = Field(
+        description="What was confirmed at the upload; `synthetic`: nobody is depicted"
+    )
+    consented_at: datetime | None
     created_at: datetime
 
     @classmethod
@@ -65,6 +70,8 @@ class AvatarView(BaseModel):
             voice=avatar.voice,
             preview_url=preview_url(avatar.id),
             is_default=avatar.is_default,
+            consent=avatar.consent,
+            consented_at=avatar.consented_at,
             created_at=avatar.created_at,
         )
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from gateway.access import AvatarsKey, AvatarsOrRoomsKey, Counted, SeenAvatar
+from gateway.consent import WORDING
 from gateway.deps import ServicesDep
 from gateway.errors import not_found, problem_docs
 from gateway.portraits import media_type
@@ -25,6 +26,7 @@ PORTRAIT_FIELDS: dict[str, Any] = {
     "name": {"type": "string", "maxLength": 80},
     "persona": {"type": "string", "maxLength": 2000, "description": "Who the avatar is"},
     "voice": {"type": "string", "description": "An id from GET /api/voices"},
+    "consent": {"type": "boolean", "enum": [True], "description": f'Confirms: "{WORDING}"'},
 }
 
 
@@ -35,7 +37,10 @@ def portrait_form_schema(*required: str) -> dict[str, Any]:
 
 
 _UPLOAD_BODY = {
-    "requestBody": {"required": True, "content": portrait_form_schema("portrait", "name")}
+    "requestBody": {
+        "required": True,
+        "content": portrait_form_schema("portrait", "consent", "name"),
+    }
 }
 
 

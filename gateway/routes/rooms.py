@@ -20,7 +20,7 @@ _ROOM_BODY = {
         "required": True,
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/NewRoom"}},
-            **portrait_form_schema("portrait"),
+            **portrait_form_schema("portrait", "consent"),
         },
     }
 }

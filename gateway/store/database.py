@@ -19,13 +19,13 @@ class Database:
     def __init__(self, url: str) -> None:
         self.engine = _engine(url)
 
-    def migrate(self) -> None:
-        """Bring the schema to the newest revision."""
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the schema to the newest revision, or to an older one."""
         config = Config()
         config.set_main_option("script_location", str(files("gateway") / "migrations"))
         with self.engine.connect() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

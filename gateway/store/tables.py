@@ -55,7 +55,11 @@ class ApiKey(Base):
 
 
 class Avatar(Base):
-    """A face that can be called. Its pictures lie in the portrait directory under its id."""
+    """A face that can be called. Its pictures lie in the portrait directory under its id.
+
+    `consent` names what was confirmed (gateway/consent.py); None: uploaded before anyone asked.
+    `used_at`: when it was made, or called for the last time.
+    """
 
     __tablename__ = "avatars"
 
@@ -68,6 +72,9 @@ class Avatar(Base):
     owner: Mapped[str | None] = mapped_column(String(32))
     """The key that made it; None: made while no keys were asked for, or shipped."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    used_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    consent: Mapped[str | None] = mapped_column(String(32))
+    consented_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Call(Base):

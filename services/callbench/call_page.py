@@ -42,6 +42,7 @@ class CallPage:
             await self._page.get_by_test_id("upload-open").click(timeout=OPEN_WITHIN_MS)
         await self._page.get_by_test_id("upload-input").set_input_files(portrait)
         await self._page.get_by_test_id("upload-name").fill(name)
+        await self._page.get_by_test_id("upload-consent").check()
 
     async def dialog_is_open(self) -> bool:
         """Return whether the upload dialog is shown."""

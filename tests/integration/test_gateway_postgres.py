@@ -96,6 +96,7 @@ def an_avatar() -> Avatar:
         is_default=True,
         checks={"yaw": 0.25},
         created_at=NOON,
+        used_at=NOON,
     )
 
 

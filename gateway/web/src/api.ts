@@ -45,6 +45,7 @@ export interface Upload {
   name: string;
   persona: string;
   voice: string;
+  consent: boolean;
 }
 
 /** What the server said no to, why, and what to do. */
@@ -129,6 +130,7 @@ export function createAvatar(upload: Upload): Promise<{ id: string; name: string
   form.set("name", upload.name);
   form.set("persona", upload.persona);
   form.set("voice", upload.voice);
+  form.set("consent", String(upload.consent));
   form.set("portrait", upload.portrait);
   return json("/api/avatars", { method: "POST", body: form });
 }

@@ -1,15 +1,17 @@
 """/api/avatars and /api/voices."""
 
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from gateway.consent import NOBODY_DEPICTED, UPLOADER_CONFIRMED, WORDING
 from gateway.defaults import default_avatars
 from gateway.deps import Services
 from gateway.voices import voices
+from services.paths import REPOSITORY
 from tests.unit.gateway.conftest import CROP, FakeChecker
 
 pytestmark = pytest.mark.unit
@@ -19,7 +21,9 @@ PICTURE = b"\xff\xd8\xff the uploaded picture"
 
 def upload(client: TestClient, **fields: str) -> Any:
     files = {"portrait": ("me.jpg", PICTURE, "image/jpeg")}
-    return client.post("/api/avatars", data={"name": "Ada", **fields}, files=files)
+    return client.post(
+        "/api/avatars", data={"name": "Ada", "consent": "true", **fields}, files=files
+    )
 
 
 def test_an_accepted_portrait_becomes_an_avatar_with_the_crop_as_its_preview(
@@ -36,6 +40,33 @@ def test_an_accepted_portrait_becomes_an_avatar_with_the_crop_as_its_preview(
     view = client.get(f"/api/avatars/{created['id']}").json()
     assert (view["persona"], view["voice"]) == ("A mathematician", "kokoro:bf_emma")
     assert not services.avatars.portraits.original(created["id"]).exists()
+
+
+def test_the_consent_is_kept_with_its_wording_and_its_time(client: TestClient):
+    before = datetime.now(UTC)
+    view = client.get(f"/api/avatars/{upload(client).json()['id']}").json()
+    assert view["consent"] == UPLOADER_CONFIRMED
+    assert before <= datetime.fromisoformat(view["consented_at"]) <= datetime.now(UTC)
+    shipped = client.get("/api/avatars/mara").json()
+    assert (shipped["consent"], shipped["consented_at"]) == (NOBODY_DEPICTED, None)
+
+
+@pytest.mark.parametrize("path", ["/api/avatars", "/api/rooms"])
+@pytest.mark.parametrize("consent", [{}, {"consent": "false"}])
+def test_without_consent_nobody_looks_at_the_picture(
+    client: TestClient, checker: FakeChecker, path: str, consent: dict[str, str]
+):
+    files = {"portrait": ("me.jpg", PICTURE, "image/jpeg")}
+    answer = client.post(path, data={"name": "Ada", **consent}, files=files)
+    assert (answer.status_code, answer.json()["code"]) == (422, "consent_missing")
+    assert "consent=true" in answer.json()["hint"]
+    assert PICTURE not in checker.images
+    assert all(avatar["is_default"] for avatar in client.get("/api/avatars").json())
+
+
+def test_the_page_asks_with_the_wording_that_is_recorded():
+    dialog = REPOSITORY / "gateway" / "web" / "src" / "home" / "upload-dialog.ts"
+    assert f'"{WORDING}"' in dialog.read_text()
 
 
 def test_an_avatar_without_a_voice_gets_the_default_one(client: TestClient):
@@ -96,6 +127,7 @@ def test_an_acceptance_without_a_crop_is_no_verdict(client: TestClient, checker:
         ({"persona": "x" * 2001}, "body.persona"),
         ({"voice": "kokoro:nobody"}, "body.voice"),
         ({"colour": "blue"}, "body.colour"),
+        ({"consent": "maybe"}, "body.consent"),
     ],
 )
 def test_wrong_fields_are_named(client: TestClient, fields: dict[str, str], wrong: str):

@@ -98,7 +98,7 @@ def test_a_configured_public_address_of_livekit_is_passed_on(
 
 def test_a_portrait_becomes_avatar_and_room_in_one_step(client: TestClient, rooms: FakeRooms):
     files = {"portrait": ("me.png", b"picture", "image/png")}
-    answer = client.post("/api/rooms", files=files, data={"persona": "A sailor"})
+    answer = client.post("/api/rooms", files=files, data={"persona": "A sailor", "consent": "true"})
     assert answer.status_code == 201
     room = answer.json()["room"]
     job = CallJob.from_metadata(rooms.dispatches[room][0])
@@ -112,7 +112,7 @@ def test_a_refused_portrait_makes_no_room(
 ):
     checker.code = "many_faces"
     files = {"portrait": ("us.png", b"picture", "image/png")}
-    answer = client.post("/api/rooms", files=files)
+    answer = client.post("/api/rooms", files=files, data={"consent": "true"})
     assert (answer.status_code, answer.json()["code"]) == (422, "many_faces")
     assert rooms.rooms == {}
 
@@ -178,7 +178,7 @@ def test_an_unknown_room_is_a_problem(client: TestClient):
 
 def test_a_call_outlives_its_avatar(client: TestClient):
     files = {"portrait": ("me.png", b"picture", "image/png")}
-    room = client.post("/api/rooms", files=files).json()["room"]
+    room = client.post("/api/rooms", files=files, data={"consent": "true"}).json()["room"]
     avatar_id = client.get(f"/api/rooms/{room}").json()["avatar"]["id"]
     assert client.delete(f"/api/avatars/{avatar_id}").status_code == 204
     avatar = client.get(f"/api/rooms/{room}").json()["avatar"]

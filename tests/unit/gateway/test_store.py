@@ -35,6 +35,7 @@ def an_avatar(avatar_id: str = "ada") -> Avatar:
         is_default=False,
         checks={},
         created_at=NOON,
+        used_at=NOON,
     )
 
 
@@ -62,6 +63,31 @@ def test_migrating_again_changes_nothing(database: Database):
     AvatarStore(database).add(an_avatar())
     database.migrate()
     assert AvatarStore(database).get("ada") is not None
+
+
+def test_avatars_from_before_consent_was_asked_are_kept_with_their_calls(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path}/old.sqlite3")
+    database.migrate("0002")
+    noon = {"noon": NOON.replace(tzinfo=None)}
+    with database.engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO avatars VALUES ('ada', 'Ada', '', 'hibari', 0, '{}', :noon)"), noon
+        )
+        connection.execute(
+            text(
+                "INSERT INTO calls (room, avatar_id, avatar_name, job, state, created_at, "
+                "expires_at, callers, dispatches) "
+                "VALUES ('call-1', 'ada', 'Ada', '{}', 'ended', :noon, :noon, 0, 1)"
+            ),
+            noon,
+        )
+    database.migrate()
+    avatar, call = AvatarStore(database).get("ada"), CallStore(database).get("call-1")
+    assert avatar is not None
+    assert (avatar.consent, avatar.consented_at) == (None, None)
+    assert timedelta() <= datetime.now(UTC) - avatar.used_at < timedelta(minutes=1)
+    assert call is not None
+    assert call.avatar_id == "ada"
 
 
 def test_readers_do_not_wait_for_writers(database: Database):

@@ -8,6 +8,9 @@ const ACCEPT = "image/jpeg,image/png,image/webp";
 /** The server has the last word; this spares people from sending what it must refuse. */
 const MAX_BYTES = 12 * 1024 * 1024;
 
+/** The server records which wording was confirmed: `gateway/consent.py` has the same words. */
+const CONSENT = "I am this person, or they agreed that their portrait is used here.";
+
 export interface UploadActions {
   added(): Promise<void>;
   call(avatarId: string): Promise<void>;
@@ -42,6 +45,11 @@ export class UploadDialog {
     "data-testid": "upload-persona",
   });
   readonly #voice = h("select", { id: "avatar-voice", "data-testid": "upload-voice" });
+  readonly #consent = h("input", {
+    type: "checkbox",
+    required: true,
+    "data-testid": "upload-consent",
+  });
   readonly #error = h("div", {
     class: "upload-error",
     id: "upload-error",
@@ -65,6 +73,7 @@ export class UploadDialog {
         { class: "dialog-form", submit: (event) => void this.#submit(event as SubmitEvent) },
         this.#titleBar(),
         h("div", { class: "dialog-columns" }, this.#dropArea(), this.#fields()),
+        h("label", { class: "consent" }, this.#consent, h("span", {}, CONSENT)),
         this.#error,
         h("div", { class: "row row-end" }, this.#progress, save, call),
       ),
@@ -125,7 +134,7 @@ export class UploadDialog {
       h(
         "p",
         { class: "hint", id: "upload-hint" },
-        "JPEG, PNG or WebP up to 12 MB, one face from the front. Only use a picture of yourself or of someone who agreed.",
+        "JPEG, PNG or WebP up to 12 MB, one face from the front.",
       ),
     );
   }
@@ -162,6 +171,7 @@ export class UploadDialog {
     URL.revokeObjectURL(this.#preview.src);
     this.#preview.src = URL.createObjectURL(file);
     this.#preview.hidden = false;
+    this.#consent.checked = false; // it was given for another picture
     this.#preview.onerror = () => {
       this.#preview.hidden = true;
     };
@@ -195,6 +205,7 @@ export class UploadDialog {
         name: this.#name.value,
         persona: this.#persona.value,
         voice: this.#voice.value,
+        consent: this.#consent.checked,
       });
       this.#clear();
       this.element.close();
@@ -219,6 +230,7 @@ export class UploadDialog {
     this.#file.value = "";
     this.#name.value = "";
     this.#persona.value = "";
+    this.#consent.checked = false;
   }
 }
 
