@@ -26,6 +26,7 @@ from gateway.portrait_check import ActorPortraitChecker, PortraitChecker
 from gateway.portraits import PortraitFiles
 from gateway.rate_limits import RateLimit
 from gateway.readiness import ReadinessProbe
+from gateway.retention import Retention
 from gateway.routes import (
     avatars,
     health,
@@ -83,7 +84,7 @@ def create_app(
                 background = (
                     tasks.create_task(watchdog.run(), name="watchdog"),
                     tasks.create_task(watchdog.replace_the_dead(), name="replace-the-dead"),
-                    tasks.create_task(services.latency.run(), name="latency"),
+                    tasks.create_task(services.retention.run(), name="retention"),
                     tasks.create_task(crop_defaults(services.avatars), name="crop-defaults"),
                 )
                 yield
@@ -120,12 +121,16 @@ def _services(
     portraits = PortraitFiles(settings.data_dir / "portraits")
     lifelines = Lifelines()
     secret = settings.livekit_api_secret.get_secret_value()
+    avatars_ = Avatars(settings, AvatarStore(database), portraits, checker)
+    calls = Calls(settings, call_store, portraits, room_server, lifelines)
+    latency_ = Latency(TurnStore(database), export)
     return Services(
         settings=settings,
-        avatars=Avatars(settings, AvatarStore(database), portraits, checker),
-        calls=Calls(settings, call_store, portraits, room_server, lifelines),
+        avatars=avatars_,
+        calls=calls,
         lifelines=lifelines,
-        latency=Latency(settings, TurnStore(database), export),
+        latency=latency_,
+        retention=Retention(settings, database, avatars_, calls, latency_),
         readiness=ReadinessProbe(settings, database, room_server, http),
         keys=Keys(KeyStore(database)),
         creations=RateLimit(settings.creations_per_minute),

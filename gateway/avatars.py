@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gateway.consent import UPLOADER_CONFIRMED, consent_missing
-from gateway.errors import GatewayError, not_found
+from gateway.errors import not_found
 from gateway.portrait_check import PortraitChecker, accepted_crop
 from gateway.portraits import PortraitFiles
 from gateway.schemas import NewAvatar
@@ -67,15 +67,13 @@ class Avatars:
             raise not_found("avatar", avatar_id)
         return avatar
 
-    async def remove(self, avatar_id: str) -> None:
-        """Raises GatewayError 404, or 409 for a default avatar. Calls that run go on."""
-        avatar = await self.get(avatar_id)
-        if avatar.is_default:
-            raise GatewayError(
-                409,
-                "default_avatar",
-                f"{avatar.name} is a default avatar and cannot be deleted",
-                "Only avatars made from uploaded portraits can be deleted.",
-            )
-        await asyncio.to_thread(self.store.remove, avatar_id)
-        await asyncio.to_thread(self.portraits.remove, avatar_id)
+    def remove(self, avatar_id: str) -> list[str]:
+        """Delete its record, those of its calls, its pictures; the rooms of these calls. Blocks."""
+        rooms = self.store.remove(avatar_id)
+        self.portraits.remove(avatar_id)
+        return rooms
+
+    def remove_strays(self, before: datetime) -> int:
+        """Delete older pictures that belong to no record, as a crash leaves them. Blocks."""
+        known = {avatar.id for avatar in self.store.all()}
+        return self.portraits.remove_strays(known, before.timestamp())

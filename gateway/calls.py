@@ -37,7 +37,8 @@ class Calls:
         The record comes first: LiveKit's webhooks about the room may arrive before it answers.
         """
         call = self._new_call(avatar, owner)
-        await asyncio.to_thread(self.store.add, call)
+        if not await asyncio.to_thread(self.store.add, call):
+            raise not_found("avatar", avatar.id)
         try:
             await self.rooms.create(call.room, self._room_configuration(self._agent(call)))
         except (GatewayError, api.TwirpError):

@@ -15,6 +15,7 @@ from gateway.latency import Latency
 from gateway.lifelines import Lifelines
 from gateway.rate_limits import RateLimit
 from gateway.readiness import ReadinessProbe
+from gateway.retention import Retention
 from gateway.settings import GatewaySettings
 
 
@@ -27,6 +28,7 @@ class Services:
     calls: Calls
     latency: Latency
     lifelines: Lifelines
+    retention: Retention
     readiness: ReadinessProbe
     keys: Keys
     creations: RateLimit

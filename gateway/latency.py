@@ -2,29 +2,23 @@
 
 import asyncio
 import hashlib
-import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import numpy as np
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.metrics import count_report
-from gateway.settings import GatewaySettings
 from gateway.spans import SpanExport
 from gateway.store.tables import Turn
 from gateway.store.turns import TurnStore
 from services.room_agent.records import CallQuality, CallReport, TurnRecord
 from services.room_agent.stages import STAGES, spans
 
-logger = logging.getLogger(__name__)
 HEARD_FOR_S = 15.0
 """A call whose agent was not heard for so long is not shown as live."""
 MAX_HEARD = 1024
-FORGET_EVERY_S = 600.0
 SUMMED_TURNS = 2000
 """Percentiles are over the newest turns of the time asked for, at most so many."""
 
@@ -55,7 +49,6 @@ class StageSummary:
 class Latency:
     """The gateway's memory of turns."""
 
-    settings: GatewaySettings
     store: TurnStore
     export: SpanExport
     clock_s: Callable[[], float] = time.monotonic
@@ -80,17 +73,9 @@ class Latency:
         heard = self._heard.get(room)
         return heard if heard and self.clock_s() - heard.at_s < HEARD_FOR_S else None
 
-    async def run(self) -> None:
-        """Forget old turns now and then, until cancelled."""
-        while True:
-            oldest = datetime.now(UTC) - timedelta(days=self.settings.turn_days)
-            try:
-                gone = await asyncio.to_thread(self.store.forget, oldest, self.settings.max_turns)
-                if gone:
-                    logger.info("forgot old turns", extra={"turns": gone})
-            except SQLAlchemyError as error:
-                logger.warning("old turns could not be forgotten", extra={"reason": str(error)})
-            await asyncio.sleep(FORGET_EVERY_S)
+    def forget(self, room: str) -> None:
+        """The call was deleted."""
+        self._heard.pop(room, None)
 
 
 def call_label(room: str) -> str:

@@ -6,6 +6,7 @@ with the file.
 
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 MAGIC_TYPES = (
@@ -48,6 +49,17 @@ class PortraitFiles:
     def remove(self, avatar_id: str) -> None:
         self.crop(avatar_id).unlink(missing_ok=True)
         self.original(avatar_id).unlink(missing_ok=True)
+
+    def remove_strays(self, known: Collection[str], before_s: float) -> int:
+        """Delete files that are of no known avatar and were last written before; how many."""
+        strays = [
+            path
+            for path in self._folder.iterdir()
+            if path.stem not in known and path.stat().st_mtime < before_s
+        ]
+        for path in strays:
+            path.unlink(missing_ok=True)
+        return len(strays)
 
 
 def media_type(path: Path) -> str:

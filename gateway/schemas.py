@@ -100,7 +100,7 @@ class RoomCreated(BaseModel):
 
 
 class RoomAvatar(BaseModel):
-    """Who answers in a room. `id` and `preview_url` are null once the avatar was deleted."""
+    """Who answers in a room. `id` and `preview_url` are null where its avatar is gone."""
 
     id: str | None
     name: str

@@ -92,6 +92,10 @@ class GatewaySettings(BaseSettings):
     turn_days: Annotated[float, Field(gt=0)] = 30.0
     max_turns: Annotated[int, Field(ge=1)] = 50_000
     """How long the figures of turns are kept, and how many at most (about 1 KB each)."""
+    call_days: Annotated[float, Field(gt=0)] = 30.0
+    """How long the record of a call is kept after its end; its turns go with it."""
+    portrait_days: Annotated[float, Field(gt=0)] | None = None
+    """Uploaded avatars that nobody called for so long are deleted; None: kept until deleted."""
     otlp_endpoint: str | None = None
     """Where OpenTelemetry spans go, such as http://127.0.0.1:4318; None: nowhere."""
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from livekit import api
 
 CALLER_NAME = "Caller"
+ROOM_PREFIX = "call-"
 
 
 def new_room_name() -> str:
     """An unguessable room name; it is also the id of the call in every process."""
-    return f"call-{secrets.token_hex(16)}"
+    return f"{ROOM_PREFIX}{secrets.token_hex(16)}"
 
 
 def caller_token(

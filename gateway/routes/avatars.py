@@ -77,10 +77,15 @@ async def get_avatar(avatar: SeenAvatar) -> AvatarView:
     return AvatarView.of(avatar)
 
 
-@router.delete("/avatars/{avatar_id}", status_code=204, responses=problem_docs(401, 403, 404, 409))
+@router.delete(
+    "/avatars/{avatar_id}", status_code=204, responses=problem_docs(401, 403, 404, 409, 503)
+)
 async def delete_avatar(_caller: AvatarsKey, avatar: SeenAvatar, services: ServicesDep) -> Response:
-    """Forget an uploaded avatar and its picture. Default avatars stay (409)."""
-    await services.avatars.remove(avatar.id)
+    """Delete everything of an uploaded avatar: pictures, record, and its calls, which end.
+
+    Default avatars stay (409). A 503 means that nothing was deleted.
+    """
+    await services.retention.forget_avatar(avatar.id)
     return Response(status_code=204)
 
 

@@ -1,6 +1,6 @@
 """/api/rooms: calls by REST."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
@@ -56,9 +56,22 @@ async def get_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -
 
 @router.delete("/rooms/{room}", responses=problem_docs(401, 404, 503))
 async def end_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
-    """End the call for everyone; its record stays. Takes the room's own token too."""
+    """End the call for everyone; its record stays for a while (`call_days`).
+
+    Takes the room's own token too.
+    """
     await services.calls.end(call.room, "deleted")
     return _view(await services.calls.get(call.room), services, urls)
+
+
+@router.delete("/rooms/{room}/record", status_code=204, responses=problem_docs(401, 404, 503))
+async def forget_room(call: RoomCall, services: ServicesDep) -> Response:
+    """End the call if it still is on, and delete everything that is kept of it.
+
+    Takes the room's own token too.
+    """
+    await services.retention.forget_call(call.room)
+    return Response(status_code=204)
 
 
 def _view(call: Call, services: Services, urls: PublicUrls) -> RoomView:

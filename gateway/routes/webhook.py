@@ -11,6 +11,7 @@ from livekit import api
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError
 from gateway.signatures import check_signature
+from gateway.tokens import ROOM_PREFIX
 from gateway.uploads import read_body
 
 logger = logging.getLogger(__name__)
@@ -38,10 +39,15 @@ def verified_event(verifier: api.TokenVerifier, body: bytes, signature: str) -> 
 
 
 async def _room_started(services: Services, event: api.WebhookEvent) -> None:
-    """A token outlives its call and may make the room again: close what has ended."""
-    call = await asyncio.to_thread(services.calls.store.get, event.room.name)
-    if call is not None and call.state == "ended":
-        await services.calls.rooms.delete(call.room)
+    """A token outlives its call and may make the room again: close what has ended or was deleted.
+
+    The record of a call is there before its room: a room of ours without one was deleted.
+    """
+    room = event.room.name
+    call = await asyncio.to_thread(services.calls.store.get, room)
+    over = room.startswith(ROOM_PREFIX) if call is None else call.state == "ended"
+    if over:
+        await services.calls.rooms.delete(room)
 
 
 async def _participant_joined(services: Services, event: api.WebhookEvent) -> None:

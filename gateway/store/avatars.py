@@ -1,9 +1,11 @@
 """Reading and writing avatars."""
 
-from sqlalchemy import select
+from datetime import datetime
+
+from sqlalchemy import delete, select
 
 from gateway.store.database import Database
-from gateway.store.tables import Avatar
+from gateway.store.tables import Avatar, Call
 
 
 class AvatarStore:
@@ -31,10 +33,20 @@ class AvatarStore:
         with self._database.session() as session:
             return list(session.scalars(select(Avatar).order_by(*order)))
 
-    def remove(self, avatar_id: str) -> bool:
-        """Whether there was one."""
+    def unused_since(self, before: datetime) -> list[str]:
+        """Ids of uploaded avatars that were last used before, and are not in a call now."""
+        in_call = select(Call.avatar_id).where(Call.state != "ended", Call.avatar_id.is_not(None))
+        query = select(Avatar.id).where(
+            Avatar.is_default.is_(False), Avatar.used_at < before, Avatar.id.not_in(in_call)
+        )
         with self._database.session() as session:
-            avatar = session.get(Avatar, avatar_id)
-            if avatar is not None:
-                session.delete(avatar)
-            return avatar is not None
+            return list(session.scalars(query))
+
+    def remove(self, avatar_id: str) -> list[str]:
+        """Delete an avatar with its calls and their turns; returns the rooms of these."""
+        with self._database.session() as session:
+            of_avatar = Call.avatar_id == avatar_id
+            rooms = list(session.scalars(select(Call.room).where(of_avatar)))
+            session.execute(delete(Call).where(of_avatar))
+            session.execute(delete(Avatar).where(Avatar.id == avatar_id))
+            return rooms

@@ -2,10 +2,10 @@
 
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from gateway.store.database import Database
-from gateway.store.tables import Call
+from gateway.store.tables import Avatar, Call
 
 
 class CallStore:
@@ -14,9 +14,16 @@ class CallStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Call) -> bool:
+        """Its avatar counts as used now. False: it was deleted, and nothing was added."""
         with self._database.session() as session:
+            if call.avatar_id is not None:
+                avatar = session.get(Avatar, call.avatar_id, with_for_update=True)
+                if avatar is None:
+                    return False
+                avatar.used_at = call.created_at
             session.add(call)
+            return True
 
     def get(self, room: str) -> Call | None:
         with self._database.session() as session:
@@ -75,6 +82,17 @@ class CallStore:
             call.ended_at = datetime.now(UTC)
             call.conversation = None
             return True
+
+    def remove(self, room: str) -> None:
+        """Delete a call; its turns go with it."""
+        with self._database.session() as session:
+            session.execute(delete(Call).where(Call.room == room))
+
+    def forget(self, before: datetime) -> int:
+        """Delete the calls that ended before; how many."""
+        query = delete(Call).where(Call.state == "ended", Call.ended_at < before)
+        with self._database.session() as session:
+            return int(session.connection().execute(query).rowcount)
 
 
 def _activate(call: Call) -> None:

@@ -149,21 +149,24 @@ def test_an_avatar_comes_back_as_it_was(database: Database):
     assert found.created_at.utcoffset() == timedelta(0)
 
 
-def test_a_call_lives_and_outlives_its_avatar(database: Database):
+def test_a_call_lives_and_goes_with_its_avatar(database: Database):
     AvatarStore(database).add(an_avatar())
     calls = CallStore(database)
     calls.add(a_call())
     calls.caller_joined("call-1")
     assert calls.agent_joined("call-1") is not None
     assert [call.state for call in calls.live()] == ["active"]
-    assert AvatarStore(database).remove("ada")
     assert calls.end("call-1", "left")
     found = calls.get("call-1")
     assert found is not None
-    assert (found.avatar_id, found.end_reason, found.callers) == (None, "left", 1)
+    assert (found.avatar_id, found.end_reason, found.callers) == ("ada", "left", 1)
     assert found.ended_at is not None
     assert found.ended_at <= datetime.now(UTC)
     assert calls.live() == []
+    assert AvatarStore(database).unused_since(datetime.now(UTC)) == []
+    assert AvatarStore(database).remove("ada") == ["call-1"]
+    assert calls.get("call-1") is None
+    assert not calls.add(a_call())
 
 
 def test_a_database_that_was_restarted_is_connected_to_again(database: Database):

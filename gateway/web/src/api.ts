@@ -145,6 +145,12 @@ export async function endRoom(room: string, token: string): Promise<void> {
   await ask(path, { method: "DELETE", keepalive: true, ...bearer(token) });
 }
 
+/** Nothing of the call is kept after this. */
+export async function forgetRoom(room: string, token: string): Promise<void> {
+  const path = `/api/rooms/${encodeURIComponent(room)}/record`;
+  await ask(path, { method: "DELETE", ...bearer(token) });
+}
+
 /** Readiness is news either way, so a 503 is no error here. */
 export async function readiness(): Promise<Readiness> {
   let response: Response;

@@ -176,15 +176,6 @@ def test_an_unknown_room_is_a_problem(client: TestClient):
     assert client.delete("/api/rooms/call-x").status_code == 404
 
 
-def test_a_call_outlives_its_avatar(client: TestClient):
-    files = {"portrait": ("me.png", b"picture", "image/png")}
-    room = client.post("/api/rooms", files=files, data={"consent": "true"}).json()["room"]
-    avatar_id = client.get(f"/api/rooms/{room}").json()["avatar"]["id"]
-    assert client.delete(f"/api/avatars/{avatar_id}").status_code == 204
-    avatar = client.get(f"/api/rooms/{room}").json()["avatar"]
-    assert avatar == {"id": None, "name": "My avatar", "preview_url": None}
-
-
 def test_an_avatar_without_a_picture_cannot_be_called(client: TestClient, services: Services):
     services.avatars.portraits.remove("tomas")
     answer = client.post("/api/rooms", json={"avatar_id": "tomas"})

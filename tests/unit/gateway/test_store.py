@@ -114,21 +114,42 @@ def test_an_avatar_can_be_put_twice_but_added_once(database: Database):
         store.add(an_avatar())
 
 
-def test_removing_says_whether_there_was_one(database: Database):
-    store = AvatarStore(database)
-    store.add(an_avatar())
-    assert store.remove("ada")
-    assert not store.remove("ada")
+def test_an_avatar_goes_with_its_calls_and_no_others(database: Database):
+    avatars, calls = AvatarStore(database), CallStore(database)
+    avatars.add(an_avatar())
+    avatars.add(an_avatar("bob"))
+    for room, avatar_id in (("call-1", "ada"), ("call-2", "ada"), ("call-3", "bob")):
+        assert calls.add(a_call(room, avatar_id))
+    assert sorted(avatars.remove("ada")) == ["call-1", "call-2"]
+    assert [avatar.id for avatar in avatars.all()] == ["bob"]
+    assert [call.room for call in calls.live()] == ["call-3"]
+    assert avatars.remove("ada") == []
 
 
-def test_a_call_keeps_its_record_when_its_avatar_goes(database: Database):
-    AvatarStore(database).add(an_avatar())
+def test_a_call_of_an_avatar_that_is_gone_is_not_added(database: Database):
     calls = CallStore(database)
+    assert not calls.add(a_call("call-1", "ada"))
+    assert calls.get("call-1") is None
+
+
+def test_a_call_is_a_use_of_its_avatar(database: Database):
+    store, later = AvatarStore(database), NOON + timedelta(days=1)
+    store.add(an_avatar())
+    store.add(an_avatar("bob"))
+    assert sorted(store.unused_since(later)) == ["ada", "bob"]
+    CallStore(database).add(a_call("call-1", "ada", created_at=later))
+    CallStore(database).end("call-1", "left")
+    assert store.unused_since(later) == ["bob"]
+    assert store.unused_since(NOON) == []
+
+
+def test_an_avatar_in_a_call_is_used_however_long_that_lasts(database: Database):
+    store, calls = AvatarStore(database), CallStore(database)
+    store.add(an_avatar())
     calls.add(a_call("call-1", "ada"))
-    AvatarStore(database).remove("ada")
-    found = calls.get("call-1")
-    assert found is not None
-    assert (found.avatar_id, found.avatar_name) == (None, "Ada")
+    assert store.unused_since(NOON + timedelta(days=9)) == []
+    calls.end("call-1", "left")
+    assert store.unused_since(NOON + timedelta(days=9)) == ["ada"]
 
 
 def test_live_calls_are_those_that_have_not_ended_oldest_first(database: Database):

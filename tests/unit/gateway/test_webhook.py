@@ -11,6 +11,7 @@ from google.protobuf.json_format import MessageToJson
 from livekit import api
 
 from gateway.deps import Services
+from gateway.livekit_rooms import Presence
 from gateway.store.tables import Call
 from tests.unit.gateway.conftest import KEY, SECRET, FakeRooms
 
@@ -106,6 +107,14 @@ def test_a_token_cannot_bring_an_ended_call_back(
     assert room not in rooms.rooms
     send(client, "participant_joined", room, CALLER)
     assert (record(services, room).state, record(services, room).callers) == ("ended", 0)
+
+
+def test_a_token_cannot_bring_a_deleted_call_back(client: TestClient, rooms: FakeRooms, room: str):
+    assert client.delete(f"/api/rooms/{room}/record").status_code == 204
+    for name in (room, "somebody-elses"):
+        rooms.rooms[name] = Presence(exists=True)
+        send(client, "room_started", name)
+    assert set(rooms.rooms) == {"somebody-elses"}
 
 
 def test_a_room_that_starts_stays(client: TestClient, rooms: FakeRooms, room: str):

@@ -1,6 +1,6 @@
 /** The call: asks to join (when opened by link), then picture, captions, controls, and the end. */
 
-import { endRoom, getPortrait, getRoom, Refusal, type Room } from "../api";
+import { endRoom, forgetRoom, getPortrait, getRoom, Refusal, type Room } from "../api";
 import type { CallLink } from "../call-link";
 import { h, icon } from "../dom";
 import type { Page } from "../main";
@@ -223,8 +223,28 @@ export class CallPage implements Page {
         ),
       );
     }
+    if (this.#session !== null) buttons.push(this.#forgetButton());
     this.#showCover(title, text, buttons);
     this.#cover.dataset.testid = "ended";
+  }
+
+  #forgetButton(): HTMLElement {
+    const button = h(
+      "button",
+      { class: "button", type: "button", "data-testid": "forget-button" },
+      "Delete the record",
+    );
+    button.addEventListener("click", async () => {
+      try {
+        await forgetRoom(this.#link.room, this.#link.token);
+        this.#showCover("Deleted", "Nothing of this call is kept.", [
+          this.#homeButton("Choose who to call", "button-primary"),
+        ]);
+      } catch (error) {
+        this.#showEnd(asProblem(error));
+      }
+    });
+    return button;
   }
 
   #homeButton(label: string, kind = ""): HTMLElement {

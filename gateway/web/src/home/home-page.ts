@@ -118,7 +118,8 @@ export class HomePage implements Page {
   }
 
   async #remove(avatar: Avatar): Promise<void> {
-    if (!window.confirm(`Delete ${avatar.name} and the portrait?`)) return;
+    const what = `Delete ${avatar.name}: the portrait and the records of all calls?`;
+    if (!window.confirm(what)) return;
     try {
       await deleteAvatar(avatar.id);
     } catch (error) {
