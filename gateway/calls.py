@@ -31,12 +31,17 @@ class Calls:
     deciding: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held from looking whether an agent is needed until it was asked for: else two would come."""
 
-    async def open(self, avatar: Avatar, owner: str | None) -> tuple[Call, str]:
+    async def open(
+        self, avatar: Avatar, owner: str | None, transcript: bool | None = None
+    ) -> tuple[Call, str]:
         """A new call and its caller's token. The agent is asked for at once.
+
+        `transcript`: whether there are captions; None: as the settings say.
 
         The record comes first: LiveKit's webhooks about the room may arrive before it answers.
         """
-        call = self._new_call(avatar, owner)
+        kept = self.settings.transcript if transcript is None else transcript
+        call = self._new_call(avatar, owner, kept)
         if not await asyncio.to_thread(self.store.add, call):
             raise not_found("avatar", avatar.id)
         try:
@@ -117,13 +122,13 @@ class Calls:
         name = self.settings.agent_name
         return api.RoomAgentDispatch(agent_name=name, metadata=job.to_metadata())
 
-    def _new_call(self, avatar: Avatar, owner: str | None) -> Call:
+    def _new_call(self, avatar: Avatar, owner: str | None, transcript: bool) -> Call:
         room, now = new_room_name(), datetime.now(UTC)
         return Call(
             room=room,
             avatar_id=avatar.id,
             avatar_name=avatar.name,
-            job=self._job(room, avatar).to_metadata(),
+            job=self._job(room, avatar, transcript).to_metadata(),
             owner=owner,
             state="created",
             end_reason=None,
@@ -133,7 +138,7 @@ class Calls:
             dispatches=1,
         )
 
-    def _job(self, room: str, avatar: Avatar) -> CallJob:
+    def _job(self, room: str, avatar: Avatar, transcript: bool) -> CallJob:
         path = self.portraits.best(avatar.id)
         if path is None:
             raise not_found("portrait", avatar.id)
@@ -150,4 +155,5 @@ class Calls:
             ),
             portrait_path=str(path) if shared else None,
             portrait_url=None if shared else url,
+            transcript=transcript,
         )

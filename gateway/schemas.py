@@ -35,6 +35,7 @@ class NewUnnamedAvatar(NewAvatar):
     """Avatar and room in one step: the name may be left out."""
 
     name: AvatarName = DEFAULT_NAME
+    transcript: bool | None = None
 
 
 class AvatarCreated(BaseModel):
@@ -87,6 +88,9 @@ class NewRoom(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     avatar_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    transcript: bool | None = Field(
+        default=None, description="false: no captions, nothing said is kept; null: as configured"
+    )
 
 
 class RoomCreated(BaseModel):
@@ -116,6 +120,7 @@ class RoomView(BaseModel):
     avatar: RoomAvatar
     livekit_url: str
     livekit_local: bool = Field(description="Connect without STUN servers")
+    transcript: bool = Field(description="Whether what is said is written as captions")
     created_at: datetime
     expires_at: datetime
     started_at: datetime | None

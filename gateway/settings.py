@@ -87,6 +87,8 @@ class GatewaySettings(BaseSettings):
 
     default_voice: str = "hibari"
     language: str = "en"
+    transcript: bool = True
+    """Whether calls have captions, unless whoever opens the room says (`transcript`)."""
     max_upload_bytes: Annotated[int, Field(ge=1024, le=32 * 1024 * 1024)] = 12 * 1024 * 1024
 
     turn_days: Annotated[float, Field(gt=0)] = 30.0

@@ -30,9 +30,9 @@ PORTRAIT_FIELDS: dict[str, Any] = {
 }
 
 
-def portrait_form_schema(*required: str) -> dict[str, Any]:
+def portrait_form_schema(*required: str, **more: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI media type of an upload; the body is read by hand so that its limit holds."""
-    schema = {"type": "object", "required": [*required], "properties": PORTRAIT_FIELDS}
+    schema = {"type": "object", "required": [*required], "properties": PORTRAIT_FIELDS | more}
     return {"multipart/form-data": {"schema": schema}}
 
 

@@ -20,7 +20,7 @@ _ROOM_BODY = {
         "required": True,
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/NewRoom"}},
-            **portrait_form_schema("portrait", "consent"),
+            **portrait_form_schema("portrait", "consent", transcript={"type": "boolean"}),
         },
     }
 }
@@ -37,8 +37,8 @@ async def create_room(
     request: Request, caller: RoomsKey, services: ServicesDep, urls: PublicUrlsDep
 ) -> RoomCreated:
     """Call an avatar by its id, or upload a portrait and call it in one step."""
-    avatar = await _wanted_avatar(request, caller, services)
-    call, token = await services.calls.open(avatar, caller.owner)
+    avatar, transcript = await _wanted(request, caller, services)
+    call, token = await services.calls.open(avatar, caller.owner, transcript)
     return RoomCreated(
         room=call.room,
         livekit_url=urls.livekit,
@@ -78,12 +78,15 @@ def _view(call: Call, services: Services, urls: PublicUrls) -> RoomView:
     return RoomView.of(call, urls.livekit, services.settings.livekit_local)
 
 
-async def _wanted_avatar(request: Request, caller: Caller, services: Services) -> Avatar:
+async def _wanted(
+    request: Request, caller: Caller, services: Services
+) -> tuple[Avatar, bool | None]:
+    """Whom to call, and whether with captions."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         form = await read_portrait_form(request, services.settings.max_upload_bytes)
-        wanted_look = form.read_as(NewUnnamedAvatar)
-        return await services.avatars.admit(form.image, wanted_look, caller.owner)
+        new = form.read_as(NewUnnamedAvatar)
+        return await services.avatars.admit(form.image, new, caller.owner), new.transcript
     if kind != "application/json":
         raise GatewayError(
             415,
@@ -92,7 +95,7 @@ async def _wanted_avatar(request: Request, caller: Caller, services: Services) -
             "Send {avatar_id} as application/json, or a portrait as multipart/form-data.",
         )
     wanted = await _read_json(request)
-    return await the_avatar(wanted.avatar_id, caller, services)
+    return await the_avatar(wanted.avatar_id, caller, services), wanted.transcript
 
 
 async def _read_json(request: Request) -> NewRoom:

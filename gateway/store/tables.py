@@ -17,6 +17,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from services.room_agent.job import CallJob
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC datetimes on every database; SQLite forgets the zone, so it is put back."""
@@ -102,6 +104,11 @@ class Call(Base):
     callers: Mapped[int] = mapped_column(Integer)
     dispatches: Mapped[int] = mapped_column(Integer)
     conversation: Mapped[str | None] = mapped_column(Text)
+
+    @property
+    def transcript(self) -> bool:
+        """Whether its words may be written down at all."""
+        return CallJob.from_metadata(self.job).transcript
 
 
 class Turn(Base):

@@ -50,10 +50,11 @@ class _Reply:
 
 
 class Captioner:
-    """Writes captions one after the other, off the path of the media."""
+    """Writes captions one after the other, off the path of the media. `off`: it writes none."""
 
-    def __init__(self, room: CaptionRoom) -> None:
+    def __init__(self, room: CaptionRoom, *, off: bool = False) -> None:
         self._room = room
+        self._off = off
         self._items: asyncio.Queue[_Item] = asyncio.Queue(QUEUE_ITEMS)
         self._open: dict[int, CaptionStream] = {}
         self._user: _Item | None = None
@@ -76,6 +77,8 @@ class Captioner:
         self._put(_Item("again"))
 
     def _put(self, item: _Item) -> None:
+        if self._off:
+            return
         try:
             self._items.put_nowait(item)
         except asyncio.QueueFull:

@@ -36,6 +36,8 @@ class CallJob(JobModel):
     portrait_url: str | None = None
     conversation: Conversation | None = None
     """What was said before: this agent takes over a call."""
+    transcript: bool = True
+    """False: what is said leaves the agent as sound only, and is told to nobody."""
 
     @model_validator(mode="after")
     def _one_portrait(self) -> Self:

@@ -83,7 +83,7 @@ class RoomAgent:
             config.gateway(), job.call_id, lambda: self._session.phase.value
         )
         self._reporter = Reporter(room, self._gateway)
-        self._captions = Captioner(room)
+        self._captions = Captioner(room, off=not job.transcript)
         self._attributes = AttributeWriter(room.set_attributes)
         self._sight = Sight(job.call_id, room, self._attributes.set)
         self._playout = Playout(

@@ -32,6 +32,8 @@ export interface Room {
   avatar: { id: string | null; name: string; preview_url: string | null };
   livekit_url: string;
   livekit_local: boolean;
+  /** Whether what is said is written as captions. */
+  transcript: boolean;
 }
 
 export interface Readiness {
@@ -117,11 +119,12 @@ export async function getPortrait(url: string, token: string): Promise<string> {
   return URL.createObjectURL(await (await ask(url, bearer(token))).blob());
 }
 
-export function createRoom(avatarId: string): Promise<RoomCreated> {
+/** `transcript`: false asks for a call without captions; else the server decides. */
+export function createRoom(avatarId: string, transcript: boolean): Promise<RoomCreated> {
   return json("/api/rooms", {
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ avatar_id: avatarId }),
+    body: JSON.stringify({ avatar_id: avatarId, ...(transcript ? {} : { transcript }) }),
   });
 }
 

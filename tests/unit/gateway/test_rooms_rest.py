@@ -160,6 +160,26 @@ def test_a_room_tells_its_state(client: TestClient):
     assert view["expires_at"] == created["expires_at"]
 
 
+@pytest.mark.parametrize("configured", [True, False])
+@pytest.mark.parametrize("asked", [None, True, False])
+def test_whoever_opens_a_room_says_whether_words_are_written_down(
+    client: TestClient, services: Services, rooms: FakeRooms, configured: bool, asked: bool | None
+):
+    settings = services.settings.model_copy(update={"transcript": configured})
+    object.__setattr__(services.calls, "settings", settings)
+    wanted = {} if asked is None else {"transcript": asked}
+    files = {"portrait": ("me.png", b"picture", "image/png")}
+    form = {"consent": "true", **{name: str(value) for name, value in wanted.items()}}
+    for answer in (
+        client.post("/api/rooms", json={"avatar_id": "mara", **wanted}),
+        client.post("/api/rooms", files=files, data=form),
+    ):
+        room = answer.json()["room"]
+        expected = configured if asked is None else asked
+        assert CallJob.from_metadata(rooms.dispatches[room][0]).transcript is expected
+        assert client.get(f"/api/rooms/{room}").json()["transcript"] is expected
+
+
 def test_deleting_a_room_ends_the_call_for_everyone_and_keeps_the_record(
     client: TestClient, rooms: FakeRooms
 ):

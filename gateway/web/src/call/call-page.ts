@@ -88,6 +88,7 @@ export class CallPage implements Page {
     this.#stage.setName(avatar.name);
     void this.#showPortrait(avatar.preview_url);
     this.#transcript.setAvatarName(avatar.name);
+    if (!this.#room.transcript) this.#transcript.turnOff();
     document.title = `${avatar.name} · X-Streamer`;
     if (state === "ended") this.#showEnd(CALL_OVER);
     else if (this.#link.joinNow) this.#join(this.#room);

@@ -11,18 +11,29 @@ export class Transcript {
   readonly overlay = h("div", { class: "captions-overlay", "aria-hidden": "true" });
   /** Screen readers hear each final caption once; growing text would be read again and again. */
   readonly announcer = h("div", { class: "visually-hidden", role: "log", "aria-live": "polite" });
-  readonly empty = h("p", { class: "transcript-empty" }, "What you both say appears here.");
+  readonly empty = h(
+    "p",
+    { class: "transcript-empty", "data-testid": "transcript-empty" },
+    "What you both say appears here.",
+  );
   #log = new CaptionLog();
   #items = new Map<string, HTMLLIElement>();
   #avatarName = "Avatar";
+  #off = false;
   #overlayTimer: number | undefined;
 
   setAvatarName(name: string): void {
     this.#avatarName = name;
   }
 
+  /** Typed words, too, are then shown nowhere. */
+  turnOff(): void {
+    this.#off = true;
+    this.empty.textContent = "This call has no transcript: nothing that is said is written down.";
+  }
+
   add(caption: Caption): void {
-    if (!this.#log.update(caption)) return;
+    if (this.#off || !this.#log.update(caption)) return;
     if (caption.text === "") {
       this.#items.get(caption.segment)?.remove(); // what sounded like words was none
       this.#items.delete(caption.segment);

@@ -30,6 +30,7 @@ export class HomePage implements Page {
     added: () => this.#load(),
     call: (avatarId) => this.#call(avatarId),
   });
+  readonly #noTranscript = h("input", { type: "checkbox", "data-testid": "no-transcript" });
   #voices: Voice[] = [];
 
   constructor(startCall: (created: RoomCreated, room: Room) => void) {
@@ -62,6 +63,12 @@ export class HomePage implements Page {
         this.#banner.element,
         this.#error,
         h("h2", { class: "visually-hidden" }, "Choose who to call"),
+        h(
+          "label",
+          { class: "no-transcript" },
+          this.#noTranscript,
+          h("span", {}, "Call without captions: nothing that is said is written down"),
+        ),
         this.#defaults,
         this.#uploadsTitle,
         this.#uploads,
@@ -110,7 +117,7 @@ export class HomePage implements Page {
 
   async #call(avatarId: string): Promise<void> {
     try {
-      const created = await createRoom(avatarId);
+      const created = await createRoom(avatarId, !this.#noTranscript.checked);
       this.#startCall(created, await getRoom(created.room, created.token));
     } catch (error) {
       this.#fail(error);

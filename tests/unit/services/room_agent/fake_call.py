@@ -396,7 +396,7 @@ class Call:
 
 
 @asynccontextmanager
-async def call(**settings: object) -> AsyncIterator[Call]:
+async def call(job: CallJob = JOB, **settings: object) -> AsyncIterator[Call]:
     """A call that has shown its first frames."""
     config = AgentConfig.model_validate(
         {"livekit_api_key": "key", "livekit_api_secret": "secret", **settings}
@@ -408,7 +408,7 @@ async def call(**settings: object) -> AsyncIterator[Call]:
         made.append(FakeEngines(memory, events))
         return made[0]
 
-    agent = RoomAgent(config, JOB, room, Models(LoudnessModel(), None), engines)
+    agent = RoomAgent(config, job, room, Models(LoudnessModel(), None), engines)
     running = asyncio.create_task(agent.run())
     await asyncio.sleep(0)
     connected = Call(agent, room, made[0], running)

@@ -10,7 +10,7 @@ from proto.messages import Grant, Interrupt, TurnBoundary
 from proto.time_law import TOKEN_SAMPLES
 from services.room_agent.call_session import CUT_OFF
 from services.room_agent.engine_link import LinkState
-from tests.unit.services.room_agent.fake_call import Call, call, now_s
+from tests.unit.services.room_agent.fake_call import JOB, Call, call, now_s
 from tests.unit.services.room_agent.virtual_time import virtually
 
 pytestmark = pytest.mark.unit
@@ -28,6 +28,21 @@ async def answered(running: Call) -> float:
 
 def phases(running: Call) -> list[str]:
     return [m.phase for m in running.engines.thinker.of(TurnBoundary)]  # type: ignore[attr-defined]
+
+
+@virtually
+async def test_without_a_transcript_the_words_are_only_heard() -> None:
+    for transcript in (True, False):
+        async with call(JOB.model_copy(update={"transcript": transcript})) as running:
+            await answered(running)
+            running.agent.show_user_words(1, "what I said", True)
+            await running.until(lambda room=running.room: room.states[-1] == "listening")
+            await running.listen(0.3)
+            room = running.room
+            assert len(room.audio.speech()) == 40 * TOKEN_SAMPLES
+            told = [room.told, room.attributes, {k: c.text for k, c in room.captions.items()}]
+            for words in ("what I said", "w4 "):
+                assert (words in str(told)) is transcript
 
 
 @virtually
