@@ -1,13 +1,16 @@
 """The command line refuses in plain words."""
 
+import json
 import socket
 from pathlib import Path
 
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 from services.bootstrap import livekit_server
 from services.cli import app
+from services.provenance import ProvenanceKey, jwk, statement
 from services.supervisor import supervisor
 from services.supervisor.plan import Machine
 from services.supervisor.supervisor import Progress, StartError, Supervisor
@@ -37,6 +40,27 @@ def test_a_taken_port_ends_the_start_before_anything_runs(
     assert result.exit_code == 1
     assert "change `port` in [gateway] of xstreamer.toml" in result.stderr
     assert not (empty_machine / "data" / "logs" / "livekit.log").exists()
+
+
+def test_a_statement_of_provenance_is_verified_with_the_gateways_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = ProvenanceKey.new()
+    signed = key.sign(statement("call-1", "avatar-1", "mara", ["TR_a", "TR_b"]))
+
+    def get(url: str) -> httpx.Response:
+        assert url == "https://calls.example/.well-known/jwks.json"
+        jwks = {"keys": [jwk(key.public_text)]}
+        return httpx.Response(200, json=jwks, request=httpx.Request("GET", url))
+
+    monkeypatch.setattr(httpx, "get", get)
+    seen = ["--identity", "avatar-1", "--track", "TR_a", "--url", "https://calls.example"]
+    held = CliRunner().invoke(app, ["verify", signed, "--room", "call-1", *seen])
+    assert held.exit_code == 0, held.output
+    assert json.loads(held.output)["synthetic"] is True
+    refused = CliRunner().invoke(app, ["verify", signed, "--room", "call-2", *seen])
+    assert refused.exit_code == 1
+    assert "it speaks of room call-1, not call-2" in refused.stderr
 
 
 def test_an_unknown_preset_is_refused(empty_machine: Path) -> None:

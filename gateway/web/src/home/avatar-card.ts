@@ -51,7 +51,7 @@ export function avatarCard(avatar: Avatar, voices: Voice[], actions: CardActions
       h(
         "h3",
         {},
-        avatar.name,
+        `${avatar.name} `,
         h(
           "abbr",
           { class: "tag-ai", title: "Calls are AI-generated: face, voice and words" },
