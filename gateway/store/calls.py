@@ -73,7 +73,13 @@ class CallStore:
                 call.conversation = conversation
 
     def end(self, room: str, reason: str) -> bool:
-        """Whether the call was live until now."""
+        """Whether the call was live until now; what was said in it is wiped."""
+        if not self._end(room, reason):
+            return False
+        self._database.scrub()
+        return True
+
+    def _end(self, room: str, reason: str) -> bool:
         with self._database.session() as session:
             call = session.get(Call, room)
             if call is None or call.state == "ended":

@@ -1,13 +1,14 @@
 """The database connection: engine, pragmas, migrations and sessions."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 SQLITE_BUSY_MS = 5000
@@ -39,9 +40,12 @@ class Database:
             connection.execute(text("SELECT 1"))
 
     def scrub(self) -> None:
-        """Leave no copy of deleted rows in SQLite's write-ahead log; their pages hold zeros."""
+        """Leave no copy of deleted rows in SQLite's write-ahead log; their pages hold zeros.
+
+        A log that is in use stays until the next time.
+        """
         if self.engine.dialect.name == "sqlite":
-            with self.engine.connect() as connection:
+            with suppress(OperationalError), self.engine.connect() as connection:
                 connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:

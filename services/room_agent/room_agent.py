@@ -83,6 +83,7 @@ class RoomAgent:
             config.gateway(), job.call_id, lambda: self._session.phase.value
         )
         self._reporter = Reporter(room, self._gateway)
+        self._transcript = job.transcript
         self._captions = Captioner(room, off=not job.transcript)
         self._attributes = AttributeWriter(room.set_attributes)
         self._sight = Sight(job.call_id, room, self._attributes.set)
@@ -265,6 +266,8 @@ class RoomAgent:
         self._gateway.failure(code)
 
     def remember(self, conversation: Conversation) -> None:
+        if not self._transcript:
+            conversation = conversation.model_copy(update={"said": ()})  # how far it got, no words
         self._gateway.conversation(conversation)
 
     def drop_unheard(self) -> None:

@@ -65,7 +65,9 @@ async def take_request(request: JobRequest) -> None:
     try:
         job = CallJob.from_metadata(request.job.metadata)
     except ValidationError as error:
-        log.warning("job refused", extra={"reason": str(error), "room": request.room.name})
+        # Without the input, which may hold what was said.
+        reason = str(error.errors(include_url=False, include_context=False, include_input=False))
+        log.warning("job refused", extra={"reason": reason, "room": request.room.name})
         await request.reject()
         return
     await request.accept(

@@ -15,6 +15,8 @@ from gateway.defaults import default_avatars
 from gateway.deps import Services
 from gateway.errors import GatewayError
 from gateway.store.tables import Call, Turn
+from proto.messages import HistoryTurn
+from services.room_agent.conversation import Conversation
 from services.room_agent.job import CallJob
 from tests.unit.gateway.conftest import FakeRooms
 from tests.unit.gateway.turn_reports import a_report, a_turn, send
@@ -135,6 +137,17 @@ def test_a_call_can_be_deleted_alone(
     assert kept(services.settings.data_dir, room, other, PERSONA) == [other, PERSONA]
     assert set(rooms.rooms) == {other}
     assert client.delete(f"/api/rooms/{room}/record").json()["code"] == "room_not_found"
+
+
+def test_what_was_said_is_wiped_when_the_call_ends(
+    client: TestClient, services: Services, call: Any
+):
+    room, words = call("mara"), "the hemlock is in the cellar"
+    said = Conversation.of(1, 1, [HistoryTurn(role="user", text=words)])
+    assert send(client, room, a_report(conversation=said)).status_code == 204
+    assert kept(services.settings.data_dir, room, words) == [room, words]
+    client.delete(f"/api/rooms/{room}")
+    assert kept(services.settings.data_dir, room, words) == [room]
 
 
 async def test_ended_calls_are_kept_for_their_days(

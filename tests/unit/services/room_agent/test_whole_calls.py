@@ -9,6 +9,7 @@ import pytest
 from proto.messages import Grant, Interrupt, TurnBoundary
 from proto.time_law import TOKEN_SAMPLES
 from services.room_agent.call_session import CUT_OFF
+from services.room_agent.conversation import Conversation
 from services.room_agent.engine_link import LinkState
 from tests.unit.services.room_agent.fake_call import JOB, Call, call, now_s
 from tests.unit.services.room_agent.virtual_time import virtually
@@ -34,6 +35,8 @@ def phases(running: Call) -> list[str]:
 async def test_without_a_transcript_the_words_are_only_heard() -> None:
     for transcript in (True, False):
         async with call(JOB.model_copy(update={"transcript": transcript})) as running:
+            kept: list[Conversation] = []
+            running.agent._gateway.conversation = kept.append  # type: ignore[method-assign]
             await answered(running)
             running.agent.show_user_words(1, "what I said", True)
             await running.until(lambda room=running.room: room.states[-1] == "listening")
@@ -41,6 +44,8 @@ async def test_without_a_transcript_the_words_are_only_heard() -> None:
             room = running.room
             assert len(room.audio.speech()) == 40 * TOKEN_SAMPLES
             told = [room.told, room.attributes, {k: c.text for k, c in room.captions.items()}]
+            told.append(kept)
+            assert kept[-1].turn == 1
             for words in ("what I said", "w4 "):
                 assert (words in str(told)) is transcript
 
