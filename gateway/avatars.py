@@ -75,5 +75,4 @@ class Avatars:
 
     def remove_strays(self, before: datetime) -> int:
         """Delete older pictures that belong to no record, as a crash leaves them. Blocks."""
-        known = {avatar.id for avatar in self.store.all()}
-        return self.portraits.remove_strays(known, before.timestamp())
+        return self.portraits.remove_strays(self.store.ids(), before.timestamp())

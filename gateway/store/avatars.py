@@ -33,6 +33,10 @@ class AvatarStore:
         with self._database.session() as session:
             return list(session.scalars(select(Avatar).order_by(*order)))
 
+    def ids(self) -> set[str]:
+        with self._database.session() as session:
+            return set(session.scalars(select(Avatar.id)))
+
     def unused_since(self, before: datetime) -> list[str]:
         """Ids of uploaded avatars that were last used before, and are not in a call now."""
         in_call = select(Call.avatar_id).where(Call.state != "ended", Call.avatar_id.is_not(None))
