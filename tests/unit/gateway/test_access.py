@@ -30,6 +30,7 @@ PUBLIC = {
     ("GET", "/{name}.{kind}"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("GET", "/.well-known/jwks.json"),
     # LiveKit's own token is checked by LiveKit.
     ("GET", "/livekit/rtc/validate"),
     ("GET", "/livekit/rtc/v1/validate"),
@@ -71,7 +72,9 @@ def token_header(created: dict[str, str]) -> dict[str, str]:
 
 def upload(client: TestClient, headers: dict[str, str]) -> str:
     files = {"portrait": ("me.png", b"picture", "image/png")}
-    answer = client.post("/api/avatars", files=files, data={"name": "Ada"}, headers=headers)
+    answer = client.post(
+        "/api/avatars", files=files, data={"name": "Ada", "consent": "true"}, headers=headers
+    )
     assert answer.status_code == 201, answer.text
     return str(answer.json()["id"])
 

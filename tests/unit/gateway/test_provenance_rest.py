@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from services.provenance import ProvenanceKey, statement, verify
-from tests.unit.gateway.conftest import FakeChecker, FakeRooms
+from tests.unit.gateway.conftest import LOCAL_URL, FakeChecker, FakeRooms
 
 pytestmark = pytest.mark.unit
 
@@ -14,7 +14,8 @@ pytestmark = pytest.mark.unit
 def test_the_published_key_verifies_what_the_agents_sign(settings: GatewaySettings):
     key = ProvenanceKey.new()
     told = settings.model_copy(update={"provenance_public_key": key.public_text})
-    with TestClient(create_app(told, FakeChecker(), FakeRooms())) as client:
+    app = create_app(told, FakeChecker(), FakeRooms())
+    with TestClient(app, base_url=LOCAL_URL) as client:
         answer = client.get("/.well-known/jwks.json")
     assert key.text not in answer.text
     stated = statement("call-1", "avatar-1", "mara", ["TR_a"])

@@ -319,6 +319,7 @@ def test_a_gateway_that_others_reach_is_told_the_key_of_the_printed_address(
         directories=Directories(tmp_path, tmp_path / "run"),
         livekit_program=tmp_path / "bin",
         livekit_key=KEY,
+        provenance_key=PROVENANCE,
         certificate=None,
         environ={},
         page_key="xs_" + "k" * 43,

@@ -78,7 +78,9 @@ def test_memory_that_is_kept_is_heap_and_mapped_files_are_not(tmp_path: Path) ->
     with file.open("rb") as opened:
         mapped = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)
         assert not any(mapped[at] for at in range(0, 50_000_000, 4096))
-        kept = bytearray(os.urandom(1)) * 30_000_000
+        kept = mmap.mmap(-1, 30_000_000, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        for at in range(0, len(kept), 4096):
+            kept[at] = 1
         grown = process_uses(state())["measuring"].heap_mb - before
         mapped.close()
     assert len(kept) / 1e6 == pytest.approx(grown, abs=5)
