@@ -14,6 +14,7 @@ from actor_server.errors import SessionExists, SessionLimit
 from actor_server.face import Face
 from actor_server.motion.source import MotionSource
 from actor_server.relief import Relief
+from actor_server.saving import Saving, share
 from actor_server.session import ActorSession, Pacing
 from proto.message import Message
 from proto.messages import AVChunk
@@ -32,8 +33,13 @@ class EngineLoad:
     real_time_factor: float = 0.0
     """Work time per media time of one call, over the last chunks; 0 before the first."""
     last_work_us: int = 0
-    eased_sessions: int = 0
-    """Calls whose motion is made by cheaper means, because the work did not fit the time."""
+    saving: tuple[Saving, ...] = ()
+    """How much work each call saves, because all of it did not fit the time."""
+
+    @property
+    def degradation(self) -> Saving:
+        """Of the call that saves most."""
+        return max(self.saving, default=Saving.NOTHING)
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,8 @@ class ActorEngine:
         self._pacing = pacing
         self._max_sessions = max_sessions
         self._sessions: dict[str, ActorSession] = {}
-        self._relief = Relief()
+        self._ladder = (Saving.NOTHING, *sorted({*source.savings, Saving.HALF_RATE}))
+        self._relief = Relief(len(self._ladder) - 1)
         self._work_us: deque[int] = deque(maxlen=LOAD_WINDOW_CHUNKS)
         self._unfinished_us: dict[str, int] = {}
         """Work already done for the chunk that each session makes."""
@@ -72,7 +79,7 @@ class ActorEngine:
             queue_depth=sum(session.credit for session in self._sessions.values()),
             real_time_factor=sum(work) / (len(work) * CHUNK_US) if work else 0.0,
             last_work_us=work[-1] if work else 0,
-            eased_sessions=sum(session.eased for session in self._sessions.values()),
+            saving=tuple(session.saving for session in self._sessions.values()),
         )
 
     def open(self, session_id: str, face: Face, seed: int, epoch: int = 0) -> None:
@@ -132,6 +139,6 @@ class ActorEngine:
             return
         self._work_us.append(work_us)
         self._relief.record(work_us, len(self._sessions))
-        spared = len(self._sessions) - self._relief.eased
-        for number, session in enumerate(self._sessions.values()):
-            session.ease(number >= spared)
+        steps = share(self._relief.steps, len(self._sessions))
+        for session, step in zip(self._sessions.values(), steps, strict=True):
+            session.ease(self._ladder[step])

@@ -62,9 +62,22 @@ class FaceStudio(Protocol):
         """Compile and load everything, so that no call waits for it."""
 
 
-def draw_chunk(decoder: FaceDecoder, latents: Floats) -> Picture:
-    """Frames (C, 384, 256) of a chunk's latents (C, 31)."""
-    frames = np.empty((CHUNK_FRAMES, I420_ROWS, FRAME_WIDTH), np.uint8)
-    for frame, latent in zip(frames, latents, strict=True):
-        decoder.render(latent, frame)
-    return frames
+class Painter:
+    """Draws a call's chunks; a frame like the one before it is not drawn again."""
+
+    def __init__(self, decoder: FaceDecoder) -> None:
+        self._decoder = decoder
+        self._latent: Floats | None = None
+        self._frame = np.empty((I420_ROWS, FRAME_WIDTH), np.uint8)
+
+    def draw(self, latents: Floats) -> Picture:
+        """Frames (C, 384, 256) of a chunk's latents (C, 31)."""
+        frames = np.empty((CHUNK_FRAMES, I420_ROWS, FRAME_WIDTH), np.uint8)
+        for frame, latent in zip(frames, latents, strict=True):
+            if self._latent is not None and np.array_equal(latent, self._latent):
+                frame[:] = self._frame
+            else:
+                self._decoder.render(latent, frame)
+            self._latent, self._frame = latent, frame
+        self._frame = self._frame.copy()  # the chunk is not ours any more
+        return frames

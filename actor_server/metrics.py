@@ -4,6 +4,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from actor_server.saving import Saving
 from proto.wire.gpu_memory import gpu_memory_bytes
 
 CHUNKS: Final = Counter("xstreamer_actor_chunks", "AVChunks sent", ["kind"])
@@ -22,7 +23,9 @@ QUEUE_DEPTH: Final = Gauge(
     "xstreamer_actor_queue_depth", "Messages that wait for the rendering thread"
 )
 DEGRADATIONS: Final = Counter(
-    "xstreamer_actor_degradations", "How often a call had to begin to save work"
+    "xstreamer_actor_degradations",
+    "How often a call went down to a step of saving work, or past it",
+    ["step"],
 )
 GPU_MEMORY: Final = Gauge(
     "xstreamer_actor_gpu_memory_bytes", "GPU memory that the Actor holds; 0 without CUDA"
@@ -42,8 +45,15 @@ REAL_TIME_FACTOR: Final = Gauge(
     "xstreamer_actor_real_time_factor", "Work seconds per media second of one call"
 )
 EASED: Final = Gauge(
-    "xstreamer_actor_eased_sessions", "Calls that save work because it did not fit the time"
+    "xstreamer_actor_eased_sessions",
+    "Calls at each step of saving work because it did not fit the time",
+    ["step"],
 )
 PORTRAITS: Final = Counter("xstreamer_actor_portraits", "Portraits checked", ["code"])
 FAILURES: Final = Counter("xstreamer_actor_failures", "Failures sent", ["code"])
+STEPS: Final = tuple(step for step in Saving if step)
+# A series that begins with its first event has no rate until the second.
+for _step in STEPS:
+    EASED.labels(_step.label)
+    DEGRADATIONS.labels(_step.label)
 GPU_MEMORY.set_function(gpu_memory_bytes)

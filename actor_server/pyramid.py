@@ -45,6 +45,8 @@ class Pyramid:
             raise ValueError(f"{steps} steps in a window of {window}: both must be at least 1")
         self.steps, self.window = steps, window
         self.stride = -(-steps // window)
+        self.levels = 1
+        """Levels of noise that a pass takes away; more spends fewer passes and is less exact."""
         self.made = 0
         """Chunks that became clean; the index of the oldest one in flight."""
         self.flying: list[FlyingChunk] = []

@@ -21,10 +21,12 @@ MAX_PATIENCE_CHUNKS: Final = 512
 
 
 class Relief:
-    """Counts how many calls must save work: `eased`, the newest ones."""
+    """Counts the steps that all calls together must save: `steps`, at most `ladder` for each."""
 
-    def __init__(self) -> None:
-        self.eased = 0
+    def __init__(self, ladder: int) -> None:
+        self.steps = 0
+        self._ladder = ladder
+        self._sessions = 1
         self._work_us: deque[int] = deque(maxlen=WINDOW_CHUNKS)
         self._patience = FIRST_PATIENCE_CHUNKS
         self._calm = 0
@@ -33,31 +35,41 @@ class Relief:
     def record(self, work_us: int, sessions: int) -> None:
         """One more chunk was made, with so much work, while so many calls were open."""
         self._since_trial += 1
-        self.eased = min(self.eased, sessions)
+        self._count(sessions)
         self._work_us.append(work_us)
-        if len(self._work_us) < WINDOW_CHUNKS:
+        counted = len(self._work_us) - 1
+        if not counted:
             return
-        usual_us = (sum(self._work_us) - max(self._work_us)) / (WINDOW_CHUNKS - 1)
-        pressure = usual_us / CHUNK_US * sessions
-        self._calm = self._calm + 1 if pressure < CALM else 0
-        if pressure > TOO_MUCH and self.eased < sessions:
-            self._save_more()
-        elif self.eased and self._calm >= self._patience:
-            self._save_less()
+        spent = (sum(self._work_us) - max(self._work_us)) / CHUNK_US * sessions
+        pressure = spent / counted
+        full = len(self._work_us) == WINDOW_CHUNKS
+        self._calm = self._calm + 1 if full and pressure < CALM else 0
+        # a window that is spent before it is full need not be waited for
+        if spent > TOO_MUCH * (WINDOW_CHUNKS - 1):
+            self._save_more(pressure, sessions)
+        elif self.steps and self._calm >= self._patience:
+            self._since_trial = 0
+            self._change(-1)
 
-    def _save_more(self) -> None:
+    def _count(self, sessions: int) -> None:
+        """Calls that come or go leave the others where they are."""
+        self.steps = round(self.steps * sessions / self._sessions)
+        self._sessions = sessions
+
+    def _save_more(self, pressure: float, sessions: int) -> None:
+        """One step for one call while there is time; later a step or more for each, at once."""
+        wanted = 1 if pressure <= 1 else sessions * round(pressure / TOO_MUCH)
+        more = min(wanted, self._ladder * sessions - self.steps)
+        if not more:
+            return
         if self._since_trial < self._patience:
             self._patience = min(2 * self._patience, MAX_PATIENCE_CHUNKS)
         else:
             self._patience = FIRST_PATIENCE_CHUNKS
-        self._change(1)
+        self._change(more)
 
-    def _save_less(self) -> None:
-        self._since_trial = 0
-        self._change(-1)
-
-    def _change(self, step: int) -> None:
+    def _change(self, steps: int) -> None:
         """What was measured until now says nothing about the work from now on."""
-        self.eased += step
+        self.steps += steps
         self._work_us.clear()
         self._calm = 0

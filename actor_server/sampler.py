@@ -163,8 +163,10 @@ class PyramidSampler:
         chunks = [_in_slots(stream, row) for stream, row in zip(streams, rows, strict=True)]
         latents = torch.stack([torch.stack([chunk.latents for chunk in row]) for row in chunks])
         left = torch.tensor([[chunk.steps_left for chunk in row] for row in chunks])
+        taken = torch.tensor([[stream.pyramid.levels] for stream in streams])
+        fewer = (left - taken).clamp(min=0)
         levels = (left.to(latents) / self.steps)[..., None, None]
-        lower = ((left - 1).clamp(min=0).to(latents) / self.steps)[..., None, None]
+        lower = (fewer.to(latents) / self.steps)[..., None, None]
         view = SelfView(
             self._rotate_rows(rows),
             torch.cat([self._mask(row) for row in rows]),
@@ -177,7 +179,7 @@ class PyramidSampler:
             self._commit(stream, own, place)
             for slot, chunk in enumerate(stream.pyramid.flying, start=row.lead):
                 chunk.latents = cleaner[place, slot]
-                chunk.steps_left -= 1
+                chunk.steps_left = max(0, chunk.steps_left - stream.pyramid.levels)
 
     def _row(self, stream: SamplerStream, lead: int, slots: int) -> PassRow:
         """Long streams share one mask: what is beyond the context does not matter."""

@@ -23,6 +23,7 @@ from actor_server.lobby import Lobby
 from actor_server.motion.source import MotionSource
 from actor_server.portrait_desk import PortraitDesk
 from actor_server.render_thread import Close, Deliver, Open, RenderThread
+from actor_server.saving import Saving
 from actor_server.session import Pacing
 from actor_server.speech.stream import SpeechDecoder
 from actor_server.speech_thread import inlet
@@ -75,7 +76,7 @@ class ActorServer:
         self._outbox: asyncio.Queue[tuple[Message, bytes]] = asyncio.Queue(OUTBOX_SIZE)
         pacing = Pacing(config.idle_hold_ms * 1000, config.underrun_hold_ms * 1000)
         self._engine = ActorEngine(source, pacing, config.max_sessions, now_us)
-        self._eased = 0
+        self._saving: tuple[Saving, ...] = ()
 
     async def run(self, curve: CurveServer | None = None) -> None:
         """Bind and serve. Raises what binding raises when the endpoint is taken."""
@@ -145,6 +146,8 @@ class ActorServer:
         self._lobby.dismiss(session_id)
         self._inlet.post(Close(session_id))
         metrics.SESSIONS.set(len(self._callers))
+        if not len(self._callers):
+            self._count_saving(())
 
     # --- errands at the portrait desk ------------------------------------------------------------
 
@@ -222,14 +225,19 @@ class ActorServer:
             metrics.CHUNKS.labels("speech" if message.audio_tokens else "quiet").inc()
             load = self._render.load
             metrics.REAL_TIME_FACTOR.set(load.real_time_factor)
-            metrics.EASED.set(load.eased_sessions)
-            metrics.DEGRADATIONS.inc(max(0, load.eased_sessions - self._eased))
-            self._eased = load.eased_sessions
+            self._count_saving(load.saving)
             metrics.CREDITS.set(load.queue_depth)
             metrics.QUEUE_DEPTH.set(self._render.waiting)
             metrics.CHUNK_SECONDS.observe(load.last_work_us / 1e6)
         elif isinstance(message, Failure):
             metrics.FAILURES.labels(message.code).inc()
+
+    def _count_saving(self, saving: tuple[Saving, ...]) -> None:
+        for step in metrics.STEPS:
+            metrics.EASED.labels(step.label).set(saving.count(step))
+            now, before = (sum(one >= step for one in all_) for all_ in (saving, self._saving))
+            metrics.DEGRADATIONS.labels(step.label).inc(max(0, now - before))
+        self._saving = saving
 
     def _reply(self, message: Message, peer: bytes) -> None:
         try:
@@ -278,14 +286,15 @@ class ActorServer:
 
     def _status(self, session_id: str) -> EngineStatus:
         load = self._render.load
+        step = load.degradation
         return EngineStatus(
             session_id=session_id,
             engine="actor",
             real_time_factor=load.real_time_factor,
             queue_depth=load.queue_depth,
             sessions=len(self._callers),
-            degradation_step=load.eased_sessions,
-            labels=self._labels,
+            degradation_step=step,
+            labels=self._labels | ({"saving": step.label} if step else {}),
         )
 
 

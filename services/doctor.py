@@ -181,8 +181,8 @@ def _running(settings: Settings, engine: str, label: str) -> str:
     status = asyncio.run(EngineProbe(endpoint).status())
     if not isinstance(status, EngineStatus):
         return f"the {engine} says: {status}"
-    eased = status.degradation_step
-    saving = f" ({eased} of {status.sessions} calls save work)" if eased else ""
+    step = status.labels.get("saving")
+    saving = f" (calls save work, down to: {step})" if step else ""
     return f"running: {status.labels.get(label, 'unknown')}{saving}"
 
 

@@ -4,7 +4,6 @@ All its streams share one model and one sampler, whose cache has a row for each 
 """
 
 from collections import deque
-from typing import Final
 
 import numpy as np
 import torch
@@ -16,12 +15,11 @@ from actor_server.motion.conditioning import condition_arrays
 from actor_server.motion.limits import within_limits
 from actor_server.motion.source import CHUNK_LATENTS, Condition, Floats, Visibility
 from actor_server.sampler import PyramidSampler, SamplerStream
+from actor_server.saving import Saving
 
 
 class DiffusionStream:
     """A MotionStream with up to W chunks in flight, N passes each."""
-
-    eased: Final = False
 
     def __init__(self, motion: "DiffusionMotion", stream: SamplerStream) -> None:
         self._motion = motion
@@ -62,8 +60,10 @@ class DiffusionStream:
         self._stream.rollback(to_chunk)
         self._epochs.clear()
 
-    def ease(self, eased: bool) -> None:
-        """There is no cheaper way; `FallbackMotion` has one."""
+    def ease(self, saving: Saving) -> None:
+        """Half of the passes, each over two levels of noise, also for the chunk at hand."""
+        halved = saving >= Saving.FEWER_PASSES and Saving.FEWER_PASSES in self._motion.savings
+        self._stream.pyramid.levels = 2 if halved else 1
 
     def close(self) -> None:
         """Give the row of the cache back."""
@@ -83,6 +83,9 @@ class DiffusionMotion:
                 f"the face is moved by {CHUNK_LATENTS}"
             )
         self.sampler = PyramidSampler(model, steps, window, max_sessions)
+        # with more chunks in flight, two would be clean after one pass
+        halves = window == 1 and steps % 2 == 0
+        self.savings: tuple[Saving, ...] = (Saving.FEWER_PASSES,) if halves else ()
         self._mean: Floats = model.latent_mean.float().cpu().numpy()
         self._std: Floats = model.latent_std.float().cpu().numpy()
 

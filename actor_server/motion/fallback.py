@@ -25,6 +25,7 @@ from actor_server.motion.source import (
     Visibility,
     WindowFull,
 )
+from actor_server.saving import Saving
 from proto.time_law import CHUNK_FRAMES
 
 SLOW_FRAMES: Final = 16
@@ -65,9 +66,12 @@ class _Moment:
 class FallbackStream:
     """A MotionStream that obeys the laws of both of its own."""
 
-    def __init__(self, costly: MotionStream, cheap: MotionStream, reference: Floats) -> None:
+    def __init__(
+        self, costly: MotionStream, cheap: MotionStream, at: Saving, reference: Floats
+    ) -> None:
         self._costly = costly
         self._cheap = cheap
+        self._at = at
         self._offered: deque[Condition] = deque()
         still = np.zeros(LATENT_DIM, np.float32)
         start = _Moment(reference, reference, reference, 0, False, still, SLOW_FRAMES)
@@ -80,13 +84,13 @@ class FallbackStream:
         """As many as the costly source takes."""
         return self._costly.window
 
-    @property
-    def eased(self) -> bool:
-        """Whether the cheap source is the one that is seen."""
-        return self._now.eased
+    def ease(self, saving: Saving) -> None:
+        """Change sources at the next chunk where that is asked for."""
+        self._costly.ease(saving)
+        self._turn_to(eased=saving >= self._at)
 
-    def ease(self, eased: bool) -> None:
-        """Change sources at the next chunk. What is in flight is made by the new one."""
+    def _turn_to(self, *, eased: bool) -> None:
+        """What is in flight is made by the new source."""
         if eased == self._now.eased:
             return
         if eased:
@@ -156,7 +160,7 @@ class FallbackStream:
         self._offered.clear()
         self._chunks = to_chunk + 1
         self._now = self._past[-1]
-        self.ease(eased)
+        self._turn_to(eased=eased)
 
     def close(self) -> None:
         """Close both."""
@@ -177,15 +181,22 @@ class FallbackStream:
 
 
 class FallbackMotion:
-    """Streams of `costly` that can be eased by streams of `cheap`, made for the same sight."""
+    """Streams of `costly` that from step `at` on are streams of `cheap`, made for the same sight.
 
-    def __init__(self, costly: MotionSource, cheap: Callable[[Visibility], MotionSource]) -> None:
+    It can be the `costly` of another.
+    """
+
+    def __init__(
+        self, costly: MotionSource, cheap: Callable[[Visibility], MotionSource], at: Saving
+    ) -> None:
         self.label = costly.label
         self.sight = costly.sight
+        self.savings = (*costly.savings, at)
+        self._at = at
         self._costly = costly
         self._cheap = cheap(costly.sight)
 
     def open(self, reference: Floats, seed: int) -> FallbackStream:
         """Begin a call at the portrait's latent (LATENT_DIM,)."""
         cheap = self._cheap.open(reference, seed)
-        return FallbackStream(self._costly.open(reference, seed), cheap, reference)
+        return FallbackStream(self._costly.open(reference, seed), cheap, self._at, reference)

@@ -42,6 +42,7 @@ from actor_server.motion.source import (
     Visibility,
     WindowFull,
 )
+from actor_server.saving import Saving
 
 REMEMBERED_CHUNKS: Final = 130
 """More than twice the credit that an agent can hold: 42 s, about 1 MB."""
@@ -102,7 +103,6 @@ class ProceduralStream:
     chunks: int = 0
     """Chunks made and not rolled back."""
     window: int = 1
-    eased: bool = field(default=False, init=False)
     _offered: Condition | None = None
     _memory: deque[Performer] = field(default_factory=lambda: deque(maxlen=REMEMBERED_CHUNKS))
     """The state before each of the last chunks, and the present one last."""
@@ -147,7 +147,7 @@ class ProceduralStream:
         self.performer = copy.deepcopy(self._memory[-1])
         self.chunks = to_chunk + 1
 
-    def ease(self, eased: bool) -> None:
+    def ease(self, saving: Saving) -> None:
         """There is no cheaper way."""
 
     def close(self) -> None:
@@ -158,6 +158,7 @@ class ProceduralMotion:
     """The MotionSource of this preset; its tables are loaded once per process."""
 
     label = "procedural"
+    savings: tuple[Saving, ...] = ()
 
     def __init__(self, sight: Visibility = NEAR_SIGHT) -> None:
         self.sight = sight

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh.latent import LATENT_DIM
+from actor_server.saving import Saving
 from proto.messages import Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import CHUNK_AUDIO_TOKENS, CHUNK_FRAMES, tokens_to_us
@@ -136,12 +137,8 @@ class MotionStream(Protocol):
         jump. Raises ChunkForgotten.
         """
 
-    @property
-    def eased(self) -> bool:
-        """Whether the chunks are made by cheaper means than the source's own."""
-
-    def ease(self, eased: bool) -> None:
-        """From the next offered chunk on, save work; nothing changes where there is no way to."""
+    def ease(self, saving: Saving) -> None:
+        """Save so much work from now on, without a jump; nothing where there is no way to."""
 
     def close(self) -> None:
         """Free what the stream holds of its source. Nothing else may be called after it."""
@@ -157,6 +154,10 @@ class MotionSource(Protocol):
     @property
     def sight(self) -> Visibility:
         """What the source's chunks may see: conditions must be cut to it."""
+
+    @property
+    def savings(self) -> tuple[Saving, ...]:
+        """The steps by which its streams can save work."""
 
     def open(self, reference: Floats, seed: int) -> MotionStream:
         """Begin a call at the portrait's latent (LATENT_DIM,)."""

@@ -1,4 +1,4 @@
-"""A motion source that draws nothing: it only needs several passes a chunk and sees ahead."""
+"""A motion source that only needs several passes a chunk, half of them to save work."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from actor_server.motion.source import CHUNK_LATENTS, Condition, Floats, Visibility, WindowFull
+from actor_server.saving import Saving
 
 STILL = 0.1
 """Every number of every latent."""
@@ -20,9 +21,11 @@ class PassStream:
     window: int
     offered: list[Condition] = field(default_factory=list)
     """Every condition that was ever offered."""
-    eased: bool = False
+    saving: Saving = Saving.NOTHING
     closed: bool = False
     rolled_back_to: int | None = None
+    run: int = 0
+    """Passes that were ever made."""
     _waiting: deque[Condition] = field(default_factory=deque)
     _passed: int = 0
 
@@ -36,7 +39,8 @@ class PassStream:
         if not self._waiting:
             return None
         self._passed += 1
-        if self._passed < self.passes:
+        self.run += 1
+        if self._passed < self.passes // (2 if self.saving else 1):
             return None
         self._passed = 0
         self._waiting.popleft()
@@ -53,8 +57,8 @@ class PassStream:
         self._passed = 0
         self.rolled_back_to = to_chunk
 
-    def ease(self, eased: bool) -> None:
-        self.eased = eased
+    def ease(self, saving: Saving) -> None:
+        self.saving = saving
 
     def close(self) -> None:
         self.closed = True
@@ -68,6 +72,7 @@ class PassMotion:
     window: int = 1
     label: str = "passes"
     sight: Visibility = SIGHT
+    savings: tuple[Saving, ...] = (Saving.FEWER_PASSES,)
     streams: list[PassStream] = field(default_factory=list)
 
     def open(self, reference: Floats, seed: int) -> PassStream:

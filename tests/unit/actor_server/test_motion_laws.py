@@ -26,6 +26,8 @@ from actor_server.motion.source import (
     MotionStream,
     WindowFull,
 )
+from actor_server.motion.still import StillMotion
+from actor_server.saving import Saving
 from tests.unit.actor_server.conditions import idle, mixed_conditions, play
 from tests.unit.actor_server.small_actor import small_diffusion
 
@@ -36,7 +38,12 @@ SOURCES: dict[str, Callable[[], MotionSource]] = {
     "diffusion, one chunk in flight": lambda: small_diffusion(steps=3, window=1),
     "diffusion, three chunks in flight": lambda: small_diffusion(steps=4, window=3),
     "diffusion with its fallback": lambda: FallbackMotion(
-        small_diffusion(steps=3, window=2), ProceduralMotion
+        small_diffusion(steps=3, window=2), ProceduralMotion, Saving.TEACHER
+    ),
+    "all that a call has": lambda: FallbackMotion(
+        FallbackMotion(small_diffusion(steps=4, window=1), ProceduralMotion, Saving.TEACHER),
+        StillMotion,
+        Saving.STILL,
     ),
 }
 EVERYTHING = 1_000
