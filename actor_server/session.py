@@ -171,15 +171,11 @@ class ActorSession:
             last=slot.last,
             motion_level=motion_level(latents),
             pcm=slot.pcm,
-            frames=self._painter.draw(self._shown(latents)),
+            frames=self._painter.draw(shown(latents, self.saving)),
             stamps=stamps,
         )
         self.chunk += 1
         return chunk
-
-    def _shown(self, latents: Floats) -> Floats:
-        """What is drawn of a chunk's latents (C, 31): every second one twice, to save work."""
-        return latents if self.saving < Saving.HALF_RATE else np.repeat(latents[::2], 2, axis=0)
 
     @property
     def _foreseen(self) -> bool:
@@ -275,6 +271,11 @@ class ActorSession:
         shown = min(message.last_shown_chunk, self.chunk - 1)
         self._motion.rollback(shown)
         self.chunk = shown + 1
+
+
+def shown(latents: Floats, saving: Saving) -> Floats:
+    """What is drawn of a chunk's latents (C, 31): every second one twice, to save work."""
+    return latents if saving < Saving.HALF_RATE else np.repeat(latents[::2], 2, axis=0)
 
 
 def motion_level(latents: Floats) -> float:

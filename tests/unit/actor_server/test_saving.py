@@ -189,7 +189,7 @@ def test_at_half_the_rate_every_second_frame_is_drawn_and_a_still_face_not_at_al
     drawn = []
     for step in (Saving.NOTHING, Saving.HALF_RATE, Saving.STILL):
         session.ease(step)
-        for _ in range(3):  # until the difference has faded
+        for _ in range(4):  # until the difference has faded
             session.deliver(Grant(session_id="a", credit=1), 0)
             before = len(face.drawn)
             session.step(0)
