@@ -11,8 +11,10 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from livekit import api
 
+from gateway.admission import Admission
 from gateway.avatars import Avatars
 from gateway.calls import Calls
+from gateway.capacity import EngineMeter, LoadMeter
 from gateway.defaults import crop_defaults, seed
 from gateway.deps import Services
 from gateway.errors import PROBLEM_JSON, Problem, install_error_handlers
@@ -38,7 +40,7 @@ from gateway.routes import (
     rooms,
     webhook,
 )
-from gateway.schemas import NewRoom
+from gateway.schemas import AtCapacity, NewRoom
 from gateway.settings import GatewaySettings
 from gateway.signal_proxy import router as signal_router
 from gateway.spans import SpanExport, span_export
@@ -57,8 +59,9 @@ def create_app(
     settings: GatewaySettings,
     checker: PortraitChecker | None = None,
     room_server: RoomServer | None = None,
+    meter: LoadMeter | None = None,
 ) -> FastAPI:
-    """The gateway. Without `checker` and `room_server` it talks to the Actor and to LiveKit."""
+    """The gateway. What is not given is the real one: Actor, LiveKit, the engines' load."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -76,7 +79,8 @@ def create_app(
             stack.callback(database.close)
             export = span_export(settings.otlp_endpoint)
             stack.callback(export.close)
-            services = _services(settings, database, checker_, rooms_, http, export)
+            meter_ = meter or EngineMeter(settings, http)
+            services = _services(settings, database, checker_, rooms_, http, export, meter_)
             app.state.services = services
             await asyncio.to_thread(_prepare, database, services)
             async with asyncio.TaskGroup() as tasks:
@@ -85,6 +89,7 @@ def create_app(
                     tasks.create_task(watchdog.run(), name="watchdog"),
                     tasks.create_task(watchdog.replace_the_dead(), name="replace-the-dead"),
                     tasks.create_task(services.retention.run(), name="retention"),
+                    tasks.create_task(meter_.run(), name="load meter"),
                     tasks.create_task(crop_defaults(services.avatars), name="crop-defaults"),
                 )
                 yield
@@ -116,6 +121,7 @@ def _services(
     room_server: RoomServer,
     http: httpx.AsyncClient,
     export: SpanExport,
+    meter: LoadMeter,
 ) -> Services:
     call_store = CallStore(database)
     portraits = PortraitFiles(settings.data_dir / "portraits")
@@ -128,6 +134,7 @@ def _services(
         settings=settings,
         avatars=avatars_,
         calls=calls,
+        admission=Admission(settings, call_store, meter),
         lifelines=lifelines,
         latency=latency_,
         retention=Retention(settings, database, avatars_, calls, latency_),
@@ -164,7 +171,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for model in (Problem, NewRoom):
+        for model in (Problem, AtCapacity, NewRoom):
             schemas[model.__name__] = model.model_json_schema()
         app.openapi_schema = document
     return app.openapi_schema

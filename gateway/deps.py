@@ -8,6 +8,7 @@ from fastapi import Depends
 from livekit import api
 from starlette.requests import HTTPConnection
 
+from gateway.admission import Admission
 from gateway.avatars import Avatars
 from gateway.calls import Calls
 from gateway.keys import Keys
@@ -26,6 +27,7 @@ class Services:
     settings: GatewaySettings
     avatars: Avatars
     calls: Calls
+    admission: Admission
     latency: Latency
     lifelines: Lifelines
     retention: Retention

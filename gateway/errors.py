@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 logger = logging.getLogger(__name__)
 PROBLEM_JSON = "application/problem+json"
+UNAVAILABLE_RETRY_S = 2
 
 
 class Problem(BaseModel):
@@ -56,16 +57,20 @@ def _headers_of(problem: Problem, body: Mapping[str, Any]) -> dict[str, str]:
     if problem.status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
     if problem.status == HTTPStatus.SERVICE_UNAVAILABLE or "retry_after_s" in body:
-        return {"Retry-After": str(body.get("retry_after_s", 2))}
+        return {"Retry-After": str(body.get("retry_after_s", UNAVAILABLE_RETRY_S))}
     return {}
 
 
-def problem_docs(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_docs(
+    *statuses: int, schemas: tuple[type[Problem], ...] = (Problem,)
+) -> dict[int | str, dict[str, Any]]:
     """OpenAPI entries for the problems that a route may answer with."""
+    refs = [{"$ref": f"#/components/schemas/{schema.__name__}"} for schema in schemas]
+    schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
     return {
         status: {
             "description": HTTPStatus(status).phrase,
-            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            "content": {PROBLEM_JSON: {"schema": schema}},
         }
         for status in statuses
     }

@@ -44,6 +44,9 @@ PORTRAITS = Counter("xstreamer_gateway_portraits", "Portraits checked, by verdic
 PORTRAIT_SECONDS = Histogram("xstreamer_gateway_portrait_seconds", "Time of a portrait check")
 ROOMS = Counter("xstreamer_gateway_rooms", "Rooms created")
 LIVE_CALLS = Gauge("xstreamer_gateway_live_calls", "Calls that have not ended")
+CAPACITY = Gauge("xstreamer_gateway_capacity", "Calls that fit, as last measured")
+QUEUE_LENGTH = Gauge("xstreamer_gateway_queue_length", "People who wait for a place")
+REFUSED = Counter("xstreamer_gateway_refused", "People who found no place at once")
 AGENT_JOIN_SECONDS = Histogram(
     "xstreamer_gateway_agent_join_seconds",
     "Time from room creation until its agent joined",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from gateway.errors import Problem
 from gateway.store.tables import Avatar, Call
 from gateway.voices import voices
 
@@ -101,6 +102,14 @@ class RoomCreated(BaseModel):
     token: str
     call_url: str
     expires_at: datetime
+
+
+class AtCapacity(Problem):
+    """All places are taken; whoever asks again with the ticket keeps the position."""
+
+    position: int = Field(description="1: next", examples=[2])
+    estimated_wait_s: int = Field(examples=[180])
+    ticket: str | None = Field(default=None, description="None: the waiting line is full")
 
 
 class RoomAvatar(BaseModel):

@@ -114,6 +114,12 @@ class GatewaySettings(BaseSettings):
     """A call whose room is gone this long has ended: after a crash of LiveKit callers come back."""
     watchdog_interval_s: Seconds = 0.5
 
+    measured_capacity: bool = True
+    """False: the agent's places are all that limits the number of calls."""
+    workers: Annotated[int, Field(ge=1)] = 1
+    """Agents with engines of their own, like those that this process asks for their load."""
+    meter_interval_s: Seconds = 2.0
+
     @property
     def is_open(self) -> bool:
         """Everyone on this machine may do everything, and nobody else comes in."""

@@ -130,6 +130,8 @@ def stack_environment(data_dir: Path) -> dict[str, str]:
         **kept,
         **{f"XSTREAMER_{name}": str(port) for name, port in ports},
         "XSTREAMER_LIVEKIT_METRICS_PORT": "0",
+        # browsers and a machine on two cores: what calls need is no measure of anything
+        "XSTREAMER_GATEWAY_MEASURED_CAPACITY": "false",
         "XSTREAMER_DATA": str(data_dir),
     }
 

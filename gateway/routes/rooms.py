@@ -1,19 +1,25 @@
 """/api/rooms: calls by REST."""
 
-from fastapi import APIRouter, Request, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
 from gateway.access import Caller, Counted, RoomCall, RoomsKey, the_avatar
 from gateway.deps import PublicUrls, PublicUrlsDep, Services, ServicesDep
-from gateway.errors import GatewayError, problem_docs
+from gateway.errors import GatewayError, Problem, problem_docs
 from gateway.routes.avatars import portrait_form_schema
-from gateway.schemas import NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
+from gateway.schemas import AtCapacity, NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
 from gateway.store.tables import Avatar, Call
 from gateway.uploads import read_body, read_portrait_form
 
 router = APIRouter(prefix="/api", tags=["rooms"])
 MAX_JSON_BYTES = 16 * 1024
+TicketHeader = Annotated[
+    str | None,
+    Header(alias="XStreamer-Ticket", description="Of an earlier answer 429: keeps the place"),
+]
 
 _ROOM_BODY = {
     "requestBody": {
@@ -30,15 +36,24 @@ _ROOM_BODY = {
     "/rooms",
     status_code=201,
     dependencies=[Counted],
-    responses=problem_docs(400, 401, 403, 404, 413, 415, 422, 429, 503),
+    responses=problem_docs(400, 401, 403, 404, 413, 415, 422, 503)
+    | problem_docs(429, schemas=(AtCapacity, Problem)),
     openapi_extra=_ROOM_BODY,
 )
 async def create_room(
-    request: Request, caller: RoomsKey, services: ServicesDep, urls: PublicUrlsDep
+    request: Request,
+    caller: RoomsKey,
+    services: ServicesDep,
+    urls: PublicUrlsDep,
+    ticket: TicketHeader = None,
 ) -> RoomCreated:
-    """Call an avatar by its id, or upload a portrait and call it in one step."""
-    avatar, transcript = await _wanted(request, caller, services)
-    call, token = await services.calls.open(avatar, caller.owner, transcript)
+    """Call an avatar by its id, or upload a portrait and call it in one step.
+
+    429 `at_capacity`: all places are taken. Ask again with its ticket after Retry-After.
+    """
+    async with services.admission.place(ticket):
+        avatar, transcript = await _wanted(request, caller, services)
+        call, token = await services.calls.open(avatar, caller.owner, transcript)
     return RoomCreated(
         room=call.room,
         livekit_url=urls.livekit,
@@ -46,6 +61,17 @@ async def create_room(
         call_url=urls.call(call.room, token),
         expires_at=call.expires_at,
     )
+
+
+@router.delete(
+    "/waiting/{ticket}",
+    status_code=204,
+    response_class=Response,
+    responses=problem_docs(401, 403),
+)
+async def stop_waiting(_caller: RoomsKey, ticket: str, services: ServicesDep) -> None:
+    """Give up a place in the waiting line; those behind move up at once."""
+    services.admission.leave(ticket)
 
 
 @router.get("/rooms/{room}", responses=problem_docs(401, 404))

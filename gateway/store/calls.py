@@ -1,11 +1,17 @@
 """Call records and the only changes of state that a call may make."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from statistics import fmean
+from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, func, or_, select
 
 from gateway.store.database import Database
 from gateway.store.tables import Avatar, Call
+
+USUAL_CALLS: Final = 100
+UNKNOWN_LENGTH_S: Final = 180.0
+"""Before any call has ended."""
 
 
 class CallStore:
@@ -34,6 +40,30 @@ class CallStore:
         query = select(Call).where(Call.state != "ended").order_by(Call.created_at)
         with self._database.session() as session:
             return list(session.scalars(query))
+
+    def taken(self, empty_timeout_s: float) -> int:
+        """Calls that hold a place. A room that nobody came to has closed after its timeout."""
+        fresh = datetime.now(UTC) - timedelta(seconds=empty_timeout_s)
+        waits = and_(Call.state == "created", Call.created_at > fresh)
+        query = select(func.count()).where(or_(Call.state == "active", waits))
+        with self._database.session() as session:
+            return session.scalar(query) or 0
+
+    def usual_length_s(self) -> float:
+        """How long the last calls lasted, on average."""
+        query = (
+            select(Call.started_at, Call.ended_at)
+            .where(Call.state == "ended", Call.started_at.is_not(None))
+            .order_by(Call.created_at.desc())
+            .limit(USUAL_CALLS)
+        )
+        with self._database.session() as session:
+            lengths = [
+                (end - start).total_seconds()
+                for start, end in session.execute(query)
+                if start is not None and end is not None
+            ]
+        return fmean(lengths) if lengths else UNKNOWN_LENGTH_S
 
     def caller_joined(self, room: str) -> None:
         """Count one more caller; the first makes the call active."""

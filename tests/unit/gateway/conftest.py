@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from livekit import api
 
 from gateway.app import create_app
+from gateway.capacity import Load
 from gateway.deps import Services
 from gateway.errors import unavailable
 from gateway.livekit_rooms import Dispatch, Presence
@@ -89,6 +90,16 @@ class FakeRooms:
             raise unavailable("livekit_unavailable", "LiveKit does not answer", "Look.")
 
 
+@dataclass
+class FakeMeter:
+    """The load that a test says there is."""
+
+    load: Load = field(default_factory=Load)
+
+    async def run(self) -> None:
+        """Nothing changes by itself."""
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> GatewaySettings:
     return GatewaySettings(
@@ -125,10 +136,15 @@ class LocalClient(TestClient):
 
 
 @pytest.fixture
+def meter() -> FakeMeter:
+    return FakeMeter()
+
+
+@pytest.fixture
 def client(
-    settings: GatewaySettings, checker: FakeChecker, rooms: FakeRooms
+    settings: GatewaySettings, checker: FakeChecker, rooms: FakeRooms, meter: FakeMeter
 ) -> Iterator[TestClient]:
-    app = create_app(settings, checker, rooms)
+    app = create_app(settings, checker, rooms, meter)
     with LocalClient(app, LOCAL_URL, raise_server_exceptions=False) as client:
         yield client
 

@@ -1,0 +1,80 @@
+"""How many calls fit, from what is measured."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from gateway.capacity import EngineMeter, Load, calls_that_fit
+from gateway.settings import GatewaySettings
+from proto.messages import EngineStatus
+from proto.wire.sockets import ServerSocket
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("load", "taken", "fit"),
+    [
+        (Load(), 0, 100_000),
+        (Load(places=4), 0, 4),
+        (Load(places=4, actor_factor=0.3), 1, 3),
+        (Load(places=4, actor_factor=0.31), 1, 2),
+        (Load(places=4, actor_factor=0.1), 1, 4),
+        (Load(places=4, actor_factor=0.1, thinker_factor=0.6), 1, 3),
+        (Load(places=4, actor_factor=1.5), 0, 1),
+        (Load(places=4, actor_factor=0.1, degradation_step=1), 2, 4),
+        (Load(places=4, actor_factor=0.1, degradation_step=2), 2, 2),
+        (Load(places=4, actor_factor=0.1, degradation_step=4), 0, 1),
+    ],
+)
+def test_calls_fit_where_agent_and_both_engines_bear_them(load: Load, taken: int, fit: int):
+    assert calls_that_fit(load, taken) == fit
+
+
+def test_more_workers_bear_as_many_calls_each():
+    assert calls_that_fit(Load(places=4, actor_factor=0.3), 1, workers=3) == 9
+
+
+async def measured(settings: GatewaySettings, wanted: Load) -> Load:
+    """What a meter says, once it says what is wanted, or in the end."""
+    async with httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"max_calls": 3}))
+    ) as http:
+        meter = EngineMeter(settings, http)
+        running = asyncio.create_task(meter.run())
+        for _ in range(200):
+            await asyncio.sleep(0.02)
+            if meter.load == wanted:
+                break
+        running.cancel()
+    return meter.load
+
+
+async def busy_actor(endpoint: str) -> None:
+    async with ServerSocket(endpoint) as socket:
+        while True:
+            peer, ping = await socket.recv()
+            status = EngineStatus(
+                session_id=ping.session_id,
+                engine="actor",
+                real_time_factor=0.4,
+                queue_depth=0,
+                sessions=2,
+                degradation_step=1,
+            )
+            await socket.send(peer, status)
+
+
+@pytest.mark.parametrize("believed", [True, False])
+async def test_the_meter_asks_engines_and_agent_and_a_silent_engine_is_not_measured(
+    settings: GatewaySettings, tmp_path: Path, believed: bool
+):
+    wanted = Load(0.4, 0.0, 1, 3) if believed else Load(places=3)
+    often = settings.model_copy(update={"meter_interval_s": 0.05, "measured_capacity": believed})
+    actor = asyncio.create_task(busy_actor(settings.actor_endpoint))
+    try:
+        assert await measured(often, wanted) == wanted
+    finally:
+        actor.cancel()
