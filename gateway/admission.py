@@ -14,7 +14,7 @@ from gateway.settings import GatewaySettings
 from gateway.store.calls import CallStore
 from gateway.waiting_line import Standing, WaitingLine
 
-ASK_AGAIN_S: Final = 3
+ASK_AGAIN_S: Final = 5
 
 
 @dataclass

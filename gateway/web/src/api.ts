@@ -62,6 +62,28 @@ export class Refusal extends Error {
   }
 }
 
+/** 429: all places are taken. Without a ticket the waiting line is full, too. */
+export class AtCapacity extends Refusal {
+  readonly position: number;
+  readonly waitS: number;
+  readonly ticket: string | null;
+  readonly askAgainS: number;
+
+  constructor(
+    title: string,
+    hint: string,
+    line: { position: number; waitS: number; ticket: string | null; askAgainS: number },
+  ) {
+    super("at_capacity", title, hint, 429);
+    this.position = line.position;
+    this.waitS = line.waitS;
+    this.ticket = line.ticket;
+    this.askAgainS = line.askAgainS;
+  }
+}
+
+const ASK_AGAIN_S = 3;
+
 const UNREACHABLE = new Refusal(
   "unreachable",
   "The server does not answer",
@@ -91,12 +113,29 @@ function bearer(secret: string): RequestInit {
   return { headers: secret === "" ? {} : { Authorization: `Bearer ${secret}` } };
 }
 
+interface Problem {
+  code: string;
+  title: string;
+  hint?: string;
+  position?: number;
+  estimated_wait_s?: number;
+  ticket?: string;
+}
+
 async function refusalOf(response: Response): Promise<Refusal> {
   const type = response.headers.get("content-type") ?? "";
   if (!type.startsWith("application/problem+json")) {
     return new Refusal("http", `The server answered ${response.status}`, "", response.status);
   }
-  const problem = (await response.json()) as { code: string; title: string; hint?: string };
+  const problem = (await response.json()) as Problem;
+  if (problem.code === "at_capacity") {
+    return new AtCapacity(problem.title, problem.hint ?? "", {
+      position: problem.position ?? 1,
+      waitS: problem.estimated_wait_s ?? 0,
+      ticket: problem.ticket ?? null,
+      askAgainS: Number(response.headers.get("retry-after")) || ASK_AGAIN_S,
+    });
+  }
   return new Refusal(problem.code, problem.title, problem.hint ?? "", response.status);
 }
 
@@ -119,11 +158,21 @@ export async function getPortrait(url: string, token: string): Promise<string> {
   return URL.createObjectURL(await (await ask(url, bearer(token))).blob());
 }
 
-/** `transcript`: false asks for a call without captions; else the server decides. */
-export function createRoom(avatarId: string, transcript: boolean): Promise<RoomCreated> {
+/**
+ * `transcript`: false asks for a call without captions; else the server decides.
+ * Throws AtCapacity, whose ticket keeps the place in the line.
+ */
+export function createRoom(
+  avatarId: string,
+  transcript: boolean,
+  ticket: string | null,
+): Promise<RoomCreated> {
   return json("/api/rooms", {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
+    headers: {
+      "Content-Type": "application/json",
+      ...(ticket === null ? {} : { "XStreamer-Ticket": ticket }),
+    },
     body: JSON.stringify({ avatar_id: avatarId, ...(transcript ? {} : { transcript }) }),
   });
 }
@@ -140,6 +189,11 @@ export function createAvatar(upload: Upload): Promise<{ id: string; name: string
 
 export async function deleteAvatar(id: string): Promise<void> {
   await ask(`/api/avatars/${encodeURIComponent(id)}`, { method: "DELETE" });
+}
+
+/** Also works while the page is being closed. */
+export async function stopWaiting(ticket: string): Promise<void> {
+  await ask(`/api/waiting/${encodeURIComponent(ticket)}`, { method: "DELETE", keepalive: true });
 }
 
 /** Also works while the page is being closed. */

@@ -4,6 +4,7 @@ import {
   type Avatar,
   createRoom,
   deleteAvatar,
+  endRoom,
   getRoom,
   listAvatars,
   listVoices,
@@ -17,6 +18,8 @@ import type { Page } from "../main";
 import { avatarCard, uploadCard } from "./avatar-card";
 import { ReadinessBanner } from "./readiness-banner";
 import { UploadDialog } from "./upload-dialog";
+import { placeInTurn } from "./waiting";
+import { WaitingDialog } from "./waiting-dialog";
 
 export class HomePage implements Page {
   readonly element: HTMLElement;
@@ -31,6 +34,7 @@ export class HomePage implements Page {
     call: (avatarId) => this.#call(avatarId),
   });
   readonly #noTranscript = h("input", { type: "checkbox", "data-testid": "no-transcript" });
+  readonly #waiting = new WaitingDialog();
   #voices: Voice[] = [];
 
   constructor(startCall: (created: RoomCreated, room: Room) => void) {
@@ -80,12 +84,14 @@ export class HomePage implements Page {
         this.#banner.brain,
       ),
       this.#dialog.element,
+      this.#waiting.element,
     );
     void this.#load();
   }
 
   leave(): void {
     this.#banner.stop();
+    this.#waiting.element.close();
   }
 
   async #load(): Promise<void> {
@@ -117,9 +123,21 @@ export class HomePage implements Page {
 
   async #call(avatarId: string): Promise<void> {
     try {
-      const created = await createRoom(avatarId, !this.#noTranscript.checked);
-      this.#startCall(created, await getRoom(created.room, created.token));
+      this.#waiting.begin();
+      const transcript = !this.#noTranscript.checked;
+      const created = await placeInTurn({
+        ask: (ticket) => createRoom(avatarId, transcript, ticket),
+        show: (standing) => this.#waiting.show(standing),
+        pause: (seconds) => this.#waiting.pause(seconds),
+        wanted: () => this.#waiting.wanted(),
+        release: (late) => endRoom(late.room, late.token),
+      });
+      this.#waiting.done();
+      if (created !== null) {
+        this.#startCall(created, await getRoom(created.room, created.token));
+      }
     } catch (error) {
+      this.#waiting.done();
       this.#fail(error);
     }
   }

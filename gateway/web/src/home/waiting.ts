@@ -1,0 +1,51 @@
+/** All places are taken: who waits, how long it takes, and asking again until one is free. */
+
+import { AtCapacity, Refusal } from "../api";
+
+export interface Waiting<Place> {
+  /** Ask for a place, with the ticket of the answer before. */
+  ask(ticket: string | null): Promise<Place>;
+  /** Say where one stands. */
+  show(standing: AtCapacity): void;
+  pause(seconds: number): Promise<void>;
+  /** Whether nobody has cancelled meanwhile. */
+  wanted(): boolean;
+  /** Give back a place that came too late. */
+  release(place: Place): Promise<void>;
+}
+
+/** The place, once there is one; null when it is no longer wanted. Throws other refusals. */
+export async function placeInTurn<Place>(waiting: Waiting<Place>): Promise<Place | null> {
+  let standing: AtCapacity | null = null;
+  for (;;) {
+    try {
+      const place = await waiting.ask(standing?.ticket ?? null);
+      if (waiting.wanted()) return place;
+      await waiting.release(place);
+      return null;
+    } catch (error) {
+      if (error instanceof AtCapacity && error.ticket !== null) standing = error;
+      else if (!isPassing(error) || standing === null) throw error;
+    }
+    if (!waiting.wanted()) return null;
+    waiting.show(standing);
+    await waiting.pause(standing.askAgainS);
+    if (!waiting.wanted()) return null;
+  }
+}
+
+/** A network that is away for a moment costs nobody the place in the line. */
+function isPassing(error: unknown): boolean {
+  return error instanceof Refusal && error.code === "unreachable";
+}
+
+/** "you are number 2, about 3 minutes" */
+export function standingText(position: number, waitS: number): string {
+  return `you are number ${position}, ${duration(waitS)}`;
+}
+
+function duration(seconds: number): string {
+  if (seconds < 60) return "less than a minute";
+  const minutes = Math.round(seconds / 60);
+  return minutes === 1 ? "about a minute" : `about ${minutes} minutes`;
+}
