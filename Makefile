@@ -59,6 +59,11 @@ bench-actor: setup  ## milliseconds, memory and endurance of the Actor on one CP
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m actor_server.benchmark --out $(OUT) $(ARGS)
 
+bench-saving: OUT ?= $(RESULTS)/saving.json
+bench-saving: setup  ## what each step costs by which an overloaded call saves work
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m actor_server.saving_benchmark --out $(OUT) $(ARGS)
+
 bench-start: OUT ?= $(RESULTS)/start.json
 bench-start: setup  ## seconds and memory of a start with everything installed
 	@mkdir -p $(dir $(OUT))

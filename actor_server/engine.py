@@ -138,6 +138,8 @@ class ActorEngine:
             self._unfinished_us[session_id] = work_us
             return
         self._work_us.append(work_us)
+        if not self._sessions:
+            return
         self._relief.record(work_us, len(self._sessions))
         steps = share(self._relief.steps, len(self._sessions))
         for session, step in zip(self._sessions.values(), steps, strict=True):

@@ -90,7 +90,10 @@ class SessionReady(Message):
 
 
 class EngineStatus(Message):
-    """Engine -> anyone: measured load. Real-time factor = work seconds per media second."""
+    """Engine -> anyone: measured load. Real-time factor = work seconds per media second.
+
+    `degradation_step`: how much work the call saves that saves most, 0 nothing to 4 a still face.
+    """
 
     engine: Literal["thinker", "actor"]
     real_time_factor: Annotated[float, Field(ge=0)]
