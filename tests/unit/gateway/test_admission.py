@@ -37,7 +37,7 @@ def test_beyond_capacity_the_answer_says_where_one_stands_and_how_long_it_takes(
     refused = [ask(client) for _ in range(2)]
     assert [answer.status_code for answer in refused] == [429, 429]
     assert refused[0].headers["content-type"] == "application/problem+json"
-    assert refused[0].headers["retry-after"] == "3"
+    assert refused[0].headers["retry-after"] == "5"
     problems = [answer.json() for answer in refused]
     assert [problem["code"] for problem in problems] == ["at_capacity"] * 2
     assert [problem["position"] for problem in problems] == [1, 2]
