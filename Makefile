@@ -49,6 +49,11 @@ doctor:  ## name each missing piece and the command that repairs it
 	@test -x $(BIN)/xstreamer || $(PYTHON) -m services.bootstrap --only packages
 	@$(BIN)/xstreamer doctor
 
+fuzz: OUT ?= $(RESULTS)/fuzz.json
+fuzz: setup-tests  ## hostile messages, requests, pictures and page data; no crash, no 5xx (10 minutes)
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m tests.fuzz --out $(OUT) $(ARGS)
+
 bench-decoder: OUT ?= $(RESULTS)/decoder.json
 bench-decoder: setup  ## milliseconds per frame of the face decoder
 	@mkdir -p $(dir $(OUT))

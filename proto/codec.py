@@ -16,6 +16,8 @@ from proto.tensor import Frame, TensorFrames
 MAGIC = b"XSTREAMER/1"
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_TENSORS = 16
+MAX_REASONS = 64
+MAX_REASON_CHARACTERS = 1000
 
 _KINDS = {cls.__name__: cls for cls in ALL_MESSAGES}
 
@@ -45,11 +47,18 @@ def decode(frames: Sequence[Frame]) -> Message:
     try:
         message = cls.model_validate_json(bytes(header), context=tensors)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise MessageError(f"{kind} {where}: {first['msg']}") from None
+        raise MessageError(f"{kind} {_first_reason(error)}") from None
     if tensors.used != len(tensors.frames):
         raise MessageError(
             f"{kind}: {len(tensors.frames) - tensors.used} frames belong to no field"
         )
     return message
+
+
+def _first_reason(error: ValidationError) -> str:
+    """Where and why a header is wrong; of very many reasons none, for each costs a kilobyte."""
+    if error.error_count() > MAX_REASONS:
+        return f"header: {error.error_count()} things are wrong"
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(str(step) for step in first["loc"])
+    return f"{where}: {first['msg']}"[:MAX_REASON_CHARACTERS]

@@ -49,7 +49,7 @@ class Message(WireModel):
     epoch: Count = 0
     seq: Micros = 0
     sent_us: Micros = 0
-    stamps: Annotated[tuple[Stamp, ...], Field(max_length=MAX_STAMPS)] = ()
+    stamps: Annotated[tuple[Stamp, ...], Field(max_length=MAX_STAMPS, fail_fast=True)] = ()
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

@@ -25,6 +25,9 @@ from proto.time_law import (
 Text = Annotated[str, StringConstraints(max_length=32_768)]
 Endpoint = Annotated[str, StringConstraints(pattern=r"^(ipc|tcp|inproc)://.+$", max_length=512)]
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
+MAX_HISTORY_TURNS = 256
+MAX_PHONES = 1024
+MAX_LABELS = 64
 
 ImageFile = Annotated[np.ndarray, Tensor("uint8", ("N",), max_bytes=MAX_IMAGE_BYTES)]
 Features = Annotated[np.ndarray, Tensor("float16", ("T", TOKEN_MEL_FRAMES, MEL_BINS))]
@@ -67,7 +70,9 @@ class OpenThinkerSession(Message):
     persona: Text = ""
     voice: Name
     language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-    history: tuple[HistoryTurn, ...] = ()
+    history: Annotated[
+        tuple[HistoryTurn, ...], Field(max_length=MAX_HISTORY_TURNS, fail_fast=True)
+    ] = ()
     actor_endpoint: Endpoint
 
 
@@ -86,7 +91,7 @@ class SessionReady(Message):
     """Engine -> agent: the session is open. `labels` tell people what runs (brain, voice, ...)."""
 
     engine: Literal["thinker", "actor"]
-    labels: dict[Name, Text] = Field(default_factory=dict)
+    labels: dict[Name, Text] = Field(default_factory=dict, max_length=MAX_LABELS)
 
 
 class EngineStatus(Message):
@@ -100,7 +105,7 @@ class EngineStatus(Message):
     queue_depth: Count
     sessions: Count
     degradation_step: Count = 0
-    labels: dict[Name, Text] = Field(default_factory=dict)
+    labels: dict[Name, Text] = Field(default_factory=dict, max_length=MAX_LABELS)
 
 
 # --- gateway <-> Actor: portraits ----------------------------------------------------------------
@@ -130,7 +135,7 @@ class PortraitChecked(Message):
 
     code: PortraitCode
     hint: Text = ""
-    checks: dict[Name, float] = Field(default_factory=dict)
+    checks: dict[Name, float] = Field(default_factory=dict, max_length=MAX_LABELS)
     crop: ImageFile | None = None
 
 
@@ -177,7 +182,7 @@ class Interrupt(Message):
 
     turn: Count
     heard_tokens: Count
-    last_shown_chunk: Annotated[int, Field(ge=-1)]
+    last_shown_chunk: Annotated[int, Field(ge=-1, le=2**31 - 1)]
 
 
 # --- agent -> Actor ------------------------------------------------------------------------------
@@ -252,7 +257,7 @@ class HiddenChunk(Message):
     audio_tokens: Count
     first_text_slot: Count = 0
     final: bool
-    phones: tuple[Phone, ...] | None = None
+    phones: Annotated[tuple[Phone, ...], Field(max_length=MAX_PHONES, fail_fast=True)] | None = None
     features: Features | None = None
     pcm: Speech | None = None
     audio_ids: TokenIds | None = None

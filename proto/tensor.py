@@ -1,5 +1,6 @@
 """Tensors inside messages: their rule, and their way from the JSON header into own frames."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import core_schema
 
 Frame = bytes | memoryview
+MAX_DIMENSION = 2**31 - 1
 
 
 @dataclass
@@ -40,13 +42,17 @@ class TensorFrames:
             raise ValueError(
                 f"tensor names frame {index!r}, expected {self.used} of {len(self.frames)}"
             )
-        if not isinstance(shape, list) or any(type(n) is not int or n < 0 for n in shape):
-            raise ValueError(f"{shape!r} is no shape")
+        if (
+            not isinstance(shape, list)
+            or len(shape) != len(spec.shape)  # before anything is multiplied
+            or any(type(n) is not int or not 0 <= n <= MAX_DIMENSION for n in shape)
+        ):
+            raise ValueError(f"{str(shape)[:80]} is no shape {spec.shape}")
         if stand_in["dtype"] != spec.dtype:
             raise ValueError(f"tensor is {stand_in['dtype']!r}, must be {spec.dtype!r}")
         self.used += 1
         frame = self.frames[index]
-        expected = int(np.prod(shape, dtype=object)) * np.dtype(spec.dtype).itemsize
+        expected = math.prod(shape) * np.dtype(spec.dtype).itemsize
         if len(frame) != expected:
             raise ValueError(f"tensor of shape {shape} needs {expected} bytes, got {len(frame)}")
         view = np.frombuffer(frame, dtype=spec.dtype).reshape(shape)
@@ -67,7 +73,7 @@ class Tensor:
     max_bytes: int = 64 * 1024 * 1024
 
     def check(self, array: np.ndarray) -> np.ndarray:
-        """Refuse a wrong type, rank or fixed size. Raises ValueError naming both shapes."""
+        """Refuse a wrong type, rank, fixed size or number. Raises ValueError that says which."""
         if array.dtype != np.dtype(self.dtype):
             raise ValueError(f"tensor is {array.dtype}, must be {self.dtype}")
         if array.nbytes > self.max_bytes:
@@ -79,6 +85,8 @@ class Tensor:
             if isinstance(rule, int)
         ):
             raise ValueError(f"tensor has shape {array.shape}, must be {self.shape}")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError("tensor has numbers that are not finite")
         return array
 
     def bind(self, array: np.ndarray, sizes: dict[str, int]) -> None:

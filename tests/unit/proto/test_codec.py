@@ -122,7 +122,32 @@ REFUSED = {
     "an object dtype": (audio(PCM | {"dtype": "object"}), "must be"),
     "a wrong size": (audio(PCM | {"shape": [321]}), "bytes"),
     "a negative size": (audio(PCM | {"shape": [-1]}), "shape"),
-    "an overflowing shape": (audio(PCM | {"shape": [2**62, 2**62]}), "bytes"),
+    "an overflowing shape": (audio(PCM | {"shape": [2**62, 2**62]}), "shape"),
+    "a size past every limit": (audio(PCM | {"shape": [10**4000]}), "shape"),
+    "a large size": (audio(PCM | {"shape": [2**31 - 1]}), "bytes"),
+    "very many dimensions": (audio(PCM | {"shape": [999] * 100_000}), "shape"),
+    "a tensor of numbers that are none": (
+        [
+            MAGIC,
+            b"Listen",
+            header(
+                credit=None,
+                speaking=True,
+                features={"frame": 0, "dtype": "float16", "shape": [1, 8, 80]},
+            ),
+            np.full(640, np.nan, np.float16).tobytes(),
+        ],
+        "not finite",
+    ),
+    "very many unknown fields": (
+        [MAGIC, b"Grant", header(**{f"x{i}": 1 for i in range(50_000)})],
+        "50000 things are wrong",
+    ),
+    "a long history of nothing": (
+        [MAGIC, b"OpenThinkerSession", header(credit=None, history=[{}] * 50_000)],
+        "Field required",
+    ),
+    "an endless dtype": (audio(PCM | {"dtype": "x" * 1_000_000}), "must be|tensor is"),
     "a wrong rank": (audio(PCM | {"shape": [320, 1]}), "shape"),
 }
 

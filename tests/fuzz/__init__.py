@@ -1,0 +1,1 @@
+"""Fuzzing: python -m tests.fuzz --help. What is fuzzed: docs/fuzzing.md."""
