@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(GatewayError, _on_gateway_error)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(DataError, _on_unstorable)
     app.add_exception_handler(Exception, _on_crash)
 
 
@@ -114,6 +116,18 @@ async def _on_http_exception(_request: Request, error: Exception) -> Response:
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
     problem = Problem(title=str(error.detail), status=error.status_code, code=code)
     return problem_response(problem, error.headers)
+
+
+async def _on_unstorable(_request: Request, _error: Exception) -> Response:
+    """PostgreSQL takes no text with a zero byte."""
+    return problem_response(
+        Problem(
+            title="The request holds a character that cannot be stored",
+            status=422,
+            code="invalid_request",
+            hint="Remove control characters.",
+        )
+    )
 
 
 async def _on_crash(request: Request, error: Exception) -> Response:

@@ -21,9 +21,10 @@ def check_signature(verifier: api.TokenVerifier, body: bytes, signature: str) ->
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     try:
         claims = verifier.verify(signature)
-        if not hmac.compare_digest(claims.sha256 or "", digest):
+        if not hmac.compare_digest(str(claims.sha256).encode(), digest.encode()):
             raise ValueError("the body is not the one that was signed")
-    except (InvalidTokenError, ValueError) as error:
+    # The last three: claims of a wrong type, which livekit-api reads as they come.
+    except (InvalidTokenError, ValueError, TypeError, AttributeError, KeyError) as error:
         logger.warning("refused a signed request", extra={"reason": str(error)})
         raise GatewayError(
             401, "bad_signature", "The request is not signed with our LiveKit key"

@@ -17,6 +17,7 @@ from gateway.schemas import NewAvatar
 FIELDS_BYTES = 64 * 1024
 """Room for the text fields and part headers beside the picture."""
 MAX_FIELDS = 8
+MAX_LENGTH_DIGITS = 19
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_S = 10.0
 """A refused body is read on and thrown away up to here: a client that is still sending when the
@@ -69,6 +70,13 @@ async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm
     except _TooMuch:
         await body.drain()
         raise too_large(limit_bytes) from None
+    except UnicodeError:
+        raise GatewayError(
+            400,
+            "bad_request",
+            "The text fields cannot be read",
+            "Send them as UTF-8 and leave `charset` out of the content type.",
+        ) from None
     if len(image) > limit_bytes:
         raise too_large(limit_bytes)
     return PortraitForm(image, fields)
@@ -95,7 +103,7 @@ class _LimitedBody:
     def __init__(self, request: Request, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         length = request.headers.get("content-length", "")
-        self.declared_bytes = int(length) if length.isdecimal() else 0
+        self.declared_bytes = int(length[:MAX_LENGTH_DIGITS]) if length.isdecimal() else 0
         self._waits_for_go = request.headers.get("expect", "").lower() == "100-continue"
         self._request = request
         self._received_bytes = 0

@@ -23,16 +23,25 @@ PORTRAIT_FIELDS: dict[str, Any] = {
         "contentMediaType": "application/octet-stream",
         "description": "JPEG, PNG or WebP with one face",
     },
-    "name": {"type": "string", "maxLength": 80},
+    "name": {"type": "string", "maxLength": 80, "pattern": r"\S"},
     "persona": {"type": "string", "maxLength": 2000, "description": "Who the avatar is"},
-    "voice": {"type": "string", "description": "An id from GET /api/voices"},
+    "voice": {
+        "type": "string",
+        "enum": [*voices(), ""],
+        "description": "An id from GET /api/voices; empty for the default",
+    },
     "consent": {"type": "boolean", "enum": [True], "description": f'Confirms: "{WORDING}"'},
 }
 
 
 def portrait_form_schema(*required: str, **more: dict[str, Any]) -> dict[str, Any]:
     """OpenAPI media type of an upload; the body is read by hand so that its limit holds."""
-    schema = {"type": "object", "required": [*required], "properties": PORTRAIT_FIELDS | more}
+    schema = {
+        "type": "object",
+        "required": [*required],
+        "properties": PORTRAIT_FIELDS | more,
+        "additionalProperties": False,
+    }
     return {"multipart/form-data": {"schema": schema}}
 
 

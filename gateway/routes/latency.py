@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 
 from gateway.access import MetricsKey, RoomCall
@@ -21,6 +21,8 @@ MAX_REPORT_BYTES = 512 * 1024
 
 Limit = Annotated[int, Query(ge=1, le=500)]
 Hours = Annotated[float, Query(gt=0, le=24 * 366)]
+TurnId = Annotated[int, Path(ge=1, le=2**31 - 1)]
+"""PostgreSQL keeps four bytes of it; SQLite refuses more than eight with an error."""
 
 
 @router.post("/calls/{room}/reports", status_code=204, include_in_schema=False)
@@ -39,7 +41,7 @@ async def report(room: str, request: Request, services: ServicesDep) -> Response
     return Response(status_code=204)
 
 
-@router.get("/latency", responses=problem_docs(401, 403))
+@router.get("/latency", responses=problem_docs(401, 403, 422))
 async def get_latency(_caller: MetricsKey, services: ServicesDep, hours: Hours = 24) -> LatencyView:
     """Live calls, and median and 95th percentile of each stage over the last hours."""
     since = datetime.now(UTC) - timedelta(hours=hours)
@@ -58,7 +60,7 @@ async def _live(services: Services) -> list[LiveCall]:
     return [LiveCall.of(call, services.latency.heard(call.room)) for call in calls]
 
 
-@router.get("/turns", responses=problem_docs(401, 403))
+@router.get("/turns", responses=problem_docs(401, 403, 422))
 async def list_turns(
     _caller: MetricsKey, services: ServicesDep, limit: Limit = 50
 ) -> list[TurnView]:
@@ -67,10 +69,8 @@ async def list_turns(
     return [TurnView.of(turn, call) for turn, call in rows]
 
 
-@router.get("/turns/{turn_id}", responses=problem_docs(401, 403, 404))
-async def get_turn(
-    turn_id: Annotated[int, ...], _caller: MetricsKey, services: ServicesDep
-) -> TurnDetail:
+@router.get("/turns/{turn_id}", responses=problem_docs(401, 403, 404, 422))
+async def get_turn(turn_id: TurnId, _caller: MetricsKey, services: ServicesDep) -> TurnDetail:
     """One turn with its waterfall."""
     row = await asyncio.to_thread(services.latency.store.get, turn_id)
     if row is None:
@@ -78,7 +78,7 @@ async def get_turn(
     return TurnDetail.of(*row)
 
 
-@router.get("/rooms/{room}/turns", responses=problem_docs(401, 404))
+@router.get("/rooms/{room}/turns", responses=problem_docs(401, 404, 422))
 async def list_room_turns(
     call: RoomCall, services: ServicesDep, limit: Limit = 100
 ) -> list[TurnDetail]:

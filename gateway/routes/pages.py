@@ -62,7 +62,11 @@ async def top_level_file(name: str, kind: str, services: ServicesDep) -> Respons
 
 def _built_file(app_dir: Path, path: str, caching: str) -> Response:
     root = app_dir.resolve()
-    file = (root / path).resolve()
-    if not file.is_relative_to(root) or not file.is_file():
+    try:
+        file = (root / path).resolve()
+        found = file.is_relative_to(root) and file.is_file()
+    except (OSError, ValueError):  # longer than a name may be, or with a zero byte
+        found = False
+    if not found:
         raise not_found("file", path)
     return FileResponse(file, headers={"Cache-Control": caching})

@@ -34,7 +34,7 @@ def verified_event(verifier: api.TokenVerifier, body: bytes, signature: str) -> 
     check_signature(verifier, body, signature)
     try:
         return Parse(body.decode(), api.WebhookEvent(), ignore_unknown_fields=True)
-    except (ParseError, UnicodeDecodeError):
+    except (ParseError, UnicodeDecodeError, RecursionError):
         raise GatewayError(401, "bad_signature", "The event is none of LiveKit's") from None
 
 

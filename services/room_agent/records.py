@@ -1,9 +1,9 @@
 """What a call tells the gateway: its turns, what its page sees, and what failed."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from services.room_agent.conversation import Conversation
 from services.room_agent.stages import FACE_RENDERED, POINTS, VOICE_RENDERED
@@ -12,6 +12,9 @@ Milliseconds = Annotated[float, Field(ge=-600_000, le=600_000, allow_inf_nan=Fal
 Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(3000, 1, 1, tzinfo=UTC))
+]
 MAX_TURNS = 64
 MAX_QUALITY = 64
 
@@ -44,7 +47,7 @@ class TurnRecord(Record):
     epoch: Count
     typed: bool
     outcome: Literal["completed", "interrupted", "empty", "failed"]
-    voice_end_at: datetime
+    voice_end_at: Moment
     points: dict[str, Milliseconds]
     heard_tokens: Count
     late_ms: Milliseconds

@@ -12,9 +12,10 @@ from rich.console import Console
 from services.callbench.machine import this_machine
 from tests.fuzz.codec_run import fuzz_codec
 from tests.fuzz.figures import Figures
+from tests.fuzz.rest import fuzz_rest
 
-RUNS = {"codec": 1_000_000}
-TARGETS: dict[str, Callable[[int], Figures]] = {"codec": fuzz_codec}
+RUNS = {"codec": 1_000_000, "rest": 1_000}
+TARGETS: dict[str, Callable[[int], Figures]] = {"codec": fuzz_codec, "rest": fuzz_rest}
 out = Console()
 
 
