@@ -1,6 +1,7 @@
 """Every fuzzing target, and its figures as JSON: python -m tests.fuzz --help."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +11,18 @@ import typer
 from rich.console import Console
 
 from services.callbench.machine import this_machine
+from services.paths import cache_paths
 from tests.fuzz.codec_run import fuzz_codec
 from tests.fuzz.figures import Figures
+from tests.fuzz.pictures import fuzz_pictures
 from tests.fuzz.rest import fuzz_rest
 
-RUNS = {"codec": 1_000_000, "rest": 1_000}
-TARGETS: dict[str, Callable[[int], Figures]] = {"codec": fuzz_codec, "rest": fuzz_rest}
+RUNS = {"codec": 1_000_000, "rest": 1_000, "pictures": 500}
+TARGETS: dict[str, Callable[[int], Figures]] = {
+    "codec": fuzz_codec,
+    "rest": fuzz_rest,
+    "pictures": lambda count: fuzz_pictures(count, cache_paths(os.environ).assets),
+}
 out = Console()
 
 

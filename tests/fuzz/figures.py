@@ -1,6 +1,6 @@
 """What a fuzzing run found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -14,3 +14,4 @@ class Figures:
     seconds: float
     peak_mb: float | None = None
     findings: tuple[str, ...] = ()
+    answers: dict[str, int] = field(default_factory=dict)

@@ -1,0 +1,142 @@
+"""Bad pictures on the way that uploads take: the gateway's route, then the Actor's intake.
+
+Only the socket between the two is left out, so that memory is that of one process.
+"""
+
+import asyncio
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import numpy as np
+import psutil
+from fastapi.testclient import TestClient
+
+from actor_server.portrait.intake import PortraitIntake
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+from proto.codec import decode, encode
+from proto.messages import CheckPortrait, PortraitChecked
+from tests.fuzz.bad_pictures import bad_picture
+from tests.fuzz.figures import Figures
+from tests.unit.gateway.conftest import KEY, SECRET, FakeRooms
+
+REFUSALS = {
+    "not_an_image": 415,
+    "too_large": 413,
+    "no_face": 422,
+    "many_faces": 422,
+    "too_small": 422,
+    "too_turned": 422,
+    "blurred": 422,
+    "not_a_person": 422,
+}
+SAMPLE_EVERY_S = 0.005
+
+
+class IntakeChecker:
+    """The gateway's PortraitChecker over a real intake; both messages cross the codec."""
+
+    def __init__(self, intake: PortraitIntake) -> None:
+        self._intake = intake
+        self._one_at_a_time = asyncio.Lock()
+
+    async def check(self, image: bytes) -> PortraitChecked:
+        asked = CheckPortrait(session_id="p", image=np.frombuffer(image, np.uint8))
+        arrived = decode(encode(asked))
+        assert isinstance(arrived, CheckPortrait)
+        async with self._one_at_a_time:
+            verdict = await asyncio.to_thread(self._intake.check, arrived.image.tobytes())
+        png = verdict.crop_png()
+        answer = PortraitChecked(
+            session_id="p",
+            code=verdict.code,
+            hint=verdict.hint,
+            checks=verdict.checks,
+            crop=None if png is None else np.frombuffer(png, np.uint8),
+        )
+        back = decode(encode(answer))
+        assert isinstance(back, PortraitChecked)
+        return back
+
+
+def fuzz_pictures(count: int, assets: Path, first: int = 0) -> Figures:
+    """Upload so many pictures. Memory: the highest seen above that of the idle process."""
+    began_s = time.monotonic()
+    answers: Counter[str] = Counter()
+    findings: list[str] = []
+    with _gateway(assets) as client, _peak_mb() as peak:
+        for number in range(first, first + count):
+            family, file = bad_picture(number)
+            try:
+                answers[_upload(client, file)] += 1
+            except Exception as crash:  # noqa: BLE001 - whatever comes out is a finding
+                findings.append(f"{family} {number}: {crash!r}"[:800])
+    return Figures(
+        "pictures",
+        count,
+        answers["ok"],
+        len(findings),
+        round(time.monotonic() - began_s, 1),
+        peak_mb=round(peak[0], 1),
+        findings=tuple(findings),
+        answers=dict(answers),
+    )
+
+
+def _upload(client: TestClient, file: bytes) -> str:
+    """The answer's code. Raises AssertionError unless it is success or a refusal with advice."""
+    answer = client.post("/api/avatars", data={"name": "x"}, files={"portrait": ("a.jpg", file)})
+    if answer.status_code == 201:
+        crop = client.get(answer.json()["preview_url"])
+        assert crop.content.startswith(b"\x89PNG"), "what is kept is our own PNG"
+        assert client.delete(f"/api/avatars/{answer.json()['id']}").status_code == 204
+        return "ok"
+    problem = answer.json()
+    assert REFUSALS.get(problem["code"]) == answer.status_code, problem
+    assert problem["title"], problem
+    assert problem["hint"], problem
+    return str(problem["code"])
+
+
+@contextmanager
+def _gateway(assets: Path) -> Iterator[TestClient]:
+    intake = PortraitIntake.from_assets(assets)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            settings = GatewaySettings(
+                livekit_api_key=KEY,
+                livekit_api_secret=SECRET,
+                data_dir=work / "data",
+                app_dir=work / "app",
+                watchdog_interval_s=3600,
+            )
+            app = create_app(settings, IntakeChecker(intake), FakeRooms())
+            with TestClient(app, raise_server_exceptions=False) as client:
+                yield client
+    finally:
+        intake.close()
+
+
+@contextmanager
+def _peak_mb() -> Iterator[list[float]]:
+    """The process's highest resident memory while this runs, above that at its start."""
+    process, done, peak = psutil.Process(), Event(), [0.0]
+    before = process.memory_info().rss
+
+    def watch() -> None:
+        while not done.wait(SAMPLE_EVERY_S):
+            peak[0] = max(peak[0], (process.memory_info().rss - before) / 2**20)
+
+    thread = Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()
