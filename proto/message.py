@@ -11,7 +11,8 @@ MAX_STAMPS = 64
 
 SessionId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$")]
 Micros = Annotated[int, Field(ge=0, le=2**62)]
-Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+MAX_COUNT = 2**31 - 1
+Count = Annotated[int, Field(ge=0, le=MAX_COUNT)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
-from proto.message import Count, Message, Micros, Name, WireModel
+from proto.message import MAX_COUNT, Count, Message, Micros, Name, WireModel
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.tensor import Tensor
 from proto.time_law import (
@@ -22,7 +22,8 @@ from proto.time_law import (
     TOKEN_SAMPLES,
 )
 
-Text = Annotated[str, StringConstraints(max_length=32_768)]
+MAX_TEXT_CHARACTERS = 32_768
+Text = Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARACTERS)]
 Endpoint = Annotated[str, StringConstraints(pattern=r"^(ipc|tcp|inproc)://.+$", max_length=512)]
 MAX_IMAGE_BYTES = 32 * 1024 * 1024
 MAX_HISTORY_TURNS = 256
@@ -182,7 +183,7 @@ class Interrupt(Message):
 
     turn: Count
     heard_tokens: Count
-    last_shown_chunk: Annotated[int, Field(ge=-1, le=2**31 - 1)]
+    last_shown_chunk: Annotated[int, Field(ge=-1, le=MAX_COUNT)]
 
 
 # --- agent -> Actor ------------------------------------------------------------------------------

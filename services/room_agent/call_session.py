@@ -8,6 +8,7 @@ import logging
 
 from proto.message import Message
 from proto.messages import (
+    MAX_TEXT_CHARACTERS,
     AVChunk,
     Failure,
     HistoryTurn,
@@ -350,6 +351,7 @@ class CallSession:
         self._ports.report_turn(reply.timing)
 
     def _remember(self, role: str, text: str) -> None:
-        self._said.append(HistoryTurn.model_validate({"role": role, "text": text}))
+        said = text[:MAX_TEXT_CHARACTERS]
+        self._said.append(HistoryTurn.model_validate({"role": role, "text": said}))
         del self._said[:-MAX_HISTORY_TURNS]
         self._ports.remember(Conversation.of(self.turn, self.epoch, self._said))

@@ -13,6 +13,7 @@ from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.attributes import PROVENANCE
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
+from services.room_agent.incoming import IncomingStreams, parts_up_to
 from services.room_agent.livekit_media import LiveKitAudio, LiveKitVideo, is_person, publish
 from services.room_agent.preconnect import PreconnectBuffer
 from services.room_agent.witness import PAGE_TOPICS
@@ -112,8 +113,10 @@ class LiveKitRoom:
             if sender is not None and is_person(sender) and packet.topic in PAGE_TOPICS:
                 events.page_said(str(packet.topic), packet.data)
 
+        chat = IncomingStreams(tasks, "read-chat")
+
         def on_chat(reader: rtc.TextStreamReader, identity: str) -> None:
-            tasks.create_task(self._read(reader, events), name="read-chat")
+            chat.take(reader, lambda: self._read(reader, events))
 
         room.on("track_subscribed", on_track)
         room.on("participant_connected", on_join)
@@ -147,11 +150,11 @@ class LiveKitRoom:
 
     async def _read(self, reader: rtc.TextStreamReader, events: RoomEvents) -> None:
         try:
-            text = (await reader.read_all()).strip()[:MAX_CHAT_CHARACTERS]
+            parts = await parts_up_to(reader, MAX_CHAT_CHARACTERS)
         except rtc.StreamError as error:
             log.info("chat message lost", extra={"reason": str(error)})
             return
-        if text:
+        if text := "".join(parts).strip()[:MAX_CHAT_CHARACTERS]:
             events.read(text)
 
     @property

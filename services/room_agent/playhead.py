@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from proto.message import MAX_COUNT
 from proto.messages import AVChunk
 from proto.time_law import CHUNK_SAMPLES, FRAME_SAMPLES, SPEECH_HZ, TOKEN_SAMPLES
 
 BLOCK_SAMPLES = FRAME_SAMPLES // 2
 BLOCK_US = BLOCK_SAMPLES * 1_000_000 // SPEECH_HZ
+MAX_CHUNKS = 64
 _SILENCE = np.zeros(BLOCK_SAMPLES, np.int16)
 
 
@@ -84,8 +86,9 @@ class Playhead:
         return any(chunk.audio_tokens for chunk in chunks)
 
     def append(self, chunk: AVChunk) -> None:
-        """Play this chunk after the ones before it."""
-        self._chunks.append(chunk)
+        """Play this chunk after the ones before it; far more than was ever granted is dropped."""
+        if len(self._chunks) < MAX_CHUNKS:
+            self._chunks.append(chunk)
 
     def next_block(self) -> Block | None:
         """Take the next block of the chunks; None when there is none."""
@@ -124,7 +127,7 @@ class Playhead:
         self._last_shown_chunk = chunk.chunk
         if chunk.audio_tokens:
             sounded = min((block.offset + samples) // TOKEN_SAMPLES, chunk.audio_tokens)
-            heard = chunk.first_token + sounded
+            heard = min(chunk.first_token + sounded, MAX_COUNT)
             self._heard[chunk.turn] = max(self._heard.get(chunk.turn, 0), heard)
 
     def heard(self, turn: int) -> Heard:

@@ -5,6 +5,7 @@ Browsers record from the click on and send the recording as a byte stream when t
 
 import asyncio
 import logging
+from collections import deque
 
 import numpy as np
 from livekit import rtc
@@ -12,6 +13,7 @@ from livekit.agents.utils.codecs import AudioStreamDecoder
 from livekit.protocol.models import TF_PRECONNECT_BUFFER
 
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
+from services.room_agent.incoming import IncomingStreams, parts_up_to
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +22,8 @@ WAIT_S = 1.0
 """The recording is sent before the live track begins; who waits longer delays the caller."""
 MAX_SECONDS = 10
 MAX_BYTES = MAX_SECONDS * 48_000 * 2
+MAX_RECORDINGS = 4
+"""A call has one microphone; a client may name tracks that are none."""
 
 
 class PreconnectBuffer:
@@ -32,8 +36,10 @@ class PreconnectBuffer:
     def register(self, tasks: asyncio.TaskGroup) -> None:
         """Listen for recordings; to be called before the room is joined."""
 
+        streams = IncomingStreams(tasks, "preconnect-audio")
+
         def on_stream(reader: rtc.ByteStreamReader, identity: str) -> None:
-            tasks.create_task(self._receive(reader), name="preconnect-audio")
+            streams.take(reader, lambda: self._receive(reader))
 
         self._room.register_byte_stream_handler(TOPIC, on_stream)
 
@@ -53,6 +59,8 @@ class PreconnectBuffer:
 
     def _recording(self, track_sid: str) -> asyncio.Future[np.ndarray]:
         if track_sid not in self._recordings:
+            while len(self._recordings) >= MAX_RECORDINGS:
+                self._recordings.pop(next(iter(self._recordings)))
             self._recordings[track_sid] = asyncio.get_running_loop().create_future()
         return self._recordings[track_sid]
 
@@ -78,12 +86,10 @@ class PreconnectBuffer:
 
 async def _read_bounded(reader: rtc.ByteStreamReader) -> bytes:
     """All bytes of the stream. Raises ValueError past MAX_BYTES."""
-    encoded = bytearray()
-    async for part in reader:
-        encoded += part
-        if len(encoded) > MAX_BYTES:
-            raise ValueError(f"more than {MAX_BYTES} bytes")
-    return bytes(encoded)
+    encoded = b"".join(await parts_up_to(reader, MAX_BYTES))
+    if len(encoded) > MAX_BYTES:
+        raise ValueError(f"more than {MAX_BYTES} bytes")
+    return encoded
 
 
 async def _decode(encoded: bytes) -> np.ndarray:
@@ -92,7 +98,14 @@ async def _decode(encoded: bytes) -> np.ndarray:
     try:
         decoder.push(encoded)
         decoder.end_input()
-        frames = [np.frombuffer(frame.data, np.int16) async for frame in decoder]
+        # Opus of silence is a thousandth of its samples: only the newest are kept while decoding.
+        frames: deque[np.ndarray] = deque()
+        samples = 0
+        async for frame in decoder:
+            frames.append(np.frombuffer(frame.data, np.int16))
+            samples += len(frames[-1])
+            while samples - len(frames[0]) > MAX_SECONDS * HEARING_HZ:
+                samples -= len(frames.popleft())
     finally:
         await decoder.aclose()
     return np.concatenate(frames) if frames else np.zeros(0, np.int16)

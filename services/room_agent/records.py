@@ -8,7 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 from services.room_agent.conversation import Conversation
 from services.room_agent.stages import FACE_RENDERED, POINTS, VOICE_RENDERED
 
-Milliseconds = Annotated[float, Field(ge=-600_000, le=600_000, allow_inf_nan=False)]
+MAX_MS = 600_000
+Milliseconds = Annotated[float, Field(ge=-MAX_MS, le=MAX_MS, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

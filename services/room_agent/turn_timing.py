@@ -7,7 +7,7 @@ from typing import Literal
 
 from proto.message import Stamp
 from proto.wire.clock import host
-from services.room_agent.records import BargeIn, TurnRecord
+from services.room_agent.records import MAX_MS, BargeIn, TurnRecord
 from services.room_agent.stages import FACE_RENDERED, POINTS, VOICE_END, VOICE_RENDERED
 
 Moment = Literal[
@@ -73,7 +73,7 @@ class TurnTiming:
     def trace(self, stamps: Iterable[Stamp]) -> None:
         """Take over the stamps of a message; another host's clock cannot be compared."""
         for stamp in stamps:
-            if stamp.host == host():
+            if stamp.host == host() and stamp.name in POINTS:
                 self.stamps_us.setdefault(stamp.name, stamp.at_us)
 
     def log_fields(self) -> dict[str, int | float]:
@@ -107,7 +107,7 @@ class TurnTiming:
             voice_end_at=datetime.now(UTC) - ago,
             points=self._points_ms(),
             heard_tokens=self.heard_tokens,
-            late_ms=self.late_us / 1000,
+            late_ms=min(self.late_us / 1000, MAX_MS),
             clock_error_ms=self.clock_error_us / 1000 if self.clock_error_us else None,
             barge_in=self._barge_in(),
         )
@@ -124,11 +124,13 @@ class TurnTiming:
             **{name: getattr(self, moment) for name, moment in OF_AGENT.items()},
             **self.stamps_us,
         }
-        return {
+        after_ms = {
             name: round((at_us[name] - self._origin_us) / 1000, 2)
             for name in POINTS
             if at_us.get(name)
         }
+        # A stamp may say anything; what is no time of this turn is left out.
+        return {name: ms for name, ms in after_ms.items() if abs(ms) <= MAX_MS}
 
     def _barge_in(self) -> BargeIn | None:
         if not (self.barge_in_us and self.interrupted_us and self.first_shown_us):

@@ -52,7 +52,7 @@ class Then(_PageMessage):
     moment: Question
     heard_us: Moment | None = None
     seen_us: Moment | None = None
-    error_us: Moment
+    error_us: Annotated[float, Field(ge=0, le=MAX_DELAY_US, allow_inf_nan=False)]
 
 
 _ANSWERS: Final[dict[str, TypeAdapter[ClockQuestion | Then | CallQuality]]] = {
@@ -69,7 +69,8 @@ def read(topic: str, payload: bytes) -> ClockQuestion | Then | CallQuality | Non
     try:
         return _ANSWERS[topic].validate_json(payload)
     except ValidationError as error:
-        log.info("the page's message makes no sense", extra={"topic": topic, "why": str(error)})
+        # Not at a level that is kept: a page may say nonsense very often.
+        log.debug("the page's message makes no sense", extra={"topic": topic, "why": str(error)})
         return None
 
 

@@ -1,6 +1,7 @@
 """The real worker in a real LiveKit room, with engines that beep and flash."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -330,6 +331,34 @@ async def test_typed_text_is_answered_and_interrupts(stage: Stage, portrait: Pat
         cut = caller.record.captions["reply-1"]
         await until("the cut caption", lambda: cut.final)
         assert 0 < len(cut.text.split()) < 10
+
+
+async def test_a_client_that_floods_every_topic_with_garbage_is_still_answered(
+    stage: Stage, portrait: Path
+) -> None:
+    token = await stage.create_call(portrait)
+    async with call(stage.url, token) as caller:
+        await until("a frame", lambda: caller.record.frames)
+        page = caller.room.local_participant
+        lie = {"turn": 1, "epoch": 1, "moment": "began", "heard_us": 0, "seen_us": 2**53}
+        for topic in ("xs.clock", "xs.then", "xs.quality", "xs.turn", "lk.chat", ""):
+            for garbage in (b"\xff" * 5_000, b"[" * 2_000, b"", b'{"sent_ms": 1}') * 20:
+                await page.publish_data(garbage, topic=topic)
+            await page.publish_data(json.dumps(lie | {"error_us": 2**53}), topic=topic)
+        for _ in range(20):
+            await page.stream_text(topic="lk.chat")  # never ended
+            recording = await page.stream_bytes(
+                "x", mime_type="audio/opus", topic="lk.agent.pre-connect-audio-buffer"
+            )
+            await recording.write(b"\x1aE\xdf\xa3" + b"\xff" * 2_000)
+            await recording.aclose()
+        await page.publish_data(json.dumps(lie | {"error_us": 0}), topic="xs.then")
+        await caller.say(clip("france").wav)
+        await until("a turn", lambda: caller.record.turns, 20)
+        assert caller.record.turns[-1]["outcome"] == "completed"
+        await page.send_text("x" * 300_000, topic="lk.chat")
+        await until("the words", lambda: stage.thinker.texts, 30)
+        assert len(stage.thinker.texts[-1].text) == 4_000
 
 
 async def test_words_from_before_the_call_was_up_are_answered(stage: Stage, portrait: Path) -> None:
