@@ -14,13 +14,15 @@ from services.callbench.machine import this_machine
 from services.paths import cache_paths
 from tests.fuzz.codec_run import fuzz_codec
 from tests.fuzz.figures import Figures
+from tests.fuzz.page import fuzz_page
 from tests.fuzz.pictures import fuzz_pictures
 from tests.fuzz.rest import fuzz_rest
 
-RUNS = {"codec": 1_000_000, "rest": 1_000, "pictures": 500}
+RUNS = {"codec": 1_000_000, "rest": 1_000, "pictures": 500, "page": 200_000}
 TARGETS: dict[str, Callable[[int], Figures]] = {
     "codec": fuzz_codec,
     "rest": fuzz_rest,
+    "page": fuzz_page,
     "pictures": lambda count: fuzz_pictures(count, cache_paths(os.environ).assets),
 }
 out = Console()

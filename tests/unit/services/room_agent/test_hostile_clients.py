@@ -17,6 +17,7 @@ from services.room_agent.incoming import MAX_STREAMS, IncomingStreams, parts_up_
 from services.room_agent.job import CallJob
 from services.room_agent.livekit_room import MAX_CHAT_CHARACTERS
 from services.room_agent.playhead import MAX_CHUNKS, Playhead
+from tests.fuzz.page import fuzz_page
 from tests.unit.proto.message_strategies import messages
 from tests.unit.services.room_agent.fake_call import Call, av_chunk, call
 from tests.unit.services.room_agent.virtual_time import virtually
@@ -40,6 +41,12 @@ TOPICS = st.sampled_from(sorted(witness.PAGE_TOPICS))
 @given(topic=TOPICS, payload=PAGE_MESSAGES)
 def test_whatever_a_page_says_is_read_or_is_nothing(topic: str, payload: bytes) -> None:
     witness.read(topic, payload)
+
+
+def test_no_page_message_spoils_the_record_of_its_turn() -> None:
+    figures = fuzz_page(3_000)
+    assert not figures.findings
+    assert figures.taken > 500
 
 
 def lie(timing: dict[str, Any], **changes: Any) -> bytes:
