@@ -18,7 +18,7 @@ from tests.fuzz.page import fuzz_page
 from tests.fuzz.pictures import fuzz_pictures
 from tests.fuzz.rest import fuzz_rest
 
-RUNS = {"codec": 1_000_000, "rest": 500, "pictures": 500, "page": 200_000}
+RUNS = {"codec": 1_000_000, "rest": 300, "pictures": 500, "page": 200_000}
 TARGETS: dict[str, Callable[[int], Figures]] = {
     "codec": fuzz_codec,
     "rest": fuzz_rest,
