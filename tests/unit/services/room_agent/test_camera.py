@@ -43,6 +43,16 @@ def test_even_noise_stays_within_the_bound_of_bytes() -> None:
     assert len(small_jpeg(event(noise))) <= MAX_BYTES
 
 
+SHAPES = [(1, 1), (1, 2), (2, 1), (1, 4000), (4000, 1), (3, 5), (513, 511), (2160, 3840)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_camera_of_any_shape_gives_a_small_jpeg(shape: tuple[int, int]) -> None:
+    jpeg = small_jpeg(event(np.full((*shape, 3), 90, np.uint8)))
+    assert len(jpeg) <= MAX_BYTES
+    assert 1 <= min(opened(jpeg).size) <= max(opened(jpeg).size) <= MAX_SIDE
+
+
 def test_a_phone_held_upright_is_described_upright() -> None:
     lying = np.zeros((36, 64, 3), np.uint8)
     lying[:, :32] = 255  # left half; a quarter clockwise brings it to the top
