@@ -52,7 +52,10 @@ class SessionView(BaseModel):
 
 
 @router.post(
-    "/keys", status_code=201, dependencies=[Counted], responses=problem_docs(401, 403, 422, 429)
+    "/keys",
+    status_code=201,
+    dependencies=[Counted],
+    responses=problem_docs(400, 401, 403, 422, 429),
 )
 async def create_key(wanted: NewKey, caller: AdminKey, services: ServicesDep) -> KeyCreated:
     """The key is in this answer and nowhere else: only its hash is kept."""

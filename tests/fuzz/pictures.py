@@ -23,7 +23,7 @@ from proto.codec import decode, encode
 from proto.messages import CheckPortrait, PortraitChecked
 from tests.fuzz.bad_pictures import bad_picture
 from tests.fuzz.figures import Figures
-from tests.unit.gateway.conftest import KEY, SECRET, FakeRooms
+from tests.unit.gateway.conftest import KEY, LOCAL_URL, SECRET, FakeRooms
 
 REFUSALS = {
     "not_an_image": 415,
@@ -90,7 +90,8 @@ def fuzz_pictures(count: int, assets: Path, first: int = 0) -> Figures:
 
 def _upload(client: TestClient, file: bytes) -> str:
     """The answer's code. Raises AssertionError unless it is success or a refusal with advice."""
-    answer = client.post("/api/avatars", data={"name": "x"}, files={"portrait": ("a.jpg", file)})
+    form = {"name": "x", "consent": "true"}
+    answer = client.post("/api/avatars", data=form, files={"portrait": ("a.jpg", file)})
     if answer.status_code == 201:
         crop = client.get(answer.json()["preview_url"])
         assert crop.content.startswith(b"\x89PNG"), "what is kept is our own PNG"
@@ -117,7 +118,7 @@ def _gateway(assets: Path) -> Iterator[TestClient]:
                 watchdog_interval_s=3600,
             )
             app = create_app(settings, IntakeChecker(intake), FakeRooms())
-            with TestClient(app, raise_server_exceptions=False) as client:
+            with TestClient(app, LOCAL_URL, raise_server_exceptions=False) as client:
                 yield client
     finally:
         intake.close()
