@@ -4,7 +4,6 @@ import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, WebSocket
-from starlette.websockets import WebSocketDisconnect
 
 from gateway.deps import services_of
 from gateway.errors import GatewayError
@@ -28,8 +27,8 @@ async def hold(line: WebSocket, room: str, identity: Annotated[str, Query(max_le
         await line.send_denial_response(Response(str(refusal), refusal.problem.status))
         return
     agent = Agent(room, identity)
-    await line.accept()
     with services.lifelines.held(agent):
+        await line.accept()
         ended = await _end_of(line)
     if ended not in IN_ORDER:
         logger.warning("an agent's lifeline broke", extra={"room": room, "agent": identity})
@@ -37,9 +36,7 @@ async def hold(line: WebSocket, room: str, identity: Annotated[str, Query(max_le
 
 
 async def _end_of(line: WebSocket) -> int:
-    """The close code; what is said before it is ignored."""
-    try:
-        while True:
-            await line.receive_text()
-    except WebSocketDisconnect as end:
-        return end.code
+    """The close code; what is said before it is ignored, whatever it is."""
+    while (message := await line.receive())["type"] != "websocket.disconnect":
+        pass
+    return int(message["code"])

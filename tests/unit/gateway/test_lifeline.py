@@ -20,6 +20,7 @@ AGENT = Agent("room-1", "avatar-1")
 def test_an_agent_lives_as_long_as_its_line_and_may_end_it(client: TestClient, services: Services):
     with client.websocket_connect(PATH, headers=HEADERS) as line:
         line.send_text("what is said is ignored")
+        line.send_bytes(b"whatever it is")
         assert services.lifelines.lives(AGENT)
         assert services.lifelines.someone_lives("room-1")
         line.close(1000)
