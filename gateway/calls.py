@@ -116,8 +116,9 @@ class Calls:
 
     def _agent(self, call: Call) -> api.RoomAgentDispatch:
         job = CallJob.from_metadata(call.job)
-        if call.conversation is not None:
-            earlier = Conversation.model_validate_json(call.conversation)
+        if call.agent_joined_at is not None:
+            kept = call.conversation
+            earlier = Conversation.model_validate_json(kept) if kept else Conversation()
             job = job.model_copy(update={"conversation": earlier})
         name = self.settings.agent_name
         return api.RoomAgentDispatch(agent_name=name, metadata=job.to_metadata())

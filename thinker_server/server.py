@@ -78,7 +78,9 @@ class ThinkerServer:
             await self._pass_on(peer, message)
 
     async def _open(self, peer: bytes, opened: OpenThinkerSession) -> None:
-        if opened.session_id in self._calls:
+        if (earlier := self._calls.get(opened.session_id)) is not None:
+            # An agent that takes over asks while the dead one's session is still held here.
+            await self._answer(earlier.peer, self._status(opened.session_id))
             error: ThinkerError = SessionExists(f"session {opened.session_id} is open already")
             await self._answer(peer, _failure(opened.session_id, error))
         elif len(self._calls) >= self._config.max_sessions:

@@ -63,8 +63,9 @@ class CallSession:
         self.turn = earlier.turn
         self.epoch = self._floor = earlier.epoch + EPOCH_MARGIN
         self._said = list(earlier.said)
-        self._owed = bool(self._said) and self._said[-1].role == "user"
-        self._words = self._said[-1].text if self._owed else ""
+        self._owed = True  # what was asked last, or what was said while nobody was there
+        if self._said and self._said[-1].role == "user":
+            self._words = self._said[-1].text
 
     @property
     def history(self) -> list[HistoryTurn]:

@@ -37,6 +37,7 @@ from proto.messages import (
 from proto.time_law import AUDIO_TOKEN_US, HEARING_BLOCK_SAMPLES
 from proto.wire.sockets import ClientSocket, ServerSocket, request
 from thinker_server.brain.gguf_conversion import smollm2_directory
+from thinker_server.server import STATUS_INTERVAL_S
 from thinker_server.speaking.hibari_voice import HibariVoice
 from thinker_server.speaking.pronunciation import Pronouncer
 
@@ -257,6 +258,27 @@ async def test_an_interrupt_stops_a_reply_that_is_being_made(thinker: str, tmp_p
     assert isinstance(end, TurnEnd)
     assert end.reason == "interrupted"
     assert len(call.speech) == heard, "nothing more is said after an interrupt"
+
+
+async def test_the_session_of_a_dead_agent_is_free_for_the_next_one_at_once(
+    thinker: str, tmp_path: Path
+) -> None:
+    opening = OpenThinkerSession(
+        session_id="taken-over",
+        name="Mara",
+        voice="hibari",
+        language="en-US",
+        actor_endpoint=f"ipc://{tmp_path}/actor",
+    )
+    async with ClientSocket(thinker) as dead:
+        await dead.send(opening)
+        assert isinstance(await dead.recv(), SessionReady)
+    answers: list[Message] = []
+    async with ClientSocket(thinker) as successor, asyncio.timeout(STATUS_INTERVAL_S / 2):
+        while not answers or not isinstance(answers[-1], SessionReady):
+            await successor.send(opening)
+            answers.append(await successor.recv())
+            await asyncio.sleep(0.2)
 
 
 async def test_two_sessions_at_once_do_not_mix(

@@ -185,6 +185,7 @@ async def test_a_dead_agent_is_sent_out_and_its_successor_knows_what_was_said(
 ):
     calls = replace(services.calls, lifelines=Lifelines())  # the gateway's own watchdog is at work
     said = Conversation(turn=3, epoch=7, said=(HistoryTurn(role="user", text="I am Ada."),))
+    await calls.agent_joined(room)
     await calls.remember(room, said)
     rooms.rooms[room] = Presence(exists=True, callers=1)
     await after_death(calls, monkeypatch, Agent(room, "avatar-1"))
@@ -192,6 +193,16 @@ async def test_a_dead_agent_is_sent_out_and_its_successor_knows_what_was_said(
     first, second = map(CallJob.from_metadata, rooms.dispatches[room])
     assert first.conversation is None
     assert second == first.model_copy(update={"conversation": said})
+
+
+async def test_a_successor_knows_that_it_is_one_even_if_nothing_was_said(
+    rooms: FakeRooms, room: str, services: Services
+):
+    await services.calls.agent_joined(room)
+    call = services.calls.store.get(room)
+    assert call is not None
+    await services.calls.dispatch_again(call)
+    assert CallJob.from_metadata(rooms.dispatches[room][-1]).conversation == Conversation()
 
 
 async def test_an_agent_that_was_only_cut_off_is_left_alone(

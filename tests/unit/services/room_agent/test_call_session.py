@@ -369,7 +369,8 @@ async def test_who_takes_over_goes_on_where_the_dead_agent_was(ports: Ports) -> 
     assert (second.turn, second.history) == (1, first.history)
     assert second.epoch > first.epoch
     second.go_on()
-    assert len(asked(ports)) == 1, "nothing was owed"
+    assert len(asked(ports)) == 1, "nothing was asked"
+    assert ports.notices == [UNHEARD], "but something may have been said"
     second.typed("Who am I?")
     assert second.turn == 2
 
