@@ -1,4 +1,4 @@
-"""What callers send as streams: few at a time, small, and soon over; anything else is dropped.
+"""What callers send as streams: few at a time, small, and soon over; the oldest goes first.
 
 A client may open as many streams as it likes, never end them, and send without limit; each open
 one costs the whole process a little with every event of LiveKit's.
@@ -6,6 +6,7 @@ one costs the whole process a little with every event of LiveKit's.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from typing import Protocol, TypeVar
 
@@ -32,26 +33,24 @@ class IncomingStreams:
     def __init__(self, tasks: asyncio.TaskGroup, name: str) -> None:
         self._tasks = tasks
         self._name = name
-        self._open = 0
+        self._open: deque[asyncio.Task[None]] = deque()
 
     def take(self, reader: Reader[Part], read: Callable[[], Awaitable[None]]) -> None:
-        """Read this one in a task of its own, or close it when too many are open."""
-        if self._open >= MAX_STREAMS:
+        """Read this one in a task of its own; the oldest goes when too many are open."""
+        task = self._tasks.create_task(self._read(read), name=self._name)
+        task.add_done_callback(lambda _: reader.close())
+        self._open.append(task)
+        self._open = deque(open_ for open_ in self._open if not open_.done())
+        if len(self._open) > MAX_STREAMS:
             log.debug("stream dropped: too many are open", extra={"topic": self._name})
-            reader.close()
-            return
-        self._open += 1
-        self._tasks.create_task(self._read(reader, read), name=self._name)
+            self._open.popleft().cancel()
 
-    async def _read(self, reader: Reader[Part], read: Callable[[], Awaitable[None]]) -> None:
+    async def _read(self, read: Callable[[], Awaitable[None]]) -> None:
         try:
             async with asyncio.timeout(STREAM_S):
                 await read()
         except TimeoutError:
             log.info("stream dropped: it does not end", extra={"topic": self._name})
-        finally:
-            self._open -= 1
-            reader.close()
 
 
 async def parts_up_to(reader: Reader[Part], limit: int) -> list[Part]:

@@ -359,6 +359,7 @@ async def test_a_client_that_floods_every_topic_with_garbage_is_still_answered(
         await page.send_text("x" * 300_000, topic="lk.chat")
         await until("the words", lambda: stage.thinker.texts, 30)
         assert len(stage.thinker.texts[-1].text) == 4_000
+        await until("its answer", lambda: len(caller.record.turns) == 2, 20)
 
 
 async def test_words_from_before_the_call_was_up_are_answered(stage: Stage, portrait: Path) -> None:
