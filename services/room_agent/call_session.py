@@ -64,7 +64,7 @@ class CallSession:
         self.epoch = self._floor = earlier.epoch + EPOCH_MARGIN
         self._said = list(earlier.said)
         self._owed = True  # what was asked last, or what was said while nobody was there
-        if self._said and self._said[-1].role == "user":
+        if earlier.asked and self._said:
             self._words = self._said[-1].text
 
     @property
@@ -236,7 +236,6 @@ class CallSession:
         self.interrupt(outcome="failed")
         self._owed = True
         if reply.began:
-            self._words = ""
             self.advance(Phase.LISTENING)
         self._excuse = CUT_OFF if reply.began else UNHEARD
 
@@ -324,6 +323,8 @@ class CallSession:
             reply.timing.mark("first_shown_us", call_us())
             self._ports.reply_began(reply.timing)
             self.advance(Phase.SPEAKING)
+            self._words = ""
+            self._tell()
         if words := reply.words_until(token):
             self._ports.show_reply_words(reply.turn, words)
 
@@ -355,4 +356,8 @@ class CallSession:
         said = text[:MAX_TEXT_CHARACTERS]
         self._said.append(HistoryTurn.model_validate({"role": role, "text": said}))
         del self._said[:-MAX_HISTORY_TURNS]
-        self._ports.remember(Conversation.of(self.turn, self.epoch, self._said))
+        self._tell()
+
+    def _tell(self) -> None:
+        asked = bool(self._words)
+        self._ports.remember(Conversation.of(self.turn, self.epoch, self._said, asked=asked))

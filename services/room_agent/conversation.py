@@ -15,17 +15,23 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
 class Conversation(BaseModel):
-    """As the gateway keeps it while the call is on. `turn` and `epoch`: how far they counted."""
+    """As the gateway keeps it while the call is on. `turn` and `epoch`: how far they counted.
+
+    `asked`: the last words are the caller's, and nothing of an answer to them has sounded.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     turn: Count = 0
     epoch: Count = 0
+    asked: bool = False
     said: Annotated[tuple[HistoryTurn, ...], Field(max_length=MAX_TURNS)] = ()
 
     @classmethod
-    def of(cls, turn: int, epoch: int, history: Sequence[HistoryTurn]) -> Self:
+    def of(
+        cls, turn: int, epoch: int, history: Sequence[HistoryTurn], *, asked: bool = False
+    ) -> Self:
         """The newest words of a history."""
         newest = history[-MAX_TURNS:]
         said = [HistoryTurn(role=h.role, text=h.text[:MAX_CHARACTERS]) for h in newest]
-        return cls(turn=turn, epoch=epoch, said=tuple(said))
+        return cls(turn=turn, epoch=epoch, asked=asked, said=tuple(said))

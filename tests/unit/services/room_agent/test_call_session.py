@@ -384,6 +384,17 @@ async def test_who_takes_over_answers_what_was_asked(ports: Ports) -> None:
     assert asked(ports)[-1] == ("Who am I?", 1, second.epoch)
 
 
+async def test_who_takes_over_does_not_begin_an_answer_again(ports: Ports) -> None:
+    first = CallSession(CALL, ports)
+    first.typed("Who am I?")
+    first.thinker_said(delta(first, "You are Ada.", 0))
+    show(first, av_chunk(4, epoch=1, turn=1, tokens=2))
+    second = CallSession(CALL, ports, ports.remembered[-1])
+    second.go_on()
+    assert len(asked(ports)) == 1
+    assert ports.notices == [UNHEARD]
+
+
 async def test_what_is_remembered_is_bounded(session: CallSession, ports: Ports) -> None:
     for number in range(100):
         session.typed(f"{number} " + "x" * 5_000)
