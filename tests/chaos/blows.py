@@ -83,14 +83,12 @@ class Survivor:
         await until(f"{blow.name}: damage", damaged, PATIENCE_S)
         await until(f"{blow.name}: all well again", self._is_well, PATIENCE_S)
         back_s = time.monotonic() - struck
+        frozen_s = self._longest_picture(struck, time.monotonic())
         answered = not blow.asked or await self._hears_of(turn)
-        return Outcome(
-            blow.name,
-            back_s,
-            self._longest_picture(struck, time.monotonic()),
-            answered,
-            await self._ask_and_wait() == turn + 1,
-        )
+        # A question that died with its agent never had a number.
+        last = int(self._caller.record.turns[-1]["turn"])
+        went_on = await self._ask_and_wait() == last + 1
+        return Outcome(blow.name, back_s, frozen_s, answered, went_on)
 
     async def _ask(self) -> None:
         await self._caller.room.local_participant.send_text(QUESTION, topic="lk.chat")
