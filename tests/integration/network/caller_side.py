@@ -20,7 +20,8 @@ async def main(name: str, url: str, token: str, control_fd: str) -> None:
     await network.set(scenario.weather)
     async with call(url, token) as caller:
         figures = await play(scenario, caller, network)
-    sys.stdout.write(json.dumps(figures))
+        sys.stdout.write(json.dumps(figures))
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
