@@ -89,6 +89,9 @@ class EngineMeter:
         )
 
     async def _engine(self, endpoint: str, server_key: str) -> EngineStatus | None:
+        """None where it does not answer, or is beside the agents elsewhere."""
+        if not endpoint:
+            return None
         curve = self._settings.curve_to(server_key)
         ping = Ping(session_id="gateway")
         try:

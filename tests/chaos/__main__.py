@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import shutil
 import tempfile
 from collections import defaultdict
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
@@ -15,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from services.callbench.machine import this_machine
-from tests.chaos.blows import BLOWS, Outcome, strike
-from tests.conftest import start_stack, stop_stack
+from tests.chaos.blows import BLOWS, Blow, Outcome, strike
+from tests.conftest import Stack, start_stack, stop_stack
 
 out = Console()
 
@@ -24,17 +26,29 @@ out = Console()
 def main(
     rounds: Annotated[int, typer.Option(help="How often each blow is struck.")] = 20,
     to: Annotated[Path, typer.Option("--out", help="Where the JSON goes.")] = Path("chaos.json"),
+    only: Annotated[list[str] | None, typer.Option(help="Blows by name: actor; repeat it.")] = None,
+    logs: Annotated[Path, typer.Option(help="Where logs go when a call died.")] = Path(
+        "build/chaos"
+    ),
 ) -> None:
     """Kill each process during calls, again and again; the exit status tells of calls that died."""
+    blows = [blow for blow in BLOWS if not only or blow.name in only]
+    if not blows:
+        raise typer.BadParameter(f"there are {', '.join(blow.name for blow in BLOWS)}")
     machine = this_machine()
+    outcomes: dict[str, list[Outcome]] = defaultdict(list)
+    died: dict[str, int] = defaultdict(int)
     with tempfile.TemporaryDirectory(prefix="xstreamer-chaos-") as data:
         stack = start_stack(Path(data))
         try:
-            outcomes, died = asyncio.run(_strike_all(stack, rounds))
+            asyncio.run(_strike_all(stack, blows, rounds, outcomes, died))
         finally:
             stop_stack(stack)
-    figures = {blow.name: _figures(outcomes[blow.name], died[blow.name]) for blow in BLOWS}
-    for blow in BLOWS:
+            if any(died.values()):
+                shutil.copytree(Path(data) / "logs", logs, dirs_exist_ok=True)
+                out.print(f"Logs are in {logs}")
+    figures = {blow.name: _figures(outcomes[blow.name], died[blow.name]) for blow in blows}
+    for blow in blows:
         figures[blow.name]["goal_s"] = blow.goal_s
     to.parent.mkdir(parents=True, exist_ok=True)
     whole = {"machine": asdict(machine), "rounds": rounds, "figures": figures}
@@ -45,21 +59,25 @@ def main(
         raise typer.Exit(1)
 
 
-async def _strike_all(stack: Any, rounds: int) -> tuple[dict[str, list[Outcome]], dict[str, int]]:
-    outcomes: dict[str, list[Outcome]] = defaultdict(list)
-    died: dict[str, int] = defaultdict(int)
+async def _strike_all(
+    stack: Stack,
+    blows: list[Blow],
+    rounds: int,
+    outcomes: dict[str, list[Outcome]],
+    died: dict[str, int],
+) -> None:
     for number in range(rounds):
-        for blow in BLOWS:
+        for blow in blows:
             try:
                 outcome = await strike(stack, blow)
             except Failed as failure:
                 died[blow.name] += 1
-                out.print(f"{number + 1:3} {blow.name}: {failure}", style="red", markup=False)
+                told = f"{datetime.now():%H:%M:%S} {failure}"
+                out.print(f"{number + 1:3} {blow.name}: {told}", style="red", markup=False)
                 continue
             outcomes[blow.name].append(outcome)
             told = f"back {outcome.back_s:.2f} s, frozen {outcome.frozen_s:.2f} s"
             out.print(f"{number + 1:3} {blow.name}: {told}", highlight=False)
-    return outcomes, died
 
 
 def _figures(outcomes: list[Outcome], died: int) -> dict[str, Any]:

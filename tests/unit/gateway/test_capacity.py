@@ -78,3 +78,8 @@ async def test_the_meter_asks_engines_and_agent_and_a_silent_engine_is_not_measu
         assert await measured(often, wanted) == wanted
     finally:
         actor.cancel()
+
+
+async def test_engines_that_are_beside_their_agents_are_not_asked(settings: GatewaySettings):
+    elsewhere = settings.model_copy(update={"thinker_endpoint": "", "actor_endpoint": ""})
+    assert await measured(elsewhere, Load(places=3)) == Load(places=3)
