@@ -64,8 +64,9 @@ class Child:
 
     async def _fork(self, forks: ForkServer) -> ForkedProcess:
         plan = self.plan
+        after = plan.preload[-1] if plan.preload else ""
         request = ForkRequest(
-            plan.module, dict(plan.env), str(self.log), int(plan.death_signal), plan.after
+            plan.module, dict(plan.env), str(self.log), int(plan.death_signal), after
         )
         return await forks.fork(request)
 

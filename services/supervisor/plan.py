@@ -21,24 +21,14 @@ AGENT_DRAIN_S = 2
 """A person who stops the machine does not want to wait for calls to end."""
 AGENT_STOP_S = 5.0
 """What an agent may take to leave when its calls have ended."""
-FORKED_AFTER = {
-    "thinker": "proto.wire.sockets",
-    "actor": "actor_server.server",
-    "agent": "services.room_agent.health",
+PRELOADED = {
+    "thinker": ("torch", "pydantic_settings", "prometheus_client", "proto.wire.sockets"),
+    "actor": ("torch", "actor_server.mesh_studio", "actor_server.server"),
+    "agent": ("services.room_agent.worker", "services.room_agent.health"),
 }
-"""The last of the modules that a process waits for when the machine starts."""
-SHARED_MODULES = (
-    "torch",
-    "pydantic_settings",
-    "prometheus_client",
-    FORKED_AFTER["thinker"],
-    "actor_server.mesh_studio",
-    FORKED_AFTER["actor"],
-    "services.room_agent.worker",
-    FORKED_AFTER["agent"],
-)
-"""What takes engines and agent long to import: one that crashed is back without it. The Thinker
-comes first: it has the most to load.
+"""What takes these processes long to import, and what several of them share: one that crashed is
+back without it. The Thinker's own modules are not among it: when the machine starts it has the most
+to load, and would have to wait for them.
 """
 
 
@@ -46,9 +36,8 @@ comes first: it has the most to load.
 class ProcessPlan:
     """One process. `stop_s`: how long it may take to leave after SIGTERM. `death_signal` is what
     it gets when the supervisor itself is killed: a process with children must end them first.
-    `module`: the Python module of a process that is forked from one that has imported
-    SHARED_MODULES, or at least those until `after`, instead of being started by its command.
-    `first`: the others start when it is ready.
+    `module`: the Python module of a process that is forked from one that has imported `preload`,
+    instead of being started by its command. `first`: the others start when it is ready.
     """
 
     name: str
@@ -58,7 +47,7 @@ class ProcessPlan:
     stop_s: float = 5.0
     death_signal: signal.Signals = signal.SIGKILL
     module: str = ""
-    after: str = ""
+    preload: tuple[str, ...] = ()
     first: bool = False
 
 
@@ -153,7 +142,7 @@ class Machine:
         }
         probe = EngineProbe(self.thinker_endpoint)
         plan = self._python("thinker", "thinker_server", derived, table, probe)
-        return replace(plan, module="thinker_server", after=FORKED_AFTER["thinker"])
+        return replace(plan, module="thinker_server", preload=PRELOADED["thinker"])
 
     def _actor(self) -> ProcessPlan:
         table = self.settings.actor
@@ -164,7 +153,7 @@ class Machine:
         }
         probe = EngineProbe(self.actor_endpoint)
         plan = self._python("actor", "actor_server", derived, table, probe)
-        return replace(plan, module="actor_server", after=FORKED_AFTER["actor"])
+        return replace(plan, module="actor_server", preload=PRELOADED["actor"])
 
     def _gateway(self) -> ProcessPlan:
         table = self.settings.gateway
@@ -207,7 +196,7 @@ class Machine:
         return replace(
             plan,
             module="services.room_agent",
-            after=FORKED_AFTER["agent"],
+            preload=PRELOADED["agent"],
             death_signal=signal.SIGTERM,
             stop_s=stop_s,
         )

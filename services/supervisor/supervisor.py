@@ -12,7 +12,7 @@ from services.supervisor.credentials import write_private
 from services.supervisor.directories import write_state
 from services.supervisor.fork_server import ForkServer
 from services.supervisor.livekit_config import livekit_config
-from services.supervisor.plan import SHARED_MODULES, Machine
+from services.supervisor.plan import Machine
 from services.supervisor.ports import check, port_uses
 
 log = logging.getLogger(__name__)
@@ -39,10 +39,11 @@ class Supervisor:
         self._machine = machine
         self._progress = progress
         directories = machine.directories
-        self._forks = ForkServer(SHARED_MODULES, machine.environ, directories.log("fork-server"))
+        plans = machine.plans()
+        shared = [*dict.fromkeys(module for plan in plans for module in plan.preload)]
+        self._forks = ForkServer(shared, machine.environ, directories.log("fork-server"))
         self.children = [
-            Child(plan, directories, self._forks if plan.module else None)
-            for plan in machine.plans()
+            Child(plan, directories, self._forks if plan.module else None) for plan in plans
         ]
 
     async def start(self) -> None:
