@@ -30,7 +30,7 @@ TYPE = "xs-provenance+jwt"
 """In the header, so that no other token of ours can pass for a statement."""
 ALGORITHM = "EdDSA"
 VALID_FOR = timedelta(days=1)
-"""Twice the longest call that the gateway allows unless it is told otherwise (`room_ttl_s`)."""
+"""Longer than any call that the gateway allows unless it is told otherwise (`room_ttl_s`, 4 h)."""
 LEEWAY = timedelta(minutes=1)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 START_WITHIN_S = 300.0
 STOP_WITHIN_S = 30.0
 POLL_S = 0.2
+LONGEST_CALL_S = 7 * 24 * 3600
 
 
 class StackFailed(Exception):
@@ -38,8 +39,9 @@ def own_stack(preset: str) -> Iterator[OwnStack]:
         environment = {
             **os.environ,
             "XSTREAMER_DATA": data,
-            # a benchmark of many calls finds out itself how many fit
+            # a benchmark finds out itself how many calls fit, and for how long
             "XSTREAMER_GATEWAY_MEASURED_CAPACITY": "false",
+            "XSTREAMER_GATEWAY_ROOM_TTL_S": str(LONGEST_CALL_S),
         }
         with console.open("wb") as log:
             process = subprocess.Popen(
