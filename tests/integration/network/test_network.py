@@ -12,9 +12,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.realtime]
 SHORT = ("rough-outage", "tcp", "turn")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def played() -> dict[str, Any]:
-    """The short form, in namespaces of its own."""
+    """The short form, in namespaces of its own; played anew when the test is tried again."""
     if reason := why_not():
         pytest.skip(reason)
     _livekit_binary()  # skips where there is none
