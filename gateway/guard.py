@@ -16,7 +16,7 @@ HOST: Final = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
 """Nothing that could mean something in a header: the host is repeated in our policy."""
 READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 OUR_OWN_SITE: Final = frozenset({"same-origin", "none"})
-MACHINES: Final = ("/api/calls/", "/api/livekit/webhook")
+MACHINES: Final = ("/api/calls/", "/api/livekit/webhook", "/api/workers")
 """Not counted: one agent host speaks for all of its calls, signed."""
 POLICY_VIOLATION: Final = 1008
 

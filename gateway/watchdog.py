@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -22,8 +23,10 @@ from gateway.store.tables import Call
 
 logger = logging.getLogger(__name__)
 MAX_BACKOFF_DOUBLINGS = 1
+TAKING_S = 0.3
+"""A worker takes a dispatch within this time, or never."""
 UNTAKEN_S = 1.0
-"""A worker takes a dispatch at once, or never."""
+"""After so long without an agent it is asked for again, unless a worker comes sooner."""
 DEATH_S = 0.5
 """An agent whose lifeline broke but that lives is back within this time."""
 
@@ -45,6 +48,7 @@ class Watchdog:
     _absent: dict[str, _Absence] = field(default_factory=dict)
     _closed_s: dict[str, float] = field(default_factory=dict)
     """Since when the room of a call is gone."""
+    _worker_came: bool = False
 
     async def run(self) -> None:
         """Look after all live calls until cancelled."""
@@ -53,7 +57,9 @@ class Watchdog:
                 await self.look()
             except (GatewayError, api.TwirpError, SQLAlchemyError) as error:
                 logger.warning("watchdog could not look", extra={"reason": str(error)})
-            await asyncio.sleep(self.calls.settings.watchdog_interval_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.calls.settings.watchdog_interval_s):
+                    await self.calls.lifelines.worker_came.wait()
 
     async def replace_the_dead(self) -> None:
         """Send another agent to each call whose agent's lifeline broke, until cancelled."""
@@ -73,6 +79,8 @@ class Watchdog:
 
     async def look(self) -> None:
         """One round over the live calls."""
+        self._worker_came = self.calls.lifelines.worker_came.is_set()
+        self.calls.lifelines.worker_came.clear()
         live = await asyncio.to_thread(self.calls.store.live)
         LIVE_CALLS.set(len(live))
         for seen in (self._absent, self._closed_s):
@@ -130,6 +138,6 @@ class Watchdog:
             case Dispatch.NONE:
                 return 0.0
             case Dispatch.UNTAKEN:
-                return UNTAKEN_S
+                return TAKING_S if self._worker_came else UNTAKEN_S
             case Dispatch.TAKEN:
                 return self.calls.settings.agent_timeout_s * 2.0**tries

@@ -1,19 +1,22 @@
-"""/api/calls/{room}/lifeline: a connection that an agent holds as long as it lives."""
+"""What agents tell of their lives: a connection as long as they live; a worker that has come."""
 
 import logging
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response, WebSocket
+from fastapi import APIRouter, Query, Request, Response, WebSocket
 
-from gateway.deps import services_of
+from gateway.deps import ServicesDep, services_of
 from gateway.errors import GatewayError
 from gateway.lifelines import Agent
 from gateway.signatures import check_signature
+from gateway.uploads import read_body
+from services.room_agent.announcement import WORKERS_PATH
 from services.room_agent.lifeline import claim
 
 logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
 IN_ORDER = (1000, 1001)
+MAX_NAME_BYTES = 1024
 
 
 @router.websocket("/api/calls/{room}/lifeline")
@@ -33,6 +36,15 @@ async def hold(line: WebSocket, room: str, identity: Annotated[str, Query(max_le
     if ended not in IN_ORDER:
         logger.warning("an agent's lifeline broke", extra={"room": room, "agent": identity})
         services.lifelines.broken.put_nowait(agent)
+
+
+@router.post(WORKERS_PATH, status_code=204)
+async def welcome(request: Request, services: ServicesDep) -> Response:
+    """A worker, whose name is signed, takes calls now."""
+    name = await read_body(request, MAX_NAME_BYTES)
+    check_signature(services.token_verifier, name, request.headers.get("authorization", ""))
+    services.lifelines.worker_came.set()
+    return Response(status_code=204)
 
 
 async def _end_of(line: WebSocket) -> int:

@@ -8,6 +8,7 @@ import signal
 from livekit.agents import AgentServer
 
 from proto.wire.logs import log_to_stderr
+from services.room_agent.announcement import announcing
 from services.room_agent.config import AgentConfig
 from services.room_agent.health import serve_health
 from services.room_agent.worker import build_server
@@ -25,7 +26,7 @@ def main() -> None:
 
 async def _serve(config: AgentConfig) -> None:
     server = build_server(config)
-    async with serve_health(config, server):
+    async with serve_health(config, server), announcing(config, server):
         await _run_until_told(server)
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from services.room_agent.attributes import AttributeRoom
 from services.room_agent.captions import CaptionRoom
 from services.room_agent.playout import AudioSink, VideoSink
 from services.room_agent.reporter import PageRoom
@@ -29,11 +30,14 @@ class RoomEvents(Protocol):
     def caller_left(self) -> None:
         """The last person has left the room; they may come back."""
 
+    def declared(self, statement: str) -> None:
+        """The tracks have their names, perhaps new ones; this is the signed word about them."""
+
     def room_closed(self, reason: str) -> None:
         """The room is gone, or we were removed from it."""
 
 
-class CallRoom(CaptionRoom, PageRoom, Camera, Protocol):
+class CallRoom(AttributeRoom, CaptionRoom, PageRoom, Camera, Protocol):
     """One room with one caller."""
 
     @property
@@ -48,5 +52,3 @@ class CallRoom(CaptionRoom, PageRoom, Camera, Protocol):
 
     async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         """Connect and publish both tracks. Events arrive from tasks of the given group."""
-
-    async def set_attributes(self, attributes: dict[str, str]) -> None: ...

@@ -10,7 +10,6 @@ from livekit.agents import AutoSubscribe, JobContext
 from livekit.rtc.participant import PublishDataError
 
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
-from services.room_agent.attributes import PROVENANCE
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
 from services.room_agent.incoming import IncomingStreams, parts_up_to
@@ -70,19 +69,18 @@ class LiveKitRoom:
         self._register(events, tasks)
         await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
         await publish(self._room.local_participant, self.audio, self.video)
-        await self._declare_tracks()
+        self._declare_tracks(events)
         self._camera.find()
         if any(map(is_person, self._room.remote_participants.values())):
             events.caller_came()
 
-    async def _declare_tracks(self) -> None:
+    def _declare_tracks(self, events: RoomEvents) -> None:
         """Captions name the voice's track, the signed statement both; a reconnect renames them."""
         me = self._room.local_participant
         sids = {publication.kind: sid for sid, publication in me.track_publications.items()}
         self._voice_sid = sids[rtc.TrackKind.KIND_AUDIO]
         if self._declare is not None:
-            stated = self._declare(self._room.name, me.identity, sorted(sids.values()))
-            await self.set_attributes({PROVENANCE: stated})
+            events.declared(self._declare(self._room.name, me.identity, sorted(sids.values())))
 
     def _register(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         room = self._room
@@ -103,7 +101,7 @@ class LiveKitRoom:
                 events.caller_left()
 
         def on_republish(*_: object) -> None:
-            tasks.create_task(self._declare_tracks(), name="declare-tracks")
+            self._declare_tracks(events)
 
         def on_disconnect(reason: rtc.DisconnectReason.ValueType) -> None:
             events.room_closed(rtc.DisconnectReason.Name(reason))
@@ -189,6 +187,11 @@ class LiveKitRoom:
     def photograph(self) -> np.ndarray | None:
         """What the caller's camera shows now; None while it is off."""
         return self._camera.photograph()
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Those of the avatar's participant, as LiveKit has them."""
+        return self._room.local_participant.attributes
 
     async def set_attributes(self, attributes: dict[str, str]) -> None:
         """Set attributes of the avatar's participant."""

@@ -13,7 +13,7 @@ import numpy as np
 from proto.message import Message
 from proto.messages import AVChunk, Grant, Interrupt, Listen, SessionReady, UserAudio
 from proto.time_law import HEARING_BLOCK_SAMPLES
-from services.room_agent.attributes import LABELS, NOTICE, AttributeWriter
+from services.room_agent.attributes import LABELS, NOTICE, PROVENANCE, AttributeWriter
 from services.room_agent.call_clock import call_us
 from services.room_agent.call_ports import Phase
 from services.room_agent.call_room import CallRoom
@@ -85,7 +85,7 @@ class RoomAgent:
         self._reporter = Reporter(room, self._gateway)
         self._transcript = job.transcript
         self._captions = Captioner(room, off=not job.transcript)
-        self._attributes = AttributeWriter(room.set_attributes)
+        self._attributes = AttributeWriter(room)
         self._sight = Sight(job.call_id, room, self._attributes.set)
         self._playout = Playout(
             room.audio, room.video, config.audio_queue_ms * 1000, self._shown, self._grant
@@ -166,6 +166,10 @@ class RoomAgent:
     def caller_left(self) -> None:
         """Nobody is here any more; they may come back."""
         self._left_us = call_us()
+
+    def declared(self, statement: str) -> None:
+        """The signed word that both tracks are synthetic."""
+        self._attributes.set(PROVENANCE, statement)
 
     def room_closed(self, reason: str) -> None:
         """The room is gone."""

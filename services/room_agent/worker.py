@@ -22,7 +22,11 @@ log = logging.getLogger(__name__)
 MODELS = "models"
 INITIALIZE_TIMEOUT_S = 60.0
 """A cold process on a busy machine; LiveKit's default of 10 s kills it while it imports."""
-PRELOAD = ["services.room_agent.room_agent", "services.room_agent.livekit_room", "httpcore"]
+PRELOAD = [
+    "services.room_agent.room_agent",
+    "services.room_agent.livekit_room",
+    "anyio._backends._asyncio",  # httpx loads it with its first request, 0.1 s in mid-call
+]
 """Imported once and shared by all job processes."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import httpx
+from livekit import rtc
 
 from services.room_agent.call_session import CUT_OFF, UNHEARD
 from services.room_agent.engines import ENGINE_AWAY
@@ -21,6 +22,8 @@ AVATAR = "mara"
 QUESTION = "What is the capital of France?"
 PATIENCE_S = 90.0
 FRESH_S = 0.5
+STRAGGLERS_S = 0.1
+"""Frames that were on their way when the blow was felt prove nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Survivor:
         self._stack = stack
         self._room = room
         self._caller = caller
+        self._felt = 0.0
 
     async def suffer(self, blow: Blow) -> Outcome:
         """Deliver one blow. Fails the test when the call does not come back."""
@@ -81,6 +85,7 @@ class Survivor:
         struck = time.monotonic()
         os.kill(self._pid(blow.victim), signal.SIGKILL)
         await until(f"{blow.name}: damage", damaged, PATIENCE_S)
+        self._felt = time.monotonic()
         await until(f"{blow.name}: all well again", self._is_well, PATIENCE_S)
         back_s = time.monotonic() - struck
         frozen_s = self._longest_picture(struck, time.monotonic())
@@ -122,6 +127,8 @@ class Survivor:
             return lambda: self._caller.attribute("xs.error") == ENGINE_AWAY[victim]
         if victim.startswith("agent"):
             return lambda: set(self._caller.room.remote_participants) - avatars
+        if victim == "livekit":
+            return lambda: not self._connected()
         restarts = self._restarts(victim)
         return lambda: self._restarts(victim) > restarts and self._stack.is_ready()
 
@@ -130,7 +137,8 @@ class Survivor:
 
     def _is_well(self) -> bool:
         """One avatar, who moves and complains of nothing but what it apologises for."""
-        if len(self._caller.room.remote_participants) != 1:
+        room = self._caller.room
+        if not self._connected() or len(room.remote_participants) != 1:
             return False
         complaint = self._caller.attribute("xs.error")
         state = self._caller.attribute("lk.agent.state")
@@ -138,8 +146,12 @@ class Survivor:
         return (
             complaint not in ENGINE_AWAY.values()
             and state in ("listening", "thinking", "speaking")
+            and shown > self._felt + STRAGGLERS_S
             and time.monotonic() - shown < FRESH_S
         )
+
+    def _connected(self) -> bool:
+        return self._caller.room.connection_state == rtc.ConnectionState.CONN_CONNECTED
 
     def _pid(self, victim: str) -> int:
         if victim == "agent job":

@@ -37,8 +37,13 @@ PUBLIC = {
     # Signed with the LiveKit key, body and all.
     ("POST", "/api/livekit/webhook"),
     ("POST", "/api/calls/{room}/reports"),
+    ("POST", "/api/workers"),
 }
-SIGNED = {("POST", "/api/livekit/webhook"), ("POST", "/api/calls/{room}/reports")}
+SIGNED = {
+    ("POST", "/api/livekit/webhook"),
+    ("POST", "/api/calls/{room}/reports"),
+    ("POST", "/api/workers"),
+}
 SIGNALLING = {"/livekit/rtc", "/livekit/rtc/v1"}  # LiveKit asks for its token
 SIGNED_SOCKETS = {"/api/calls/{room}/lifeline"}
 
@@ -237,7 +242,7 @@ def test_a_rooms_token_signs_no_report_no_webhook_and_no_lifeline(
         ):
             pass
         assert refused.value.status_code == 401
-    for path in (f"/api/calls/{created['room']}/reports", "/api/livekit/webhook"):
+    for path in (f"/api/calls/{created['room']}/reports", "/api/livekit/webhook", "/api/workers"):
         answer = network.post(path, content=b"{}", headers={"Authorization": created["token"]})
         assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
 

@@ -36,6 +36,19 @@ def test_a_line_that_breaks_is_told_to_the_watchdog(
     assert "lifeline broke" in caplog.text
 
 
+def test_a_worker_that_comes_wakes_the_watchdog(
+    client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
+):
+    woken: list[bool] = []
+    monkeypatch.setattr(services.lifelines.worker_came, "set", lambda: woken.append(True))
+    headers = {"Authorization": signature(ADDRESS, b"xstreamer")}
+    assert client.post("/api/workers", content=b"xstreamer", headers=headers).status_code == 204
+    assert woken == [True]
+    forged = {"Authorization": signature(ADDRESS, b"another")}
+    assert client.post("/api/workers", content=b"xstreamer", headers=forged).status_code == 401
+    assert woken == [True]
+
+
 def test_two_lines_of_one_agent_are_one_life(services: Services):
     lifelines = services.lifelines
     with lifelines.held(AGENT):

@@ -170,6 +170,26 @@ async def test_a_dispatch_that_no_worker_took_is_made_again_soon_and_as_often_as
     assert 6 <= len(rooms.dispatches[room]) <= 9
 
 
+async def test_a_worker_that_comes_is_asked_at_once_for_what_none_took(
+    clock: Clock, rooms: FakeRooms, room: str, services: Services
+):
+    calls = replace(services.calls, lifelines=Lifelines())
+    watchdog = Watchdog(calls, clock)
+    rooms.worker = False
+    await watchdog.look()
+    clock.now_s += 0.4
+    calls.lifelines.worker_came.set()
+    await watchdog.look()
+    assert len(rooms.dispatches[room]) == 2
+    clock.now_s += 0.4
+    await watchdog.look()
+    assert len(rooms.dispatches[room]) == 2, "it came once"
+    rooms.worker = True
+    calls.lifelines.worker_came.set()
+    await watchdog.look()
+    assert len(rooms.dispatches[room]) == 2, "a worker has it"
+
+
 async def after_death(calls: Calls, monkeypatch: pytest.MonkeyPatch, agent: Agent) -> None:
     """Its lifeline broke, and a watchdog saw to it."""
     monkeypatch.setattr("gateway.watchdog.DEATH_S", 0.0)
@@ -280,24 +300,21 @@ async def test_a_room_made_again_by_its_token_gets_an_agent_at_once(
 
 
 async def test_it_goes_on_after_livekit_was_away(
-    watchdog: Watchdog, rooms: FakeRooms, room: str, monkeypatch: pytest.MonkeyPatch
+    rooms: FakeRooms, room: str, services: Services, caplog: pytest.LogCaptureFixture
 ):
-    class Stop(Exception):
-        pass
-
-    pauses: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        rooms.down = False
-        if len(pauses) == 2:
-            raise Stop
-
-    monkeypatch.setattr("gateway.watchdog.asyncio.sleep", sleep)
+    calls = replace(services.calls, lifelines=Lifelines())
+    rooms.rooms[room] = Presence(exists=True, agents=1, callers=1)
     rooms.down = True
-    with pytest.raises(Stop):
-        await watchdog.run()
-    assert pauses == [3600, 3600]
+    looking = asyncio.create_task(Watchdog(calls).run())
+    async with asyncio.timeout(5):
+        while "could not look" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        rooms.down = False
+        calls.lifelines.worker_came.set()
+        while state(services, room) == "created":  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    await asyncio.wait([looking])
 
 
 async def test_calls_that_ended_are_forgotten(
