@@ -1,6 +1,6 @@
 """What can go wrong in the Actor. Each carries the code and the words of its Failure."""
 
-from proto.messages import PortraitCode
+from proto.portrait_code import PortraitCode
 
 
 class ActorError(Exception):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.motion.source import Floats
-from proto.messages import PortraitCode
+from proto.portrait_code import PortraitCode
 from proto.time_law import CHUNK_FRAMES, FRAME_WIDTH, I420_ROWS
 
 Picture = NDArray[np.uint8]

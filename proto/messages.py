@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, StringConstraints, model_validator
 
 from proto.message import MAX_COUNT, Count, Message, Micros, Name, WireModel
+from proto.portrait_code import PortraitCode
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.tensor import Tensor
 from proto.time_law import (
@@ -116,19 +117,6 @@ class CheckPortrait(Message):
     """Gateway -> Actor: may this image (file bytes, (N,)) become an avatar?"""
 
     image: ImageFile
-
-
-PortraitCode = Literal[
-    "ok",
-    "not_an_image",
-    "too_large",
-    "no_face",
-    "many_faces",
-    "too_small",
-    "too_turned",
-    "blurred",
-    "not_a_person",
-]
 
 
 class PortraitChecked(Message):

@@ -19,7 +19,8 @@ import numpy as np
 
 from actor_server.codec.mesh.prepared import Image
 from actor_server.portrait.decoding import WORKING_SIDE, decode_picture
-from actor_server.portrait.refusal import Code, PortraitRefused
+from actor_server.portrait.refusal import PortraitRefused
+from proto.portrait_code import PortraitCode
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def _picture(output: bytes) -> Image:
         answer = json.loads(header[:HEADER_LIMIT_BYTES])
         if "code" in answer:
             code, hint = answer["code"], str(answer["hint"])
-            raise PortraitRefused(code, hint) if code in get_args(Code)[1:] else _BROKEN
+            raise PortraitRefused(code, hint) if code in get_args(PortraitCode)[1:] else _BROKEN
         height, width = (int(side) for side in answer["size"])
     except (ValueError, TypeError, KeyError):
         raise _BROKEN from None

@@ -1,18 +1,6 @@
 """Why a picture cannot become an avatar. Light: the process that decodes pictures imports it."""
 
-from typing import Literal
-
-Code = Literal[
-    "ok",
-    "not_an_image",
-    "too_large",
-    "no_face",
-    "many_faces",
-    "too_small",
-    "too_turned",
-    "blurred",
-    "not_a_person",
-]
+from proto.portrait_code import PortraitCode
 
 
 class PortraitRefused(Exception):
@@ -21,8 +9,10 @@ class PortraitRefused(Exception):
     Attributes: `code` for programs, `hint` for people: what was wrong and what to do.
     """
 
-    def __init__(self, code: Code, hint: str, checks: dict[str, float] | None = None) -> None:
+    def __init__(
+        self, code: PortraitCode, hint: str, checks: dict[str, float] | None = None
+    ) -> None:
         super().__init__(hint)
-        self.code: Code = code
+        self.code: PortraitCode = code
         self.hint = hint
         self.checks = checks or {}

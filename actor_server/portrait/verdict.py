@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import cv2
 
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
-from actor_server.portrait.refusal import Code
+from proto.portrait_code import PortraitCode
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class PortraitVerdict:
     """`ok` with the prepared portrait, or a code and a hint."""
 
     ok: bool
-    code: Code
+    code: PortraitCode
     hint: str = ""
     checks: dict[str, float] = field(default_factory=dict)
     portrait: PreparedPortrait | None = None

@@ -7,7 +7,7 @@ import numpy as np
 from actor_server.errors import PortraitRefused
 from actor_server.face import Face, FaceDecoder, Picture
 from actor_server.motion.source import Floats
-from proto.messages import PortraitCode
+from proto.portrait_code import PortraitCode
 
 
 @dataclass

@@ -17,7 +17,8 @@ from gateway.deps import Services
 from gateway.errors import unavailable
 from gateway.livekit_rooms import Dispatch, Presence
 from gateway.settings import GatewaySettings
-from proto.messages import PortraitChecked, PortraitCode
+from proto.messages import PortraitChecked
+from proto.portrait_code import PortraitCode
 
 KEY, SECRET = "devkey", "a-secret-of-at-least-32-characters-xx"
 LOCAL_URL = "http://127.0.0.1:8080"
