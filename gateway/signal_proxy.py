@@ -5,6 +5,7 @@ Media does not pass here: it goes straight between browser and LiveKit.
 
 import asyncio
 import logging
+import re
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -15,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from gateway.deps import ServicesDep, services_of
-from gateway.errors import unavailable
+from gateway.errors import GatewayError, unavailable
 from gateway.metrics import SIGNAL_CONNECTIONS
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ router = APIRouter(include_in_schema=False)
 
 SIGNAL_PATHS = ("rtc", "rtc/v1")
 OPEN_TIMEOUT_S = 5.0
+PRINTABLE = re.compile(r"[ -~]*")
 MAX_SIGNAL_BYTES = 1024 * 1024
 NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
@@ -40,10 +42,9 @@ def upstream_url(livekit_url: str, path: str, query: str, *, websocket: bool) ->
 @router.get("/livekit/rtc/v1/validate")
 async def validate(connection: HTTPConnection, services: ServicesDep) -> Response:
     """Clients ask here why a connection was refused."""
-    path = connection.url.path.removeprefix("/livekit/")
-    url = upstream_url(services.settings.livekit_url, path, connection.url.query, websocket=False)
+    url, headers = _upstream(connection, services.settings.livekit_url, websocket=False)
     try:
-        answer = await services.http.get(url, headers=_authorization(connection))
+        answer = await services.http.get(url, headers=headers)
     except httpx.HTTPError:
         raise unavailable(
             "livekit_unavailable", "The LiveKit server does not answer", "Look at /readyz."
@@ -53,14 +54,15 @@ async def validate(connection: HTTPConnection, services: ServicesDep) -> Respons
 
 async def signal(browser: WebSocket) -> None:
     """One signalling connection, in both directions, until either side ends it."""
-    path = browser.url.path.removeprefix("/livekit/")
-    url = upstream_url(
-        services_of(browser).settings.livekit_url, path, browser.url.query, websocket=True
-    )
+    try:
+        url, headers = _upstream(browser, services_of(browser).settings.livekit_url, websocket=True)
+    except GatewayError as refusal:
+        await browser.send_denial_response(Response(str(refusal), refusal.problem.status))
+        return
     try:
         async with connect(
             url,
-            additional_headers=_authorization(browser),
+            additional_headers=headers,
             open_timeout=OPEN_TIMEOUT_S,
             max_size=MAX_SIGNAL_BYTES,
             compression=None,
@@ -81,9 +83,20 @@ for _path in SIGNAL_PATHS:
     router.add_api_websocket_route(f"/livekit/{_path}", signal)
 
 
-def _authorization(connection: HTTPConnection) -> dict[str, str]:
-    value = connection.headers.get("authorization")
-    return {} if value is None else {"Authorization": value}
+def _upstream(
+    connection: HTTPConnection, livekit_url: str, *, websocket: bool
+) -> tuple[str, dict[str, str]]:
+    """Where a request goes on to, and with which headers. Raises GatewayError 400.
+
+    A token is printable ASCII; our own client would fail on anything else.
+    """
+    path: str = connection.scope["path"].removeprefix("/livekit/")
+    query = connection.scope["query_string"].decode("latin-1")
+    token = connection.headers.get("authorization", "")
+    if not PRINTABLE.fullmatch(query + token):
+        raise GatewayError(400, "bad_token", "The token is none", "Ask for a new one.")
+    url = upstream_url(livekit_url, path, query, websocket=websocket)
+    return url, {"Authorization": token} if token else {}
 
 
 async def _relay(browser: WebSocket, livekit: ClientConnection) -> None:
