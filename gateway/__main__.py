@@ -11,6 +11,8 @@ from gateway.settings import GatewaySettings
 from proto.wire.logs import log_to_stderr
 
 logger = logging.getLogger("gateway")
+PING_S = 10
+"""An agent whose whole host is gone closes no lifeline."""
 SHUTDOWN_S = 3
 """Open signalling connections would otherwise keep the process until their calls end."""
 
@@ -36,6 +38,8 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
         ws="websockets-sansio",
+        ws_ping_interval=PING_S,
+        ws_ping_timeout=PING_S,
     )
     return 0
 

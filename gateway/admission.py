@@ -44,6 +44,10 @@ class Admission:
         finally:
             self._opening -= 1
 
+    def waits(self, ticket: str) -> bool:
+        """Whether the ticket is one of the line's."""
+        return self._line.holds(ticket, self.clock_s())
+
     def leave(self, ticket: str) -> None:
         """Wait no longer."""
         self._line.leave(ticket)
@@ -52,7 +56,7 @@ class Admission:
         opening = self._opening  # read first: a call may then count twice, but never not at all
         live = await asyncio.to_thread(self.store.taken, self.settings.empty_timeout_s)
         taken = live + opening
-        fit = calls_that_fit(self.meter.load, taken, self.settings.workers)
+        fit = calls_that_fit(self.meter.load, taken)
         CAPACITY.set(fit)
         standing = self._line.ask(ticket, fit - taken, self.clock_s())
         if standing.position:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from livekit import api
 
 from gateway.admission import Admission
 from gateway.avatars import Avatars
+from gateway.background import kept_up
 from gateway.calls import Calls
 from gateway.capacity import EngineMeter, LoadMeter
 from gateway.defaults import crop_defaults, seed
@@ -50,6 +52,7 @@ from gateway.store.database import Database
 from gateway.store.keys import KeyStore
 from gateway.store.turns import TurnStore
 from gateway.watchdog import Watchdog
+from gateway.workers import Workers
 
 logger = logging.getLogger(__name__)
 API_VERSION = "1"
@@ -79,19 +82,25 @@ def create_app(
             stack.callback(database.close)
             export = span_export(settings.otlp_endpoint)
             stack.callback(export.close)
-            meter_ = meter or EngineMeter(settings, http)
-            services = _services(settings, database, checker_, rooms_, http, export, meter_)
+            workers = Workers()
+            meter_ = meter or EngineMeter(settings, http, workers)
+            services = _services(
+                settings, database, checker_, rooms_, http, export, meter_, workers
+            )
             app.state.services = services
             await asyncio.to_thread(_prepare, database, services)
             async with asyncio.TaskGroup() as tasks:
-                watchdog = Watchdog(services.calls)
-                background = (
-                    tasks.create_task(watchdog.run(), name="watchdog"),
-                    tasks.create_task(watchdog.replace_the_dead(), name="replace-the-dead"),
-                    tasks.create_task(services.retention.run(), name="retention"),
-                    tasks.create_task(meter_.run(), name="load meter"),
-                    tasks.create_task(crop_defaults(services.avatars), name="crop-defaults"),
-                )
+                watchdog = Watchdog(services.calls, workers)
+                background = [
+                    tasks.create_task(kept_up(name, work), name=name)
+                    for name, work in (
+                        ("watchdog", watchdog.run),
+                        ("replace-the-dead", watchdog.replace_the_dead),
+                        ("retention", services.retention.run),
+                        ("load-meter", meter_.run),
+                        ("crop-defaults", partial(crop_defaults, services.avatars)),
+                    )
+                ]
                 yield
                 for task in background:
                     task.cancel()
@@ -122,6 +131,7 @@ def _services(
     http: httpx.AsyncClient,
     export: SpanExport,
     meter: LoadMeter,
+    workers: Workers,
 ) -> Services:
     call_store = CallStore(database)
     portraits = PortraitFiles(settings.data_dir / "portraits")
@@ -143,6 +153,7 @@ def _services(
         creations=RateLimit(settings.creations_per_minute),
         token_verifier=api.TokenVerifier(settings.livekit_api_key, secret),
         http=http,
+        workers=workers,
     )
 
 

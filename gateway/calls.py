@@ -64,9 +64,13 @@ class Calls:
         return call
 
     async def end(self, room: str, reason: str) -> None:
-        """Send everyone out of the room and close its record."""
-        await asyncio.to_thread(self.store.end, room, reason)
+        """Send everyone out of the room and close its record, which the watchdog needs until then.
+
+        Raises GatewayError 503 when LiveKit does not answer; the call is still on then.
+        """
+        await asyncio.to_thread(self.store.ending, room, reason)
         await self.rooms.delete(room)
+        await asyncio.to_thread(self.store.end, room, reason)
 
     async def caller_joined(self, room: str) -> None:
         """A room that closed before its caller came was made again by the token, without agent."""

@@ -1,13 +1,13 @@
 """How many calls fit: computed from what engines and agent measure of themselves."""
 
 import asyncio
-import math
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import httpx
 
 from gateway.settings import GatewaySettings
+from gateway.workers import Workers
 from proto.messages import EngineStatus, Ping
 from proto.wire.sockets import PeerBusy, request
 
@@ -29,23 +29,24 @@ class Load:
     thinker_factor: float = 0.0
     degradation_step: int = 0
     places: int = MANY
-    """Calls that the agent may hold."""
+    """Calls that all agents together may hold."""
+    workers: int = 1
+    """Agents with engines of their own, which are like those measured."""
 
 
-def calls_that_fit(load: Load, taken: int, workers: int = 1) -> int:
-    """How many calls the machine bears while `taken` run; at least one.
+def calls_that_fit(load: Load, taken: int) -> int:
+    """How many calls the machines bear while `taken` run; at least one.
 
-    The agent's places, as far as the engines have time for them; what was not measured yet is
-    trusted. `workers`: agents with engines of their own that are like those measured.
+    The agents' places, as far as their engines have time for them; what was not measured yet is
+    trusted.
     """
     if load.degradation_step >= OVERLOADED_STEP:
         return max(1, taken)
-    limits = [
-        float(load.places),
-        FULL / load.actor_factor if load.actor_factor else math.inf,
-        FULL / (load.thinker_factor * SPEAKING_SHARE) if load.thinker_factor else math.inf,
-    ]
-    return max(1, int(min(limits))) * workers
+    engines = min(
+        FULL / load.actor_factor if load.actor_factor else MANY,
+        FULL / (load.thinker_factor * SPEAKING_SHARE) if load.thinker_factor else MANY,
+    )
+    return max(1, min(load.places, max(1, int(engines)) * load.workers))
 
 
 class LoadMeter(Protocol):
@@ -62,10 +63,13 @@ class LoadMeter(Protocol):
 class EngineMeter:
     """Asks both engines and the agent, again and again; no caller waits for their answers."""
 
-    def __init__(self, settings: GatewaySettings, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self, settings: GatewaySettings, http: httpx.AsyncClient, workers: Workers
+    ) -> None:
         self.load = Load()
         self._settings = settings
         self._http = http
+        self._workers = workers
 
     async def run(self) -> None:
         """Measure until cancelled."""
@@ -75,7 +79,7 @@ class EngineMeter:
 
     async def _look(self) -> Load:
         settings = self._settings
-        actor, thinker, places = await asyncio.gather(
+        actor, thinker, (places, workers) = await asyncio.gather(
             self._engine(settings.actor_endpoint, settings.actor_curve_server_key),
             self._engine(settings.thinker_endpoint, settings.thinker_curve_server_key),
             self._places(),
@@ -86,6 +90,7 @@ class EngineMeter:
             thinker.real_time_factor if thinker and measured else 0.0,
             actor.degradation_step if actor and measured else 0,
             places,
+            workers,
         )
 
     async def _engine(self, endpoint: str, server_key: str) -> EngineStatus | None:
@@ -100,12 +105,17 @@ class EngineMeter:
             return None
         return answer if isinstance(answer, EngineStatus) else None
 
-    async def _places(self) -> int:
-        """MANY where the agent does not answer: then readiness says so, not admission."""
+    async def _places(self) -> tuple[int, int]:
+        """Of all workers, and how many those are: as they tell, else as the one that is asked says,
+        and where it does not answer as before. MANY until anybody has: readiness says so then.
+        """
+        if told := self._workers.places:
+            return sum(told), len(told)
+        settings = self._settings
         try:
             answer = await self._http.get(
-                self._settings.agent_health_url, timeout=self._settings.ready_timeout_s
+                settings.agent_health_url, timeout=settings.ready_timeout_s
             )
-            return int(answer.json()["max_calls"])
+            return int(answer.json()["max_calls"]) * settings.workers, settings.workers
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return MANY
+            return self.load.places, self.load.workers

@@ -18,6 +18,7 @@ from gateway.rate_limits import RateLimit
 from gateway.readiness import ReadinessProbe
 from gateway.retention import Retention
 from gateway.settings import GatewaySettings
+from gateway.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Services:
     token_verifier: api.TokenVerifier
     """Of whatever is signed with our LiveKit key."""
     http: httpx.AsyncClient
+    workers: Workers
 
 
 def services_of(connection: HTTPConnection) -> Services:

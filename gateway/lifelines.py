@@ -17,12 +17,9 @@ class Agent:
 
 @dataclass
 class Lifelines:
-    """Held by the route, looked at by the watchdog. `broken`: agents to be looked after;
-    `worker_came`: one that takes calls has just come.
-    """
+    """Held by the route, looked at by the watchdog. `broken`: agents to be looked after."""
 
     broken: asyncio.Queue[Agent] = field(default_factory=asyncio.Queue)
-    worker_came: asyncio.Event = field(default_factory=asyncio.Event)
     _held: Counter[Agent] = field(default_factory=Counter)
 
     @contextmanager

@@ -89,7 +89,9 @@ class Retention:
         if self.settings.portrait_days is None:
             return 0
         oldest = now - timedelta(days=self.settings.portrait_days)
-        unused = await asyncio.to_thread(self.avatars.store.unused_since, oldest)
-        for avatar_id in unused:
-            await self.forget_avatar(avatar_id)
-        return len(unused)
+        forgotten = 0
+        # Looked up anew after each: somebody may call an avatar of the list meanwhile.
+        while unused := await asyncio.to_thread(self.avatars.store.unused_since, oldest):
+            await self.forget_avatar(unused[0])
+            forgotten += 1
+        return forgotten

@@ -117,7 +117,7 @@ class GatewaySettings(BaseSettings):
     measured_capacity: bool = True
     """False: the agent's places are all that limits the number of calls."""
     workers: Annotated[int, Field(ge=1)] = 1
-    """Agents with engines of their own, like those that this process asks for their load."""
+    """Agents with engines of their own, where they do not tell the gateway of themselves."""
     meter_interval_s: Seconds = 2.0
 
     @property

@@ -1,6 +1,8 @@
 """Multipart uploads with a limit that holds while the body arrives."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,6 +20,7 @@ FIELDS_BYTES = 64 * 1024
 """Room for the text fields and part headers beside the picture."""
 MAX_FIELDS = 8
 MAX_LENGTH_DIGITS = 19
+BODY_S = 60.0
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_S = 10.0
 """A refused body is read on and thrown away up to here: a client that is still sending when the
@@ -44,8 +47,25 @@ class PortraitForm:
             ) from None
 
 
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """A body that stalls would hold a place for a call, or a connection, for ever."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            yield
+    except TimeoutError:
+        raise GatewayError(
+            408, "too_slow", f"The body did not come within {BODY_S:.0f} s", "Try again."
+        ) from None
+
+
 async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm:
-    """Raises GatewayError 413 as soon as the limit is passed, 415 for another content type."""
+    """Raises GatewayError 413 as soon as the limit is passed, 415 for another content type, 408."""
+    async with _in_time():
+        return await _read_portrait_form(request, limit_bytes)
+
+
+async def _read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise GatewayError(
@@ -83,7 +103,12 @@ async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm
 
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """A small body, whole. Raises GatewayError 413 as soon as it is longer than that."""
+    """A small body, whole. Raises GatewayError 413 as soon as it is longer than that, and 408."""
+    async with _in_time():
+        return await _read_body(request, limit_bytes)
+
+
+async def _read_body(request: Request, limit_bytes: int) -> bytes:
     body = bytearray()
     async for part in request.stream():
         body += part

@@ -31,6 +31,10 @@ class WaitingLine:
                 del self._asked_s[ticket]
         return len(self._asked_s)
 
+    def holds(self, ticket: str, now_s: float) -> bool:
+        """Whether it still is a ticket of this line."""
+        return self.length(now_s) > 0 and ticket in self._asked_s
+
     def ask(self, ticket: str | None, free: int, now_s: float) -> Standing:
         """Come in, if no more than `free` stand before one and oneself; else wait, or go on."""
         length = self.length(now_s)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from livekit import api
+from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.calls import Calls
@@ -20,6 +21,7 @@ from gateway.lifelines import Agent
 from gateway.livekit_rooms import Dispatch, Presence
 from gateway.metrics import LIVE_CALLS, REDISPATCHES
 from gateway.store.tables import Call
+from gateway.workers import Workers
 
 logger = logging.getLogger(__name__)
 MAX_BACKOFF_DOUBLINGS = 1
@@ -44,6 +46,7 @@ class Watchdog:
     """Run by one task. The clock is a parameter for tests; it counts seconds, monotonically."""
 
     calls: Calls
+    workers: Workers
     clock_s: Callable[[], float] = time.monotonic
     _absent: dict[str, _Absence] = field(default_factory=dict)
     _closed_s: dict[str, float] = field(default_factory=dict)
@@ -59,7 +62,7 @@ class Watchdog:
                 logger.warning("watchdog could not look", extra={"reason": str(error)})
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.calls.settings.watchdog_interval_s):
-                    await self.calls.lifelines.worker_came.wait()
+                    await self.workers.came.wait()
 
     async def replace_the_dead(self) -> None:
         """Send another agent to each call whose agent's lifeline broke, until cancelled."""
@@ -76,22 +79,31 @@ class Watchdog:
             REDISPATCHES.inc()
         except (GatewayError, api.TwirpError, SQLAlchemyError) as error:
             logger.warning("a dead agent was not replaced", extra={"reason": str(error)})
+        except Exception:
+            logger.exception("a dead agent was not replaced", extra={"room": agent.room})
 
     async def look(self) -> None:
         """One round over the live calls."""
-        self._worker_came = self.calls.lifelines.worker_came.is_set()
-        self.calls.lifelines.worker_came.clear()
+        self._worker_came = self.workers.came.is_set()
+        self.workers.came.clear()
         live = await asyncio.to_thread(self.calls.store.live)
         LIVE_CALLS.set(len(live))
         for seen in (self._absent, self._closed_s):
             for room in seen.keys() - {call.room for call in live}:
                 del seen[room]
         for call in live:
-            if call.expires_at <= datetime.now(UTC):
-                await self.calls.end(call.room, "expired")
-            else:
-                async with self.calls.deciding:
-                    await self._look_after(call, await self.calls.rooms.presence(call.room))
+            try:
+                await self._look_at(call)
+            except (GatewayError, api.TwirpError, SQLAlchemyError, ValidationError) as error:
+                told = {"room": call.room, "reason": str(error)}
+                logger.warning("watchdog could not look at a call", extra=told)
+
+    async def _look_at(self, call: Call) -> None:
+        if call.expires_at <= datetime.now(UTC):
+            await self.calls.end(call.room, "expired")
+            return
+        async with self.calls.deciding:
+            await self._look_after(call, await self.calls.rooms.presence(call.room))
 
     async def _look_after(self, call: Call, presence: Presence) -> None:
         if not presence.exists:

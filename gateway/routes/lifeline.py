@@ -4,19 +4,21 @@ import logging
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, WebSocket
+from pydantic import ValidationError
 
 from gateway.deps import ServicesDep, services_of
 from gateway.errors import GatewayError
 from gateway.lifelines import Agent
 from gateway.signatures import check_signature
 from gateway.uploads import read_body
-from services.room_agent.announcement import WORKERS_PATH
+from services.room_agent.announcement import WORKERS_PATH, Announcement
 from services.room_agent.lifeline import claim
 
 logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
-IN_ORDER = (1000, 1001)
-MAX_NAME_BYTES = 1024
+GONE = (1005, 1006)
+"""How a connection ends on which nobody said goodbye: whoever gives a reason is alive."""
+MAX_ANNOUNCEMENT_BYTES = 4096
 
 
 @router.websocket("/api/calls/{room}/lifeline")
@@ -33,17 +35,20 @@ async def hold(line: WebSocket, room: str, identity: Annotated[str, Query(max_le
     with services.lifelines.held(agent):
         await line.accept()
         ended = await _end_of(line)
-    if ended not in IN_ORDER:
+    if ended in GONE:
         logger.warning("an agent's lifeline broke", extra={"room": room, "agent": identity})
         services.lifelines.broken.put_nowait(agent)
 
 
 @router.post(WORKERS_PATH, status_code=204)
 async def welcome(request: Request, services: ServicesDep) -> Response:
-    """A worker, whose name is signed, takes calls now."""
-    name = await read_body(request, MAX_NAME_BYTES)
-    check_signature(services.token_verifier, name, request.headers.get("authorization", ""))
-    services.lifelines.worker_came.set()
+    """A worker takes calls; signed like the agent's reports."""
+    body = await read_body(request, MAX_ANNOUNCEMENT_BYTES)
+    check_signature(services.token_verifier, body, request.headers.get("authorization", ""))
+    try:
+        services.workers.hear(Announcement.model_validate_json(body))
+    except ValidationError as error:
+        raise GatewayError(422, "bad_worker", "No worker says this", str(error)) from None
     return Response(status_code=204)
 
 

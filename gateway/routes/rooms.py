@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from starlette.requests import HTTPConnection
 
-from gateway.access import Caller, Counted, RoomCall, RoomsKey, the_avatar
+from gateway.access import Caller, CallerDep, RoomCall, RoomsKey, creating, the_avatar
 from gateway.deps import PublicUrls, PublicUrlsDep, Services, ServicesDep
 from gateway.errors import GatewayError, Problem, problem_docs
 from gateway.routes.avatars import portrait_form_schema
@@ -20,6 +21,18 @@ TicketHeader = Annotated[
     str | None,
     Header(alias="XStreamer-Ticket", description="Of an earlier answer 429: keeps the place"),
 ]
+
+
+async def creating_or_waiting(
+    caller: CallerDep,
+    connection: HTTPConnection,
+    services: ServicesDep,
+    ticket: TicketHeader = None,
+) -> None:
+    """Whoever waits for a place was counted when they came, and is told when to ask again."""
+    if ticket is None or not services.admission.waits(ticket):
+        await creating(caller, connection, services)
+
 
 _ROOM_BODY = {
     "requestBody": {
@@ -35,7 +48,7 @@ _ROOM_BODY = {
 @router.post(
     "/rooms",
     status_code=201,
-    dependencies=[Counted],
+    dependencies=[Depends(creating_or_waiting)],
     responses=problem_docs(400, 401, 403, 404, 413, 415, 422, 503)
     | problem_docs(429, schemas=(AtCapacity, Problem)),
     openapi_extra=_ROOM_BODY,

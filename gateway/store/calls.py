@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from statistics import fmean
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, literal, or_, select, update
 
 from gateway.store.database import Database
-from gateway.store.tables import Avatar, Call
+from gateway.store.tables import Avatar, Call, UtcDateTime
 
 USUAL_CALLS: Final = 100
 UNKNOWN_LENGTH_S: Final = 180.0
@@ -67,40 +67,30 @@ class CallStore:
 
     def caller_joined(self, room: str) -> None:
         """Count one more caller; the first makes the call active."""
-        with self._database.session() as session:
-            call = session.get(Call, room)
-            if call is not None and call.state != "ended":
-                call.callers += 1
-                _activate(call)
+        self._change(room, **_active(), callers=Call.callers + 1)
 
     def activate(self, room: str) -> None:
         """A caller is there, noticed late; each is counted where they join."""
-        with self._database.session() as session:
-            call = session.get(Call, room)
-            if call is not None and call.state != "ended":
-                _activate(call)
+        self._change(room, **_active())
 
     def agent_joined(self, room: str) -> Call | None:
         """The call when its agent came for the first time, else None."""
+        first = update(Call).where(Call.room == room, Call.agent_joined_at.is_(None))
         with self._database.session() as session:
-            call = session.get(Call, room)
-            if call is None or call.agent_joined_at is not None:
-                return None
-            call.agent_joined_at = datetime.now(UTC)
-            return call
+            done = session.connection().execute(first.values(agent_joined_at=datetime.now(UTC)))
+            return session.get(Call, room) if done.rowcount else None
 
     def dispatched(self, room: str) -> None:
         """One more agent was asked for."""
-        with self._database.session() as session:
-            if (call := session.get(Call, room)) is not None:
-                call.dispatches += 1
+        self._change(room, dispatches=Call.dispatches + 1)
 
     def remember(self, room: str, conversation: str) -> None:
         """What was said so far, for an agent that takes over."""
-        with self._database.session() as session:
-            call = session.get(Call, room)
-            if call is not None and call.state != "ended":
-                call.conversation = conversation
+        self._change(room, conversation=conversation)
+
+    def ending(self, room: str, reason: str) -> None:
+        """Why it will have ended; the first who says so is right."""
+        self._change(room, end_reason=func.coalesce(Call.end_reason, reason))
 
     def end(self, room: str, reason: str) -> bool:
         """Whether the call was live until now; what was said in it is wiped."""
@@ -110,14 +100,19 @@ class CallStore:
         return True
 
     def _end(self, room: str, reason: str) -> bool:
+        return self._change(
+            room,
+            state="ended",
+            end_reason=func.coalesce(Call.end_reason, reason),
+            ended_at=datetime.now(UTC),
+            conversation=None,
+        )
+
+    def _change(self, room: str, **values: Any) -> bool:
+        """In one statement, so that nothing comes between looking and writing; was it live?"""
+        live = update(Call).where(Call.room == room, Call.state != "ended").values(**values)
         with self._database.session() as session:
-            call = session.get(Call, room)
-            if call is None or call.state == "ended":
-                return False
-            call.state, call.end_reason = "ended", reason
-            call.ended_at = datetime.now(UTC)
-            call.conversation = None
-            return True
+            return bool(session.connection().execute(live).rowcount)
 
     def remove(self, room: str) -> None:
         """Delete a call; its turns go with it."""
@@ -131,6 +126,6 @@ class CallStore:
             return int(session.connection().execute(query).rowcount)
 
 
-def _activate(call: Call) -> None:
-    call.state = "active"
-    call.started_at = call.started_at or datetime.now(UTC)
+def _active() -> dict[str, Any]:
+    now = literal(datetime.now(UTC), UtcDateTime)
+    return {"state": "active", "started_at": func.coalesce(Call.started_at, now)}

@@ -1,13 +1,18 @@
-"""A worker that takes calls tells the gateway, which asks again for what no worker took."""
+"""A worker tells the gateway every few seconds that it takes calls, and how many it may hold.
+
+The gateway counts places by it, and asks at once for the calls that no worker took.
+"""
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Final
 
 import httpx
 from livekit.agents import AgentServer
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.room_agent.config import AgentConfig, GatewayAddress
 from services.room_agent.gateway_line import TIMEOUT_S, signature
@@ -15,32 +20,68 @@ from services.room_agent.gateway_line import TIMEOUT_S, signature
 log = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/api/workers"
+EVERY_S: Final = 10.0
+Text = Annotated[str, Field(max_length=300)]
+
+
+class Announcement(BaseModel):
+    """A worker by a name that outlives its process. `registration`: LiveKit's name of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Text
+    registration: Text
+    max_calls: Annotated[int, Field(ge=0, le=100_000)]
+    """0: it takes no more."""
 
 
 @asynccontextmanager
 async def announcing(config: AgentConfig, server: AgentServer) -> AsyncIterator[None]:
-    """Announce each registration with LiveKit while inside."""
+    """Announce from the first registration with LiveKit on, while inside."""
     if (address := config.gateway()) is None:
         yield
         return
-    async with asyncio.TaskGroup() as tasks:
+    registrations: asyncio.Queue[str] = asyncio.Queue()
 
-        def on_registered(*_: object) -> None:
-            tasks.create_task(announce(address, config.agent_name), name="announce")
+    def on_registered(registration: str, *_: object) -> None:
+        registrations.put_nowait(registration)
 
-        server.on("worker_registered", on_registered)
+    server.on("worker_registered", on_registered)
+    telling = asyncio.create_task(_announce(config, server, address, registrations))
+    try:
         yield
+    finally:
+        telling.cancel()
         server.off("worker_registered", on_registered)
 
 
-async def announce(address: GatewayAddress, agent_name: str) -> None:
-    """A gateway that does not hear it finds out a second later by itself."""
-    body = agent_name.encode()
+async def _announce(
+    config: AgentConfig,
+    server: AgentServer,
+    address: GatewayAddress,
+    registrations: asyncio.Queue[str],
+) -> None:
+    name = f"{socket.gethostname()}:{config.health_port}"
+    registration = await registrations.get()
     verify = address.certificate is None or address.trust
     async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=verify) as client:
-        headers = {"Authorization": signature(address, body)}
-        try:
-            url = f"{address.url.rstrip('/')}{WORKERS_PATH}"
-            (await client.post(url, content=body, headers=headers)).raise_for_status()
-        except httpx.HTTPError as error:
-            log.info("the gateway was not told of this worker", extra={"reason": repr(error)})
+        while True:
+            places = 0 if server.draining else config.max_calls
+            await _tell(
+                client,
+                address,
+                Announcement(name=name, registration=registration, max_calls=places),
+            )
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    registration = await registrations.get()
+
+
+async def _tell(client: httpx.AsyncClient, address: GatewayAddress, worker: Announcement) -> None:
+    body = worker.model_dump_json().encode()
+    headers = {"Authorization": signature(address, body)}
+    try:
+        url = f"{address.url.rstrip('/')}{WORKERS_PATH}"
+        (await client.post(url, content=body, headers=headers)).raise_for_status()
+    except httpx.HTTPError as error:
+        log.info("the gateway was not told of this worker", extra={"reason": repr(error)})

@@ -15,15 +15,20 @@ from services.room_agent.config import AgentConfig
 from services.room_agent.job import CallJob
 
 FETCH_TIMEOUT_S = 10.0
+PASSING = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
 TOKEN_LIFE = timedelta(minutes=1)
 
 
 class PortraitMissing(Exception):
-    """The job's portrait cannot be read; the text says which and why."""
+    """There is no such portrait; the text says which and why."""
+
+
+class PortraitAway(Exception):
+    """The gateway does not give the portrait now; it may in a moment."""
 
 
 async def load_portrait(config: AgentConfig, job: CallJob) -> np.ndarray:
-    """The image file, (N,) uint8. Raises PortraitMissing."""
+    """The image file, (N,) uint8. Raises PortraitMissing, PortraitAway."""
     if job.portrait_path is not None:
         encoded = await asyncio.to_thread(_read, Path(job.portrait_path))
     else:
@@ -54,5 +59,10 @@ async def _fetch(url: str, token: str) -> bytes:
             response = await client.get(url, headers={"Authorization": f"Bearer {token}"})
             response.raise_for_status()
             return response.content
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        passing = status >= httpx.codes.INTERNAL_SERVER_ERROR or status in PASSING
+        kind = PortraitAway if passing else PortraitMissing
+        raise kind(f"cannot fetch the portrait from {url}: {error}") from error
     except httpx.HTTPError as error:
-        raise PortraitMissing(f"cannot fetch the portrait from {url}: {error}") from error
+        raise PortraitAway(f"cannot fetch the portrait from {url}: {error!r}") from error

@@ -14,7 +14,7 @@ from services.room_agent.ears import local_turn_model, local_voice_model
 from services.room_agent.engines import ZmqEngines
 from services.room_agent.job import CallJob
 from services.room_agent.livekit_room import Declaration, LiveKitRoom
-from services.room_agent.portrait import PortraitMissing, load_portrait
+from services.room_agent.portrait import PortraitAway, PortraitMissing, load_portrait
 from services.room_agent.room_agent import Models, RoomAgent
 
 log = logging.getLogger(__name__)
@@ -92,6 +92,11 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
         log.error("call without portrait", extra={"reason": str(error)})
         await context.delete_room()
         context.shutdown("portrait missing")
+        return
+    except PortraitAway as error:
+        # The watchdog sends another agent soon.
+        log.warning("the portrait is not to be had now", extra={"reason": str(error)})
+        context.shutdown("portrait away")
         return
     room = LiveKitRoom(context, config.audio_queue_ms, _declaration(config, job))
     engines = partial(ZmqEngines, config, job, portrait)

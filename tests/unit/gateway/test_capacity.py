@@ -8,8 +8,10 @@ import pytest
 
 from gateway.capacity import EngineMeter, Load, calls_that_fit
 from gateway.settings import GatewaySettings
+from gateway.workers import GONE_S, Workers
 from proto.messages import EngineStatus
 from proto.wire.sockets import ServerSocket
+from services.room_agent.announcement import Announcement
 
 pytestmark = pytest.mark.unit
 
@@ -34,15 +36,45 @@ def test_calls_fit_where_agent_and_both_engines_bear_them(load: Load, taken: int
 
 
 def test_more_workers_bear_as_many_calls_each():
-    assert calls_that_fit(Load(places=4, actor_factor=0.3), 1, workers=3) == 9
+    assert calls_that_fit(Load(places=12, actor_factor=0.3, workers=3), 1) == 9
+    assert calls_that_fit(Load(places=5, actor_factor=0.3, workers=3), 1) == 5
 
 
-async def measured(settings: GatewaySettings, wanted: Load) -> Load:
+def worker(name: str, registration: str, max_calls: int) -> Announcement:
+    return Announcement(name=name, registration=registration, max_calls=max_calls)
+
+
+def test_workers_are_counted_while_they_are_heard_of():
+    now_s = 100.0
+    workers = Workers(lambda: now_s)
+    assert workers.places == []
+    workers.hear(worker("a:1", "AW_1", 2))
+    workers.hear(worker("b:1", "AW_2", 3))
+    assert sorted(workers.places) == [2, 3]
+    now_s += GONE_S - 1
+    workers.hear(worker("b:1", "AW_2", 0))
+    assert sorted(workers.places) == [0, 2], "one that drains takes no more"
+    now_s += 2
+    assert workers.places == [0]
+
+
+def test_only_a_worker_that_registered_anew_wakes_the_watchdog():
+    workers = Workers()
+    woken = []
+    for registration in ("AW_1", "AW_1", "AW_2"):
+        workers.hear(worker("a:1", registration, 2))
+        woken.append(workers.came.is_set())
+        workers.came.clear()
+    assert woken == [True, False, True]
+    assert workers.places == [2], "the same worker, started again"
+
+
+async def measured(settings: GatewaySettings, wanted: Load, workers: Workers | None = None) -> Load:
     """What a meter says, once it says what is wanted, or in the end."""
     async with httpx.AsyncClient(
         transport=httpx.MockTransport(lambda _: httpx.Response(200, json={"max_calls": 3}))
     ) as http:
-        meter = EngineMeter(settings, http)
+        meter = EngineMeter(settings, http, workers or Workers())
         running = asyncio.create_task(meter.run())
         for _ in range(200):
             await asyncio.sleep(0.02)
@@ -83,3 +115,32 @@ async def test_the_meter_asks_engines_and_agent_and_a_silent_engine_is_not_measu
 async def test_engines_that_are_beside_their_agents_are_not_asked(settings: GatewaySettings):
     elsewhere = settings.model_copy(update={"thinker_endpoint": "", "actor_endpoint": ""})
     assert await measured(elsewhere, Load(places=3)) == Load(places=3)
+
+
+async def test_workers_that_tell_of_themselves_are_all_counted(settings: GatewaySettings):
+    elsewhere = settings.model_copy(update={"thinker_endpoint": "", "actor_endpoint": ""})
+    workers = Workers()
+    for name in ("a:1", "b:1"):
+        workers.hear(worker(name, "AW", 2))
+    wanted = Load(places=4, workers=2)
+    assert await measured(elsewhere, wanted, workers) == wanted
+
+
+async def test_an_agent_that_is_away_for_a_moment_leaves_the_places_as_they_were(
+    settings: GatewaySettings,
+):
+    elsewhere = settings.model_copy(
+        update={"thinker_endpoint": "", "actor_endpoint": "", "meter_interval_s": 0.01}
+    )
+    answers = [httpx.Response(200, json={"max_calls": 3})]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        return answers.pop() if answers else httpx.Response(503)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        meter = EngineMeter(elsewhere, http, Workers())
+        running = asyncio.create_task(meter.run())
+        await asyncio.sleep(0.2)
+        running.cancel()
+    assert not answers
+    assert meter.load == Load(places=3)

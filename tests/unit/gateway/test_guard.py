@@ -7,10 +7,11 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.app import create_app
+from gateway.capacity import Load
 from gateway.errors import GatewayError
 from gateway.rate_limits import MAX_CALLERS, RateLimit
 from gateway.settings import GatewaySettings
-from tests.unit.gateway.conftest import FakeChecker, FakeRooms
+from tests.unit.gateway.conftest import FakeChecker, FakeMeter, FakeRooms
 
 pytestmark = pytest.mark.unit
 
@@ -96,7 +97,7 @@ def test_the_policy_runs_our_own_scripts_and_no_others(client: TestClient):
 
 @pytest.fixture
 def limited(
-    settings: GatewaySettings, checker: FakeChecker, rooms: FakeRooms
+    settings: GatewaySettings, checker: FakeChecker, rooms: FakeRooms, meter: FakeMeter
 ) -> Iterator[TestClient]:
     """Keys are required; eight creations and forty requests a minute, a quarter at once."""
     few = {
@@ -106,7 +107,7 @@ def limited(
         "requests_per_minute": 40,
     }
     strict = GatewaySettings(**{**settings.model_dump(), **few})
-    with TestClient(create_app(strict, checker, rooms), "https://calls.example") as client:
+    with TestClient(create_app(strict, checker, rooms, meter), "https://calls.example") as client:
         yield client
 
 
@@ -123,6 +124,23 @@ def test_creations_are_limited_for_each_key(limited: TestClient):
     assert 1 <= int(refused.headers["retry-after"]) <= 8
     mine = {"Authorization": f"Bearer {other['key']}"}
     assert limited.post("/api/rooms", json=ROOM, headers=mine).status_code == 201
+
+
+def test_whoever_waits_in_the_line_is_counted_once(limited: TestClient, meter: FakeMeter):
+    meter.load = Load(places=1)
+    other = limited.post(
+        "/api/keys", json={"name": "other", "scopes": ["rooms"]}, headers=ADMIN
+    ).json()
+    assert limited.post("/api/rooms", json=ROOM, headers=ADMIN).status_code == 201
+    again = ADMIN | {"XStreamer-Ticket": "made-up"}
+    assert limited.post("/api/rooms", json=ROOM, headers=again).json()["code"] == (
+        "too_many_requests"
+    )
+    mine = {"Authorization": f"Bearer {other['key']}"}
+    waits = limited.post("/api/rooms", json=ROOM, headers=mine).json()
+    for _ in range(5):
+        mine["XStreamer-Ticket"] = waits["ticket"]
+        assert limited.post("/api/rooms", json=ROOM, headers=mine).json()["code"] == "at_capacity"
 
 
 def test_a_flood_is_told_when_to_come_back(limited: TestClient):

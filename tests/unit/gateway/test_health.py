@@ -126,3 +126,11 @@ def test_metrics_count_requests_by_route_and_not_by_address(client: TestClient):
     route = "/api/avatars/{avatar_id}"
     assert f'requests_total{{method="GET",route="{route}",status="404"}}' in text
     assert "nobody-17" not in text
+
+
+def test_made_up_methods_are_counted_as_one(client: TestClient):
+    for number in range(5):
+        client.request(f"BREW{number}", "/api/avatars")
+    text = client.get("/metrics").text
+    assert "BREW" not in text
+    assert 'method="other"' in text

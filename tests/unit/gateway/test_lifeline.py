@@ -6,6 +6,7 @@ from starlette.testclient import WebSocketDenialResponse
 
 from gateway.deps import Services
 from gateway.lifelines import Agent
+from services.room_agent.announcement import Announcement
 from services.room_agent.gateway_line import signature
 from services.room_agent.lifeline import claim
 from tests.unit.gateway.turn_reports import ADDRESS
@@ -28,25 +29,30 @@ def test_an_agent_lives_as_long_as_its_line_and_may_end_it(client: TestClient, s
     assert services.lifelines.broken.empty()
 
 
-def test_a_line_that_breaks_is_told_to_the_watchdog(
-    client: TestClient, services: Services, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(("code", "dead"), [(1005, True), (1006, True), (1011, False)])
+def test_a_line_that_breaks_without_a_word_is_told_to_the_watchdog(
+    client: TestClient, caplog: pytest.LogCaptureFixture, code: int, dead: bool
 ):
     with client.websocket_connect(PATH, headers=HEADERS) as line:
-        line.close(1006)
-    assert "lifeline broke" in caplog.text
+        line.close(code)
+    assert ("lifeline broke" in caplog.text) is dead
 
 
-def test_a_worker_that_comes_wakes_the_watchdog(
-    client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
+def test_a_worker_that_comes_is_counted_and_nobody_can_claim_to_be_one(
+    client: TestClient, services: Services
 ):
-    woken: list[bool] = []
-    monkeypatch.setattr(services.lifelines.worker_came, "set", lambda: woken.append(True))
-    headers = {"Authorization": signature(ADDRESS, b"xstreamer")}
-    assert client.post("/api/workers", content=b"xstreamer", headers=headers).status_code == 204
-    assert woken == [True]
+    told = Announcement(name="a:1", registration="AW_1", max_calls=3)
+    body = told.model_dump_json().encode()
+    headers = {"Authorization": signature(ADDRESS, body)}
+    assert client.post("/api/workers", content=body, headers=headers).status_code == 204
+    assert services.workers.places == [3]
     forged = {"Authorization": signature(ADDRESS, b"another")}
-    assert client.post("/api/workers", content=b"xstreamer", headers=forged).status_code == 401
-    assert woken == [True]
+    assert client.post("/api/workers", content=body, headers=forged).status_code == 401
+    for garbage in (b"", b"null", b'{"name":1}', b"\xff", body + b"x", b"9" * 5000):
+        signed = {"Authorization": signature(ADDRESS, garbage)}
+        answer = client.post("/api/workers", content=garbage, headers=signed)
+        assert answer.status_code in {413, 422}
+    assert services.workers.places == [3]
 
 
 def test_two_lines_of_one_agent_are_one_life(services: Services):

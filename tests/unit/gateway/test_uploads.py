@@ -1,5 +1,7 @@
 """Upload limits hold while the body arrives."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from fastapi.testclient import TestClient
 from starlette.requests import Request
 
 from gateway.errors import GatewayError
-from gateway.uploads import FIELDS_BYTES, read_portrait_form
+from gateway.uploads import FIELDS_BYTES, read_body, read_portrait_form
 from tests.unit.gateway.conftest import FakeChecker
 
 pytestmark = pytest.mark.unit
@@ -111,3 +113,27 @@ def test_the_actor_never_sees_what_is_too_large(client: TestClient, checker: Fak
     answer = client.post("/api/avatars", data={"name": "Ada"}, files=files)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
     assert b"x" * (LIMIT + 1) not in checker.images
+
+
+async def stalled(reads: Callable[[Request], Awaitable[object]]) -> GatewayError:
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    raw = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
+    with pytest.raises(GatewayError) as refused:
+        await reads(request)
+    return refused.value
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [lambda request: read_portrait_form(request, LIMIT), lambda request: read_body(request, LIMIT)],
+    ids=["form", "body"],
+)
+async def test_a_body_that_stalls_is_given_up(
+    reads: Callable[[Request], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("gateway.uploads.BODY_S", 0.05)
+    assert (await asyncio.wait_for(stalled(reads), 5)).problem.status == 408

@@ -9,9 +9,12 @@ from fastapi.testclient import TestClient
 
 from gateway.calls import Calls
 from gateway.deps import Services
+from gateway.errors import unavailable
 from gateway.lifelines import Agent, Lifelines
 from gateway.livekit_rooms import Presence
+from gateway.store.tables import Call
 from gateway.watchdog import Watchdog
+from gateway.workers import Workers
 from proto.messages import HistoryTurn
 from services.room_agent.conversation import Conversation
 from services.room_agent.job import CallJob
@@ -38,7 +41,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def watchdog(services: Services, clock: Clock) -> Watchdog:
-    return Watchdog(services.calls, clock)
+    return Watchdog(services.calls, Workers(), clock)
 
 
 @pytest.fixture
@@ -173,19 +176,19 @@ async def test_a_dispatch_that_no_worker_took_is_made_again_soon_and_as_often_as
 async def test_a_worker_that_comes_is_asked_at_once_for_what_none_took(
     clock: Clock, rooms: FakeRooms, room: str, services: Services
 ):
-    calls = replace(services.calls, lifelines=Lifelines())
-    watchdog = Watchdog(calls, clock)
+    workers = Workers()
+    watchdog = Watchdog(services.calls, workers, clock)
     rooms.worker = False
     await watchdog.look()
     clock.now_s += 0.4
-    calls.lifelines.worker_came.set()
+    workers.came.set()
     await watchdog.look()
     assert len(rooms.dispatches[room]) == 2
     clock.now_s += 0.4
     await watchdog.look()
     assert len(rooms.dispatches[room]) == 2, "it came once"
     rooms.worker = True
-    calls.lifelines.worker_came.set()
+    workers.came.set()
     await watchdog.look()
     assert len(rooms.dispatches[room]) == 2, "a worker has it"
 
@@ -194,7 +197,7 @@ async def after_death(calls: Calls, monkeypatch: pytest.MonkeyPatch, agent: Agen
     """Its lifeline broke, and a watchdog saw to it."""
     monkeypatch.setattr("gateway.watchdog.DEATH_S", 0.0)
     calls.lifelines.broken.put_nowait(agent)
-    burying = asyncio.create_task(Watchdog(calls).replace_the_dead())
+    burying = asyncio.create_task(Watchdog(calls, Workers()).replace_the_dead())
     await asyncio.sleep(0.3)
     burying.cancel()
     await asyncio.wait([burying])
@@ -302,19 +305,59 @@ async def test_a_room_made_again_by_its_token_gets_an_agent_at_once(
 async def test_it_goes_on_after_livekit_was_away(
     rooms: FakeRooms, room: str, services: Services, caplog: pytest.LogCaptureFixture
 ):
-    calls = replace(services.calls, lifelines=Lifelines())
+    workers = Workers()
     rooms.rooms[room] = Presence(exists=True, agents=1, callers=1)
     rooms.down = True
-    looking = asyncio.create_task(Watchdog(calls).run())
+    looking = asyncio.create_task(Watchdog(services.calls, workers).run())
     async with asyncio.timeout(5):
         while "could not look" not in caplog.text:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         rooms.down = False
-        calls.lifelines.worker_came.set()
+        workers.came.set()
         while state(services, room) == "created":  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     looking.cancel()
     await asyncio.wait([looking])
+
+
+async def test_one_call_that_cannot_be_looked_at_costs_no_other_its_watchdog(
+    clock: Clock,
+    rooms: FakeRooms,
+    room: str,
+    services: Services,
+    client: TestClient,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    younger = str(client.post("/api/rooms", json={"avatar_id": "priya"}).json()["room"])
+    rooms.rooms[younger] = Presence(exists=True, agents=1, callers=1)
+    presence = rooms.presence
+
+    async def answers_for_one(asked: str) -> Presence:
+        if asked == room:
+            raise unavailable("livekit_unavailable", "LiveKit does not answer", "Look.")
+        return await presence(asked)
+
+    monkeypatch.setattr(rooms, "presence", answers_for_one)
+    await Watchdog(services.calls, Workers(), clock).look()
+    assert state(services, younger) == "active"
+
+
+async def test_a_call_that_expired_is_ended_again_until_its_room_is_gone(
+    watchdog: Watchdog, rooms: FakeRooms, room: str, services: Services
+):
+    with services.calls.store._database.session() as session:
+        call = session.get(Call, room)
+        assert call is not None
+        call.expires_at = datetime.now(UTC) - timedelta(seconds=1)
+    rooms.down = True
+    await watchdog.look()
+    assert state(services, room) == "created", "else nobody would look after it"
+    rooms.down = False
+    await watchdog.look()
+    ended = services.calls.store.get(room)
+    assert ended is not None
+    assert (ended.state, ended.end_reason) == ("ended", "expired")
+    assert room not in rooms.rooms
 
 
 async def test_calls_that_ended_are_forgotten(

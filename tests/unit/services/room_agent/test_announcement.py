@@ -9,7 +9,7 @@ from aiohttp import web
 from livekit import api
 from livekit.agents import AgentServer
 
-from services.room_agent.announcement import WORKERS_PATH, announcing
+from services.room_agent.announcement import WORKERS_PATH, Announcement, announcing
 from services.room_agent.config import AgentConfig
 
 pytestmark = pytest.mark.unit
@@ -50,13 +50,19 @@ async def test_each_registration_is_told_signed():
     worker = server()
     try:
         async with announcing(config(f"http://127.0.0.1:{runner.addresses[0][1]}/"), worker):
-            worker.emit("worker_registered", "AW_1", None)
-            await asyncio.wait_for(came.wait(), 5)
+            for registration in ("AW_1", "AW_2"):
+                came.clear()
+                worker.emit("worker_registered", registration, None)
+                await asyncio.wait_for(came.wait(), 5)
     finally:
         await runner.cleanup()
-    [(body, token)] = told
-    claims = api.TokenVerifier("key", SECRET).verify(token)
-    assert claims.sha256 == base64.b64encode(hashlib.sha256(body).digest()).decode()
+    workers = [Announcement.model_validate_json(body) for body, _ in told]
+    assert [one.registration for one in workers] == ["AW_1", "AW_2"]
+    assert {one.max_calls for one in workers} == {config(None).max_calls}
+    assert len({one.name for one in workers}) == 1
+    for body, token in told:
+        claims = api.TokenVerifier("key", SECRET).verify(token)
+        assert claims.sha256 == base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
 @pytest.mark.parametrize("url", [None, "http://127.0.0.1:9"])

@@ -8,7 +8,12 @@ from pydantic import ValidationError
 
 from services.room_agent.config import AgentConfig
 from services.room_agent.job import AvatarJob, CallJob
-from services.room_agent.portrait import PortraitMissing, load_portrait, room_token
+from services.room_agent.portrait import (
+    PortraitAway,
+    PortraitMissing,
+    load_portrait,
+    room_token,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -41,6 +46,33 @@ async def test_a_missing_portrait_says_which() -> None:
     job = CallJob(call_id="call-1", avatar=AVATAR, portrait_path="/nowhere/p.png")
     with pytest.raises(PortraitMissing, match=r"/nowhere/p\.png"):
         await load_portrait(CONFIG, job)
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("404 Not Found", PortraitMissing),
+        ("401 Unauthorized", PortraitMissing),
+        ("429 Too Many Requests", PortraitAway),
+        ("503 Service Unavailable", PortraitAway),
+        (None, PortraitAway),
+    ],
+)
+async def test_a_gateway_that_is_away_for_a_moment_has_lost_no_portrait(
+    answer: str | None, expected: type[Exception]
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if answer is not None:
+            writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/portrait"
+        job = CallJob(call_id="call-1", avatar=AVATAR, portrait_url=url)
+        with pytest.raises(expected):
+            await load_portrait(CONFIG, job)
 
 
 async def test_a_portrait_on_another_host_is_fetched_with_a_token_for_this_call_only() -> None:
