@@ -18,6 +18,7 @@ from services.room_agent.incoming import IncomingStreams, parts_up_to
 log = logging.getLogger(__name__)
 
 TOPIC = "lk.agent.pre-connect-audio-buffer"
+RAW = "audio/raw"
 WAIT_S = 1.0
 """The recording is sent before the live track begins; who waits longer delays the caller."""
 MAX_SECONDS = 10
@@ -68,8 +69,11 @@ class PreconnectBuffer:
         attributes = reader.info.attributes or {}
         try:
             encoded = await _read_bounded(reader)
-            if "opus" in reader.info.mime_type:
+            kind = reader.info.mime_type
+            if "opus" in kind:
                 pcm = await _decode(encoded)
+            elif kind != RAW:
+                raise ValueError(f"recordings of {kind} are not understood")  # Safari's MP4
             else:
                 pcm = _resample(
                     encoded,

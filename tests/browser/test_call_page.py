@@ -1,5 +1,6 @@
 """The pages as people use them: typing, muting, keyboard alone, refusals, a phone."""
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -53,6 +54,28 @@ async def test_a_typed_message_is_answered_aloud_and_hanging_up_frees_everything
         return ended and await engine_sessions(stack) == 0 and await active_jobs(stack) == 0
 
     await eventually(freed, FREED_WITHIN_S, "room, job and sessions are gone")
+
+
+async def test_what_is_said_while_it_still_rings_is_heard(
+    stack: Stack, browser: CallbenchConfig
+) -> None:
+    async with open_caller(browser) as caller:
+        page = CallPage(caller, stack.gateway_url)
+        await page.open_home()
+        await caller.page.get_by_test_id("avatar-card-mara").get_by_test_id("call-button").click()
+        await caller.page.get_by_test_id("mic-button").wait_for()
+        asked = await caller.say("france")
+        await caller.wait_for_voice(asked.voice_end_s, ANSWER_WITHIN_S)
+        await page.hear_out(1)
+        captions = await page.captions()
+        room = page.room
+        await page.end()
+        assert not caller.complaints
+    assert "capital of france" in captions[0].lower()
+    assert "paris" in captions[1].lower()
+    recorded = re.search(rf"pre-connect audio seconds=([\d.]+) call={room}", stack.log("agent"))
+    assert recorded is not None
+    assert float(recorded[1]) > 0.1
 
 
 async def test_the_keyboard_alone_is_enough_and_a_muted_caller_is_not_heard(

@@ -60,7 +60,9 @@ async def test_a_call_says_that_it_is_synthetic_and_leaves_nothing_when_so_wishe
         await page.end()
         assert (await rest.get(f"/api/rooms/{room}")).json()["state"] == "ended"
         await caller.page.get_by_test_id("forget-button").click()
-        await caller.page.get_by_text("Nothing of this call is kept.").wait_for()
+        await caller.page.get_by_text(
+            "The record of this call and its figures were deleted."
+        ).wait_for()
         assert (await rest.get(f"/api/rooms/{room}")).status_code == 404
         files = [path for path in (stack.data_dir / "gateway").rglob("*") if path.is_file()]
         assert not [path.name for path in files if room.encode() in path.read_bytes()]

@@ -113,6 +113,11 @@ function bearer(secret: string): RequestInit {
   return { headers: secret === "" ? {} : { Authorization: `Bearer ${secret}` } };
 }
 
+/** An answer that is none of ours: a proxy's, perhaps. */
+function answered(response: Response): Refusal {
+  return new Refusal("http", `The server answered ${response.status}`, "", response.status);
+}
+
 interface Problem {
   code: string;
   title: string;
@@ -125,7 +130,7 @@ interface Problem {
 async function refusalOf(response: Response): Promise<Refusal> {
   const type = response.headers.get("content-type") ?? "";
   if (!type.startsWith("application/problem+json")) {
-    return new Refusal("http", `The server answered ${response.status}`, "", response.status);
+    return answered(response);
   }
   const problem = (await response.json()) as Problem;
   if (problem.code === "at_capacity") {
@@ -202,10 +207,15 @@ export async function endRoom(room: string, token: string): Promise<void> {
   await ask(path, { method: "DELETE", keepalive: true, ...bearer(token) });
 }
 
-/** Nothing of the call is kept after this. */
+/** Deletes the record of a call; by the browser's cookie where the room's token has expired. */
 export async function forgetRoom(room: string, token: string): Promise<void> {
   const path = `/api/rooms/${encodeURIComponent(room)}/record`;
-  await ask(path, { method: "DELETE", ...bearer(token) });
+  try {
+    await ask(path, { method: "DELETE", ...bearer(token) });
+  } catch (error) {
+    if (!(error instanceof Refusal && error.code === "key_needed")) throw error;
+    await ask(path, { method: "DELETE" });
+  }
 }
 
 /** Readiness is news either way, so a 503 is no error here. */
@@ -216,7 +226,10 @@ export async function readiness(): Promise<Readiness> {
   } catch {
     throw UNREACHABLE;
   }
-  return (await response.json()) as Readiness;
+  const isJson = response.headers.get("content-type")?.includes("json") ?? false;
+  const found = isJson ? ((await response.json()) as Partial<Readiness>) : {};
+  if (found.parts === undefined) throw answered(response);
+  return found as Readiness;
 }
 
 export interface StageFigures {

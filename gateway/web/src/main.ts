@@ -55,7 +55,8 @@ function route(): void {
 }
 
 function askForKey(refused: Refusal | null = null): void {
-  if (!(shown instanceof KeyPage)) show(new KeyPage(route, refused), "Key · X-Streamer");
+  if (refused === null && shown instanceof KeyPage) return;
+  show(new KeyPage(route, refused), "Key · X-Streamer");
 }
 
 /** An address with a key signs in first; one that is refused says so. */

@@ -24,6 +24,7 @@ function line(answers: (string | Error)[], patience = 99) {
       return patience >= 0;
     },
     release: async (place: string) => void log.push(`${place} given back`),
+    leave: (ticket: string) => void log.push(`${ticket} left`),
   };
 }
 
@@ -41,8 +42,9 @@ describe("somebody who calls", () => {
   });
 
   test.each([
-    ["while they pause", [full(2)], 1, [null, 2, "3 s"]],
-    ["while they ask", [full(2), full(1)], 2, [null, 2, "3 s", "t"]],
+    ["before they know of the line", [full(2)], 0, [null, "t left"]],
+    ["while they pause", [full(2)], 1, [null, 2, "3 s", "t left"]],
+    ["while they ask", [full(2), full(1)], 2, [null, 2, "3 s", "t", "t left"]],
     ["too late", [full(2), "room"], 2, [null, 2, "3 s", "t", "room given back"]],
   ])("can stop waiting %s", async (_, answers, patience, log) => {
     const busy = line(answers, patience);
@@ -50,8 +52,13 @@ describe("somebody who calls", () => {
     expect(busy.log).toEqual(log);
   });
 
-  test("keeps the place when the network is away for a moment", async () => {
-    const shaky = line([full(1), away, "room"]);
+  test.each([
+    ["the network is away", away],
+    ["the media server is away", new Refusal("livekit_unavailable", "It is away", "", 503)],
+    ["too many ask", new Refusal("too_many_requests", "Too many requests", "", 429)],
+    ["a proxy answers", new Refusal("http", "The server answered 502", "", 502)],
+  ])("keeps the place when %s for a moment", async (_, trouble) => {
+    const shaky = line([full(1), trouble, "room"]);
     expect(await placeInTurn(shaky)).toBe("room");
     expect(shaky.log).toEqual([null, 1, "3 s", "t", 1, "3 s", "t"]);
   });
@@ -62,6 +69,12 @@ describe("somebody who calls", () => {
     ["the avatar is gone", [full(1), new Refusal("avatar_not_found", "There is none", "", 404)]],
   ])("is told when %s", async (_, answers) => {
     await expect(placeInTurn(line(answers))).rejects.toBeInstanceOf(Refusal);
+  });
+
+  test("leaves the line when there is nothing to wait for", async () => {
+    const gone = line([full(1), new Refusal("avatar_not_found", "There is none", "", 404)]);
+    await expect(placeInTurn(gone)).rejects.toThrow("There is none");
+    expect(gone.log.at(-1)).toBe("t left");
   });
 });
 

@@ -9,7 +9,7 @@ import { LatencyReadout } from "./latency-readout";
 import { mark, resetMarks } from "./marks";
 import { ACTION_LABELS, ProblemList } from "./problem-list";
 import { CALL_OVER, type Problem } from "./problems";
-import { type CallListener, CallSession, type Phase } from "./session";
+import { type AgentFacts, type CallListener, CallSession, type Phase } from "./session";
 import { Stage } from "./stage";
 import { StatusBar } from "./status-bar";
 import { Transcript } from "./transcript";
@@ -143,8 +143,7 @@ export class CallPage implements Page {
         this.#status.setAgent(facts);
         this.#stage.setState(facts.state);
         this.#stage.setLooks(facts.looks);
-        this.#controls.offerCamera(facts.eyes !== "");
-        if (facts.eyes === "" && this.#session?.cameraOn) void this.#session.setCamera(false);
+        this.#offerCamera(facts);
         const problem = facts.error
           ? { id: "agent", title: "The avatar has a problem", hint: facts.error, action: null }
           : null;
@@ -162,6 +161,14 @@ export class CallPage implements Page {
       onCamera: (on) => this.#controls.setCamera(on),
       onProblem: (id, problem) => this.#problems.set(id, problem),
     };
+  }
+
+  /** An agent that has just come says later whether something looks: its brain is known by then. */
+  #offerCamera(facts: AgentFacts): void {
+    const showing = this.#session?.cameraOn ?? false;
+    const known = facts.brain !== "";
+    if (known || !showing) this.#controls.offerCamera(facts.eyes !== "");
+    if (known && facts.eyes === "" && showing) void this.#session?.setCamera(false);
   }
 
   #onPhase(phase: Phase): void {
@@ -224,7 +231,7 @@ export class CallPage implements Page {
         ),
       );
     }
-    if (this.#session !== null) buttons.push(this.#forgetButton());
+    if (room !== null) buttons.push(this.#forgetButton());
     this.#showCover(title, text, buttons);
     this.#cover.dataset.testid = "ended";
   }
@@ -236,9 +243,11 @@ export class CallPage implements Page {
       "Delete the record",
     );
     button.addEventListener("click", async () => {
+      button.disabled = true;
       try {
         await forgetRoom(this.#link.room, this.#link.token);
-        this.#showCover("Deleted", "Nothing of this call is kept.", [
+        this.#transcript.clear();
+        this.#showCover("Deleted", "The record of this call and its figures were deleted.", [
           this.#homeButton("Choose who to call", "button-primary"),
         ]);
       } catch (error) {
@@ -287,13 +296,15 @@ export class CallPage implements Page {
   readonly #onKey = (event: KeyboardEvent): void => {
     const plain = !(event.ctrlKey || event.metaKey || event.altKey);
     const inField = event.target instanceof HTMLInputElement;
-    if (plain && !inField && event.key.toLowerCase() === "m") this.#toggleMicrophone();
+    if (event.repeat || !plain || inField) return;
+    if (event.key.toLowerCase() === "m") this.#toggleMicrophone();
   };
 }
 
 function asProblem(error: unknown): Problem {
   if (!(error instanceof Refusal)) throw error;
-  if (error.status === 404) return CALL_OVER;
+  // A link whose token has expired opens nothing: that is no matter of keys.
+  if (error.status === 404 || error.code === "key_needed") return CALL_OVER;
   return { id: error.code, title: error.message, hint: error.hint, action: "home" };
 }
 

@@ -99,14 +99,15 @@ export class Controls {
   setReady(ready: { microphone: boolean; chat: boolean }): void {
     this.#microphone.disabled = !ready.microphone;
     this.#camera.disabled = !ready.chat;
-    this.#input.disabled = !ready.chat;
+    this.#input.readOnly = !ready.chat; // disabled, it would lose the focus in mid-word
+    this.#input.setAttribute("aria-disabled", String(!ready.chat));
     this.#send.disabled = !ready.chat;
   }
 
   async #submit(event: Event, actions: ControlActions): Promise<void> {
     event.preventDefault();
     const text = this.#input.value.trim();
-    if (text === "") return;
+    if (text === "" || this.#send.disabled) return;
     this.#input.value = "";
     try {
       await actions.send(text);

@@ -12,15 +12,18 @@ export const ACTION_LABELS = {
 
 export class ProblemList {
   readonly element = h("div", { class: "problems", role: "alert", "data-testid": "problems" });
-  #shown = new Map<string, HTMLElement>();
+  #shown = new Map<string, { problem: Problem; item: HTMLElement }>();
   #act: (action: NonNullable<Problem["action"]>) => void;
 
   constructor(act: (action: NonNullable<Problem["action"]>) => void) {
     this.#act = act;
   }
 
+  /** One that is shown already is not announced again. */
   set(id: string, problem: Problem | null): void {
-    this.#shown.get(id)?.remove();
+    const shown = this.#shown.get(id);
+    if (problem !== null && shown?.problem.hint === problem.hint) return;
+    shown?.item.remove();
     this.#shown.delete(id);
     if (problem === null) return;
     const { action } = problem;
@@ -38,7 +41,7 @@ export class ProblemList {
       h("div", { class: "problem-text" }, h("strong", {}, problem.title), h("p", {}, problem.hint)),
       button,
     );
-    this.#shown.set(id, item);
+    this.#shown.set(id, { problem, item });
     this.element.append(item);
   }
 

@@ -22,6 +22,13 @@ export const CONNECTION_LOST: Problem = {
   action: "rejoin",
 };
 
+export const TAKEN_ELSEWHERE: Problem = {
+  id: "taken-elsewhere",
+  title: "The call goes on elsewhere",
+  hint: "It was opened in another window or on another device. Join again to continue here.",
+  action: "rejoin",
+};
+
 export const CALL_OVER: Problem = {
   id: "call-over",
   title: "This call is over",

@@ -25,6 +25,7 @@ import {
   deviceProblemIds,
   joinProblem,
   type Problem,
+  TAKEN_ELSEWHERE,
 } from "./problems";
 
 export type Phase = "connecting" | "waiting" | "live" | "reconnecting";
@@ -72,16 +73,18 @@ export class CallSession {
       noiseSuppression: true,
       autoGainControl: true,
     },
+    // LiveKit looks for this here only, although publishing takes it as an option too.
+    publishDefaults: { preConnectBuffer: true },
   });
   readonly witness = new Witness(this.room, (turn) => this.#listener.onTurn(turn));
   #listener: CallListener;
   #ended = false;
   #agentTimer: number | undefined;
-  #typed = 0;
 
   constructor(listener: CallListener) {
     this.#listener = listener;
     window.__room = this.room;
+    this.#closeLateDevices();
     this.#listen();
   }
 
@@ -105,10 +108,9 @@ export class CallSession {
   }
 
   async setMicrophone(on: boolean): Promise<void> {
+    if (this.#ended) return;
     try {
-      await this.room.localParticipant.setMicrophoneEnabled(on, undefined, {
-        preConnectBuffer: true,
-      });
+      await this.room.localParticipant.setMicrophoneEnabled(on);
       this.#deviceWorks("microphone");
     } catch (error) {
       this.#deviceFailed("microphone", error);
@@ -118,6 +120,7 @@ export class CallSession {
 
   /** Switched off, the track ends, so that the device's own light goes out. */
   async setCamera(on: boolean): Promise<void> {
+    if (this.#ended) return;
     try {
       const { localParticipant } = this.room;
       await localParticipant.setCameraEnabled(on, CAMERA, { simulcast: false });
@@ -138,10 +141,8 @@ export class CallSession {
 
   /** Typed words stand in the transcript at once; the agent does not repeat them. */
   async sendText(text: string): Promise<void> {
-    await this.room.localParticipant.sendText(text, { topic: CHAT });
-    this.#typed += 1;
-    const segment = `typed-${this.#typed}`;
-    this.#listener.onCaption({ segment, speaker: "user", text, final: true });
+    const { id } = await this.room.localParticipant.sendText(text, { topic: CHAT });
+    this.#listener.onCaption({ segment: `typed-${id}`, speaker: "user", text, final: true });
   }
 
   async startPlayback(): Promise<void> {
@@ -151,6 +152,18 @@ export class CallSession {
   async leave(): Promise<void> {
     this.#end(null);
     await this.room.disconnect();
+  }
+
+  /** A permission that is given after the call has ended opens nothing. */
+  #closeLateDevices(): void {
+    const { localParticipant } = this.room;
+    const create = localParticipant.createTracks.bind(localParticipant);
+    localParticipant.createTracks = async (options) => {
+      const tracks = await create(options);
+      if (!this.#ended) return tracks;
+      for (const track of tracks) track.stop();
+      throw new DOMException("the call has ended", "AbortError");
+    };
   }
 
   #listen(): void {
@@ -177,7 +190,11 @@ export class CallSession {
       // A connection that can be resumed, and one that must be made anew.
       .on(RoomEvent.SignalReconnecting, () => this.#setPhase("reconnecting"))
       .on(RoomEvent.Reconnecting, () => this.#setPhase("reconnecting"))
-      .on(RoomEvent.Reconnected, () => this.#setPhase(this.#agent() ? "live" : "waiting"))
+      .on(RoomEvent.Reconnected, () => {
+        const agent = this.#agent();
+        this.#setPhase(agent ? "live" : "waiting");
+        if (agent) this.#tellAgent(agent.attributes); // unchanged ones are not told again
+      })
       .on(RoomEvent.Disconnected, (reason) => this.#onDisconnected(reason));
     room.registerTextStreamHandler(TRANSCRIPTION, (reader, { identity }) => {
       void this.#readCaption(reader, identity);
@@ -257,6 +274,10 @@ export class CallSession {
   }
 
   #onDisconnected(reason: DisconnectReason | undefined): void {
+    if (reason === DisconnectReason.DUPLICATE_IDENTITY) {
+      this.#end(TAKEN_ELSEWHERE);
+      return;
+    }
     const over =
       reason === DisconnectReason.ROOM_DELETED ||
       reason === DisconnectReason.ROOM_CLOSED ||

@@ -48,6 +48,16 @@ export class Transcript {
     }
   }
 
+  /** Forget all of it. */
+  clear(): void {
+    this.#log = new CaptionLog();
+    this.#items.clear();
+    this.list.replaceChildren();
+    this.announcer.replaceChildren();
+    this.empty.hidden = false;
+    this.clearOverlay();
+  }
+
   clearOverlay(): void {
     this.overlay.replaceChildren();
   }

@@ -20,10 +20,12 @@ export function avatarCard(avatar: Avatar, voices: Voice[], actions: CardActions
     icon("call"),
     "Call",
   );
+  // Disabled, it would lose the focus, to which a dialog that is closed must return.
   call.addEventListener("click", async () => {
-    call.disabled = true;
+    if (call.ariaBusy === "true") return;
+    call.ariaBusy = "true";
     await actions.call();
-    call.disabled = false;
+    call.ariaBusy = "false";
   });
   const remove = h(
     "button",

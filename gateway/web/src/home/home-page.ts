@@ -11,6 +11,7 @@ import {
   Refusal,
   type Room,
   type RoomCreated,
+  stopWaiting,
   type Voice,
 } from "../api";
 import { h, icon } from "../dom";
@@ -34,7 +35,8 @@ export class HomePage implements Page {
     call: (avatarId) => this.#call(avatarId),
   });
   readonly #noTranscript = h("input", { type: "checkbox", "data-testid": "no-transcript" });
-  readonly #waiting = new WaitingDialog();
+  readonly #waiting = new WaitingDialog(() => this.#attempt.abort());
+  #attempt = new AbortController();
   #voices: Voice[] = [];
 
   constructor(startCall: (created: RoomCreated, room: Room) => void) {
@@ -90,6 +92,7 @@ export class HomePage implements Page {
   }
 
   leave(): void {
+    this.#attempt.abort();
     this.#banner.stop();
     this.#waiting.element.close();
   }
@@ -121,36 +124,42 @@ export class HomePage implements Page {
     this.#uploadsTitle.hidden = uploads.length === 0;
   }
 
+  /** The newest wish counts: one that is still on its way is given up. */
   async #call(avatarId: string): Promise<void> {
+    this.#attempt.abort();
+    this.#attempt = new AbortController();
+    const { signal } = this.#attempt;
+    const transcript = !this.#noTranscript.checked;
     try {
-      this.#waiting.begin();
-      const transcript = !this.#noTranscript.checked;
       const created = await placeInTurn({
         ask: (ticket) => createRoom(avatarId, transcript, ticket),
         show: (standing) => this.#waiting.show(standing),
-        pause: (seconds) => this.#waiting.pause(seconds),
-        wanted: () => this.#waiting.wanted(),
+        pause: (seconds) => pause(seconds, signal),
+        wanted: () => !signal.aborted,
         release: (late) => endRoom(late.room, late.token),
+        leave: (ticket) => void stopWaiting(ticket).catch(() => undefined), // else it expires
       });
-      this.#waiting.done();
-      if (created !== null) {
-        this.#startCall(created, await getRoom(created.room, created.token));
-      }
+      if (created === null) return;
+      const room = await getRoom(created.room, created.token);
+      if (signal.aborted) await endRoom(created.room, created.token);
+      else this.#startCall(created, room);
     } catch (error) {
-      this.#waiting.done();
+      if (signal.aborted) return;
+      this.#waiting.element.close();
       this.#fail(error);
     }
   }
 
   async #remove(avatar: Avatar): Promise<void> {
-    const what = `Delete ${avatar.name}: the portrait and the records of all calls?`;
+    const what = `Delete ${avatar.name}: the portrait and the records of all calls? Calls that are on end.`;
     if (!window.confirm(what)) return;
     try {
       await deleteAvatar(avatar.id);
+      await this.#load();
     } catch (error) {
+      await this.#load();
       this.#fail(error);
     }
-    await this.#load();
   }
 
   #fail(error: unknown): void {
@@ -158,4 +167,16 @@ export class HomePage implements Page {
     const hint = error.hint ? ` ${error.hint}` : "";
     this.#error.replaceChildren(icon("warning"), `${error.message}.${hint}`);
   }
+}
+
+/** Or until it is aborted. */
+function pause(seconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = window.setTimeout(resolve, seconds * 1000);
+    const wake = () => {
+      window.clearTimeout(timer);
+      resolve();
+    };
+    signal.addEventListener("abort", wake, { once: true });
+  });
 }

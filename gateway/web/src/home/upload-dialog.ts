@@ -1,6 +1,6 @@
 /** Makes an avatar from a portrait: choose or drop a picture, name it, save or call at once. */
 
-import { createAvatar, Refusal, type Voice } from "../api";
+import { createAvatar, deleteAvatar, Refusal, type Voice } from "../api";
 import { h, icon } from "../dom";
 import { voiceOptions } from "./voice-options";
 
@@ -59,6 +59,8 @@ export class UploadDialog {
   readonly #progress = h("p", { class: "upload-progress", role: "status" });
   readonly #buttons: HTMLButtonElement[];
   #portrait: File | null = null;
+  /** The picture that is looked at now; closing the dialog gives it up. */
+  #attempt: AbortController | null = null;
 
   constructor(actions: UploadActions) {
     this.#actions = actions;
@@ -80,6 +82,7 @@ export class UploadDialog {
     );
     this.#file.addEventListener("change", () => this.#choose(this.#file.files?.[0] ?? null));
     this.#listenToDrops();
+    this.element.addEventListener("close", () => this.#giveUp());
   }
 
   setVoices(voices: Voice[]): void {
@@ -198,6 +201,8 @@ export class UploadDialog {
       this.#refuse(problem);
       return;
     }
+    this.#attempt = new AbortController();
+    const { signal } = this.#attempt;
     this.#setBusy(true);
     try {
       const avatar = await createAvatar({
@@ -207,15 +212,27 @@ export class UploadDialog {
         voice: this.#voice.value,
         consent: this.#consent.checked,
       });
+      if (signal.aborted) {
+        await deleteAvatar(avatar.id); // it was made all the same, and is not wanted
+        return;
+      }
+      this.#attempt = null;
+      this.#setBusy(false);
       this.#clear();
       this.element.close();
       await (purpose === "save" ? this.#actions.added() : this.#actions.call(avatar.id));
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      this.#refuse(error);
-    } finally {
+      if (signal.aborted) return;
       this.#setBusy(false);
+      this.#refuse(error);
     }
+  }
+
+  #giveUp(): void {
+    this.#attempt?.abort();
+    this.#attempt = null;
+    this.#setBusy(false);
   }
 
   #setBusy(busy: boolean): void {

@@ -1,6 +1,6 @@
 /** Shows somebody who waits for a place where they stand, until it is their turn or they cancel. */
 
-import { type AtCapacity, stopWaiting } from "../api";
+import type { AtCapacity } from "../api";
 import { h } from "../dom";
 import { standingText } from "./waiting";
 
@@ -11,11 +11,9 @@ export class WaitingDialog {
     role: "status",
     "data-testid": "waiting-text",
   });
-  #ticket: string | null = null;
-  #wanted = true;
-  #wake: (() => void) | null = null;
 
-  constructor() {
+  /** `closed`: by the person, or because the wait is over. */
+  constructor(closed: () => void) {
     const cancel = h(
       "button",
       {
@@ -38,47 +36,14 @@ export class WaitingDialog {
         h("div", { class: "row row-end" }, cancel),
       ),
     );
-    this.element.addEventListener("close", () => this.#giveUp());
+    this.element.addEventListener("close", closed);
   }
 
   show(standing: AtCapacity): void {
-    this.#ticket = standing.ticket;
     const text = standingText(standing.position, standing.waitS);
     // a screen reader says it again whenever it is set
     const sentence = `${text[0]?.toUpperCase()}${text.slice(1)}.`;
     if (this.#standing.textContent !== sentence) this.#standing.textContent = sentence;
     if (!this.element.open) this.element.showModal();
-  }
-
-  /** Or until it was closed. */
-  async pause(seconds: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      window.setTimeout(resolve, seconds * 1000);
-    });
-    this.#wake = null;
-  }
-
-  /** Whether nobody closed it since `begin`. */
-  wanted(): boolean {
-    return this.#wanted;
-  }
-
-  begin(): void {
-    this.#wanted = true;
-  }
-
-  /** The wait is over; nothing is given up. */
-  done(): void {
-    this.#ticket = null;
-    this.element.close();
-  }
-
-  #giveUp(): void {
-    if (this.#ticket === null) return;
-    void stopWaiting(this.#ticket).catch(() => undefined); // else it expires
-    this.#ticket = null;
-    this.#wanted = false;
-    this.#wake?.();
   }
 }

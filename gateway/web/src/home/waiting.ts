@@ -12,31 +12,43 @@ export interface Waiting<Place> {
   wanted(): boolean;
   /** Give back a place that came too late. */
   release(place: Place): Promise<void>;
+  /** Leave the line. */
+  leave(ticket: string): void;
 }
+
+const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /** The place, once there is one; null when it is no longer wanted. Throws other refusals. */
 export async function placeInTurn<Place>(waiting: Waiting<Place>): Promise<Place | null> {
-  let standing: AtCapacity | null = null;
+  let line: { standing: AtCapacity; ticket: string } | null = null;
   for (;;) {
     try {
-      const place = await waiting.ask(standing?.ticket ?? null);
+      const place = await waiting.ask(line?.ticket ?? null);
       if (waiting.wanted()) return place;
       await waiting.release(place);
       return null;
     } catch (error) {
-      if (error instanceof AtCapacity && error.ticket !== null) standing = error;
-      else if (!isPassing(error) || standing === null) throw error;
+      if (error instanceof AtCapacity && error.ticket !== null) {
+        line = { standing: error, ticket: error.ticket };
+      } else if (line === null || !isPassing(error)) {
+        if (line !== null) waiting.leave(line.ticket);
+        throw error;
+      }
     }
-    if (!waiting.wanted()) return null;
-    waiting.show(standing);
-    await waiting.pause(standing.askAgainS);
-    if (!waiting.wanted()) return null;
+    if (waiting.wanted()) {
+      waiting.show(line.standing);
+      await waiting.pause(line.standing.askAgainS);
+    }
+    if (!waiting.wanted()) {
+      waiting.leave(line.ticket);
+      return null;
+    }
   }
 }
 
-/** A network that is away for a moment costs nobody the place in the line. */
+/** A network or a server that is away or busy for a moment costs nobody the place in the line. */
 function isPassing(error: unknown): boolean {
-  return error instanceof Refusal && error.code === "unreachable";
+  return error instanceof Refusal && (PASSING.has(error.status) || error.code === "unreachable");
 }
 
 /** "you are number 2, about 3 minutes" */
