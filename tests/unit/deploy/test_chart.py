@@ -1,5 +1,6 @@
 """The Helm chart renders what Kubernetes accepts, with settings that the processes know."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from gateway.routes import health
 from services.bootstrap import helm, livekit_server
@@ -56,15 +58,19 @@ def arguments_of(kind: str, folder: Path) -> list[str]:
     return [*chosen, "--set", "secret=xstreamer"]
 
 
+def render(kind: str, folder: Path) -> list[Document]:
+    values = arguments_of(kind, folder)
+    done = run_helm("template", "call", str(CHART), "--namespace", "calls", *values)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
 @pytest.fixture(scope="module", params=sorted(VALUES))
 def rendered(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Document]:
     """What would be installed, for each set of values."""
-    values = arguments_of(request.param, tmp_path_factory.mktemp("values"))
-    done = run_helm("template", "call", str(CHART), "--namespace", "calls", *values)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
+    return render(request.param, tmp_path_factory.mktemp("values"))
 
 
 def pods(rendered: list[Document]) -> dict[str, Document]:
@@ -223,6 +229,33 @@ def test_livekit_understands_its_configuration(rendered: list[Document]) -> None
     assert declared - listening <= {6789}
 
 
+def seen_by_the_gateway(proxies: str, address: str) -> tuple[str, str]:
+    """Scheme and caller of a request that came from `address` and says it was forwarded."""
+    said = [(b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"203.0.113.9")]
+    scope: Any = {"type": "http", "scheme": "http", "client": (address, 40000), "headers": said}
+
+    async def app(*_: Any) -> None: ...
+
+    asyncio.run(ProxyHeadersMiddleware(app, proxies)(scope, Any, Any))
+    return scope["scheme"], scope["client"][0]
+
+
+def test_behind_the_ingress_pages_signal_by_wss_and_callers_are_told_apart(tmp_path: Path) -> None:
+    gateway = containers(pods(render("everything", tmp_path))["gateway"])["gateway"]
+    told = environment(gateway)
+    assert told["XSTREAMER_GATEWAY_LIVEKIT_PUBLIC_URL"] == "wss://call.example.org/livekit"
+    proxies = told["FORWARDED_ALLOW_IPS"]
+    assert seen_by_the_gateway(proxies, "10.244.1.7") == ("https", "203.0.113.9")
+    assert seen_by_the_gateway(proxies, "198.51.100.4") == ("http", "198.51.100.4")
+
+
+def test_without_the_ingress_nobody_is_believed_to_be_one(tmp_path: Path) -> None:
+    gateway = containers(pods(render("cpu", tmp_path))["gateway"])["gateway"]
+    assert not {"FORWARDED_ALLOW_IPS", "XSTREAMER_GATEWAY_LIVEKIT_PUBLIC_URL"} & {
+        *environment(gateway)
+    }
+
+
 def test_pods_start_before_every_place_is_taken(rendered: list[Document]) -> None:
     agent = containers(pods(rendered)["agent"])["agent"]
     places = int(environment(agent)["XSTREAMER_AGENT_MAX_CALLS"])
@@ -235,9 +268,7 @@ def test_pods_start_before_every_place_is_taken(rendered: list[Document]) -> Non
 
 
 def test_engines_on_gpus_have_a_card_each_and_what_the_preset_tells_them(tmp_path: Path) -> None:
-    done = run_helm("template", "call", str(CHART), *arguments_of("gpu", tmp_path))
-    rendered = [document for document in yaml.safe_load_all(done.stdout) if document]
-    engines = containers(pods(rendered)["agent"])
+    engines = containers(pods(render("gpu", tmp_path))["agent"])
     settings = Settings(preset="glm4voice", cache=Path("/cache"))
     for engine, values in preset_values(settings).items():
         told = environment(engines[engine])

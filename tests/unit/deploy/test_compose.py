@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 import yaml
 
 from services.bootstrap import livekit_server, workshop
@@ -25,6 +26,8 @@ COMPOSE_TEXT = (REPOSITORY / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
+UVICORNS = {"FORWARDED_ALLOW_IPS"}
+"""Variables that the server under the gateway reads itself."""
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -42,7 +45,7 @@ def test_every_service_runs_a_command_that_exists(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_every_variable_is_one_that_the_process_knows(name: str) -> None:
-    for variable in SERVICES[name].get("environment", {}):
+    for variable in {*SERVICES[name].get("environment", {})} - UVICORNS:
         process, _, key = variable.removeprefix("XSTREAMER_").partition("_")
         assert key.lower() in config_class(process.lower()).model_fields, variable
 
@@ -114,10 +117,19 @@ def test_no_secret_is_written_down_and_each_missing_one_is_asked_for() -> None:
     used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", COMPOSE_TEXT))
     assert used == offered
     optional = {"THINKER_GPU", "ACTOR_GPU", "PROVENANCE_KEY", "PROVENANCE_PUBLIC_KEY"}
+    optional |= {"GATEWAY_PORT", *UVICORNS}
     for name in offered - optional:
         assert f"${{{name}:?" in COMPOSE_TEXT
     ignored = (REPOSITORY / ".gitignore").read_text() + (REPOSITORY / ".dockerignore").read_text()
     assert ignored.splitlines().count(".env") == 2
+
+
+def test_the_gateway_believes_the_proxies_that_env_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in UVICORNS:
+        assert SERVICES["gateway"]["environment"][variable] == f"${{{variable}:-}}"
+        monkeypatch.setenv(variable, "172.16.0.0/12")
+    server = uvicorn.Config("gateway.app:create_app", log_config=None)
+    assert server.forwarded_allow_ips == "172.16.0.0/12"
 
 
 def test_livekit_understands_its_configuration() -> None:
