@@ -267,6 +267,21 @@ def test_pods_start_before_every_place_is_taken(rendered: list[Document]) -> Non
             assert document["spec"]["scaleTargetRef"]["name"] == "call-agent"
 
 
+def test_the_gateway_hears_of_every_pod_and_till_then_counts_on_those_that_always_run(
+    rendered: list[Document],
+) -> None:
+    parts = pods(rendered)
+    agent = environment(containers(parts["agent"])["agent"])
+    gateway = environment(containers(parts["gateway"])["gateway"])
+    assert agent["XSTREAMER_AGENT_GATEWAY_URL"] == gateway["XSTREAMER_GATEWAY_INTERNAL_URL"]
+    specs = {(each["kind"], each["metadata"]["name"]): each["spec"] for each in rendered}
+    if scaled := specs.get(("ScaledObject", "call-agent")):
+        always = scaled["minReplicaCount"]
+    else:
+        always = specs["Deployment", "call-agent"]["replicas"]
+    assert gateway["XSTREAMER_GATEWAY_WORKERS"] == str(always)
+
+
 def test_engines_on_gpus_have_a_card_each_and_what_the_preset_tells_them(tmp_path: Path) -> None:
     engines = containers(pods(render("gpu", tmp_path))["agent"])
     settings = Settings(preset="glm4voice", cache=Path("/cache"))
