@@ -29,7 +29,6 @@ WITHOUT_SCHEMA = {"ScaledObject", "PodMonitor"}
 """Of KEDA and of the Prometheus operator."""
 EVERYTHING = {
     "scaling": {"enabled": False},
-    "monitoring": {"enabled": True},
     "cache": {"claim": "models"},
     "image": {"pullSecrets": [{"name": "registry"}]},
     "gateway": {
@@ -39,6 +38,8 @@ EVERYTHING = {
     "livekit": {"turn": {"domain": "turn.example.org", "tlsSecret": "turn"}},
 }
 VALUES = {"cpu": [], "gpu": ["-f", str(CHART / "values-gpu.yaml")], "everything": []}
+LEAST = "secret=s,monitoring.enabled=true"
+"""That must be said."""
 COMPOSE = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())["services"]
 
 Document = dict[str, Any]
@@ -55,11 +56,10 @@ def arguments_of(kind: str, folder: Path) -> list[str]:
     own = folder / "everything.json"
     own.write_text(json.dumps(EVERYTHING))
     chosen = ["-f", str(own)] if kind == "everything" else VALUES[kind]
-    return [*chosen, "--set", "secret=xstreamer"]
+    return [*chosen, "--set", "secret=xstreamer,monitoring.enabled=true"]
 
 
-def render(kind: str, folder: Path) -> list[Document]:
-    values = arguments_of(kind, folder)
+def render(*values: str) -> list[Document]:
     done = run_helm("template", "call", str(CHART), "--namespace", "calls", *values)
     assert done.returncode == 0, done.stderr
     return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -70,7 +70,7 @@ def rendered(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> list[Document]:
     """What would be installed, for each set of values."""
-    return render(request.param, tmp_path_factory.mktemp("values"))
+    return render(*arguments_of(request.param, tmp_path_factory.mktemp("values")))
 
 
 def pods(rendered: list[Document]) -> dict[str, Document]:
@@ -102,10 +102,15 @@ def test_helm_finds_nothing_to_complain_about(kind: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("values", "named"),
-    [([], "secret: "), (["--set", "secret=s,livekit.turn.domain=t"], "livekit.turn.tlsSecret: ")],
+    [
+        ("secret=", "secret: "),
+        ("secret=s", "monitoring.enabled=true"),
+        (f"{LEAST},livekit.turn.domain=t", "livekit.turn.tlsSecret: "),
+        (f"{LEAST},gateway.ingress.enabled=true,gateway.ingress.proxies={{}}", "ingress.proxies: "),
+    ],
 )
-def test_what_must_be_said_is_asked_for_by_name(values: list[str], named: str) -> None:
-    done = run_helm("template", "call", str(CHART), *values)
+def test_what_must_be_said_is_asked_for_by_name(values: str, named: str) -> None:
+    done = run_helm("template", "call", str(CHART), "--set", values)
     assert done.returncode != 0
     assert named in done.stderr
 
@@ -241,8 +246,8 @@ def seen_by_the_gateway(proxies: str, address: str) -> tuple[str, str]:
 
 
 def test_behind_the_ingress_pages_signal_by_wss_and_callers_are_told_apart(tmp_path: Path) -> None:
-    gateway = containers(pods(render("everything", tmp_path))["gateway"])["gateway"]
-    told = environment(gateway)
+    gateway = pods(render(*arguments_of("everything", tmp_path)))["gateway"]
+    told = environment(containers(gateway)["gateway"])
     assert told["XSTREAMER_GATEWAY_LIVEKIT_PUBLIC_URL"] == "wss://call.example.org/livekit"
     proxies = told["FORWARDED_ALLOW_IPS"]
     assert seen_by_the_gateway(proxies, "10.244.1.7") == ("https", "203.0.113.9")
@@ -250,10 +255,9 @@ def test_behind_the_ingress_pages_signal_by_wss_and_callers_are_told_apart(tmp_p
 
 
 def test_without_the_ingress_nobody_is_believed_to_be_one(tmp_path: Path) -> None:
-    gateway = containers(pods(render("cpu", tmp_path))["gateway"])["gateway"]
-    assert not {"FORWARDED_ALLOW_IPS", "XSTREAMER_GATEWAY_LIVEKIT_PUBLIC_URL"} & {
-        *environment(gateway)
-    }
+    gateway = pods(render(*arguments_of("cpu", tmp_path)))["gateway"]
+    told = environment(containers(gateway)["gateway"])
+    assert not {"FORWARDED_ALLOW_IPS", "XSTREAMER_GATEWAY_LIVEKIT_PUBLIC_URL"} & {*told}
 
 
 def test_pods_start_before_every_place_is_taken(rendered: list[Document]) -> None:
@@ -265,6 +269,44 @@ def test_pods_start_before_every_place_is_taken(rendered: list[Document]) -> Non
             assert 0 < float(trigger["metadata"]["threshold"]) < places
             assert 'xstreamer_agent_calls{namespace="calls"}' in trigger["metadata"]["query"]
             assert document["spec"]["scaleTargetRef"]["name"] == "call-agent"
+
+
+@pytest.mark.parametrize(
+    ("values", "address"),
+    [
+        ("monitoring.enabled=true", "http://prometheus-operated.monitoring:9090"),
+        (
+            "monitoring.enabled=true,monitoring.namespace=watch",
+            "http://prometheus-operated.watch:9090",
+        ),
+        ("scaling.prometheus=http://own:9090", "http://own:9090"),
+    ],
+)
+def test_keda_asks_a_prometheus_that_somebody_named(values: str, address: str) -> None:
+    rendered = render("--set", f"secret=s,{values}")
+    (scaled,) = [document for document in rendered if document["kind"] == "ScaledObject"]
+    (trigger,) = scaled["spec"]["triggers"]
+    assert trigger["metadata"]["serverAddress"] == address
+
+
+@pytest.mark.parametrize(
+    ("values", "key"), [("", "admin-key"), (",monitoring.gatewayKey=metrics-key", "metrics-key")]
+)
+def test_prometheus_shows_the_gateway_a_key_and_nobody_else(values: str, key: str) -> None:
+    rendered = render("--set", f"{LEAST}{values}")
+    shown = {
+        (document["metadata"]["name"], endpoint["port"]): endpoint.get("authorization")
+        for document in rendered
+        if document["kind"] == "PodMonitor"
+        for endpoint in document["spec"]["podMetricsEndpoints"]
+    }
+    credentials = {"name": "s", "key": key}
+    assert shown.pop(("call-gateway", "http")) == {"type": "Bearer", "credentials": credentials}
+    assert len(shown) == 4
+    assert not any(shown.values())
+    settings = containers(pods(rendered)["gateway"])["gateway"]["env"]
+    (taken,) = [each for each in settings if each["name"] == "XSTREAMER_GATEWAY_ADMIN_KEY"]
+    assert taken["valueFrom"]["secretKeyRef"] == credentials | {"key": "admin-key"}
 
 
 def test_the_gateway_hears_of_every_pod_and_till_then_counts_on_those_that_always_run(
@@ -283,7 +325,7 @@ def test_the_gateway_hears_of_every_pod_and_till_then_counts_on_those_that_alway
 
 
 def test_engines_on_gpus_have_a_card_each_and_what_the_preset_tells_them(tmp_path: Path) -> None:
-    engines = containers(pods(render("gpu", tmp_path))["agent"])
+    engines = containers(pods(render(*arguments_of("gpu", tmp_path)))["agent"])
     settings = Settings(preset="glm4voice", cache=Path("/cache"))
     for engine, values in preset_values(settings).items():
         told = environment(engines[engine])
