@@ -77,6 +77,17 @@ def test_engines_on_gpus_have_a_card_each_and_what_the_preset_tells_them() -> No
     assert cards == ["${THINKER_GPU:-0}", "${ACTOR_GPU:-1}"]
 
 
+@pytest.mark.parametrize("profile", ["", "-gpu"])
+def test_an_agent_takes_no_more_calls_than_its_engines(profile: str) -> None:
+    def limit(process: str, key: str) -> int:
+        told = SERVICES[f"{process}{profile}"]["environment"]
+        default = config_class(process).model_fields[key].default
+        return int(told.get(f"XSTREAMER_{process}_{key}".upper(), default))
+
+    calls = limit("agent", "max_calls")
+    assert calls <= min(limit("thinker", "max_sessions"), limit("actor", "max_sessions"))
+
+
 @pytest.mark.parametrize("name", sorted(SERVICES))
 def test_no_container_can_become_more_than_it_needs(name: str) -> None:
     service = SERVICES[name]
