@@ -56,23 +56,43 @@ class ForkServer:
     def __init__(self, modules: Sequence[str], environ: Mapping[str, str], log: Path) -> None:
         self._modules = modules
         self._environ = {**FEW_ARENAS, **environ, **ONE_THREAD, "PYTHONUNBUFFERED": "1"}
-        self._log = log
-        self._program: asyncio.subprocess.Process | None = None
-        self._hearing: asyncio.Task[None] | None = None
-        self._asked: deque[asyncio.Future[ForkedProcess]] = deque()
-        self._forked: dict[int, ForkedProcess] = {}
+        self.log = log
+        self._program: _Program | None = None
+        self._starting = asyncio.Lock()
 
     @property
     def pid(self) -> int | None:
         """None while it does not run."""
-        program = self._program
-        return program.pid if program is not None and program.returncode is None else None
+        return self._program.pid if self._program is not None else None
 
     async def start(self) -> None:
-        """Start to import; requests may come at once. Raises OSError."""
+        """Start to import, unless it runs; requests may come at once. Raises OSError."""
+        await self._running()
+
+    async def fork(self, request: ForkRequest) -> ForkedProcess:
+        """A new process; the fork server is started again if it is gone.
+
+        Raises: ForkFailed, OSError.
+        """
+        program = await self._running()
+        return await program.fork(request)
+
+    async def stop(self) -> None:
+        """End it; processes that still run end with it."""
+        if self._program is not None:
+            await self._program.stop()
+
+    async def _running(self) -> "_Program":
+        """The program. When it died, all that it forked did too, and all ask for it at once."""
+        async with self._starting:
+            if self._program is None or self._program.pid is None:
+                self._program = _Program(await self._execute(), self.log)
+            return self._program
+
+    async def _execute(self) -> asyncio.subprocess.Process:
         supervisor = os.getpid()
-        with self._log.open("ab") as log:
-            self._program = await asyncio.create_subprocess_exec(
+        with self.log.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
                 "services.supervisor.fork_program",
@@ -84,36 +104,43 @@ class ForkServer:
                 start_new_session=True,
                 preexec_fn=lambda: die_with_parent(supervisor, signal.SIGKILL),
             )
-        self._hearing = asyncio.create_task(self._hear(self._program), name="hear the fork server")
+
+
+class _Program:
+    """One run of the fork program, with what it was asked for and what it forked."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+        self._asked: deque[asyncio.Future[ForkedProcess]] = deque()
+        self._forked: dict[int, ForkedProcess] = {}
+        self._hearing = asyncio.create_task(self._hear(), name="hear the fork server")
+
+    @property
+    def pid(self) -> int | None:
+        """None when it has ended."""
+        return self._process.pid if self._process.returncode is None else None
 
     async def fork(self, request: ForkRequest) -> ForkedProcess:
-        """A new process; the fork server is started again if it is gone.
-
-        Raises: ForkFailed, OSError.
-        """
-        if self.pid is None:
-            await self.start()
-        assert self._program is not None
-        assert self._program.stdin is not None
+        """A new process. Raises ForkFailed."""
+        assert self._process.stdin is not None
         started: asyncio.Future[ForkedProcess] = asyncio.get_running_loop().create_future()
         self._asked.append(started)
         with suppress(ConnectionError):  # then the reader fails the future
-            self._program.stdin.write(request.line())
-            await self._program.stdin.drain()
+            self._process.stdin.write(request.line())
+            await self._process.stdin.drain()
         return await started
 
     async def stop(self) -> None:
         """End it; processes that still run end with it."""
-        if self._program is None or self._hearing is None:
-            return
         with suppress(ProcessLookupError):
-            self._program.kill()
-        await asyncio.wait_for(self._program.wait(), END_TIMEOUT_S)
+            self._process.kill()
+        await asyncio.wait_for(self._process.wait(), END_TIMEOUT_S)
         await self._hearing
 
-    async def _hear(self, program: asyncio.subprocess.Process) -> None:
-        assert program.stdout is not None
-        while line := await program.stdout.readline():
+    async def _hear(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
             event = json.loads(line)
             if "started" in event:
                 forked = self._forked[event["started"]] = ForkedProcess(event["started"])
@@ -124,7 +151,7 @@ class ForkServer:
                     asked.set_result(forked)
             else:
                 self._forked.pop(event["ended"]).end(event["status"])
-        status = await program.wait()
+        status = await self._process.wait()
         while self._asked:
             reason = f"the fork server ended with status {status}; see {self._log}"
             asked = self._asked.popleft()

@@ -23,6 +23,8 @@ print(os.environ["NAME"], __name__, sys.argv, "statistics" in sys.modules, len(o
 print("complaint", file=sys.stderr)
 """
 SLEEPER = "import time\nprint('awake', flush=True)\ntime.sleep(60)\n"
+SAYS_ITS_PID = "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"
+FORK_PROGRAM = "services.supervisor.fork_program"
 
 
 @asynccontextmanager
@@ -44,6 +46,13 @@ def request(tmp_path: Path, module: str, code: str, **env: str) -> ForkRequest:
 def log_of(tmp_path: Path, module: str) -> str:
     log = tmp_path / f"{module}.log"
     return log.read_text() if log.exists() else ""
+
+
+def fork_programs() -> list[int]:
+    """Those that live below us."""
+    below = psutil.Process().children()
+    alive = [process for process in below if process.status() != psutil.STATUS_ZOMBIE]
+    return [process.pid for process in alive if FORK_PROGRAM in process.cmdline()]
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -145,3 +154,21 @@ async def test_a_process_that_nobody_waits_for_any_more_does_not_stay(tmp_path: 
         assert await other.wait() == 4
         assert server.pid is not None
         await eventually(lambda: not psutil.Process(server.pid).children())
+
+
+async def test_processes_that_come_back_at_once_share_a_fork_server_and_are_not_confused(
+    tmp_path: Path,
+) -> None:
+    names = ("ann", "bob", "cid")
+    requests = [request(tmp_path, name, SAYS_ITS_PID) for name in names]
+    async with fork_server(tmp_path) as server:
+        first = await asyncio.gather(*map(server.fork, requests))
+        assert server.pid is not None
+        os.kill(server.pid, signal.SIGKILL)
+        await asyncio.gather(*(process.wait() for process in first))
+        again = await asyncio.gather(*map(server.fork, requests))
+        assert fork_programs() == [server.pid]
+        expected = [[str(process.pid)] for process in again]
+        await eventually(
+            lambda: [log_of(tmp_path, name).split()[-1:] for name in names] == expected
+        )
