@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 
 from services.supervisor import process_tree
-from services.supervisor.directories import Directories, rotate_log, tail
+from services.supervisor.directories import Directories, tail
 from services.supervisor.fork_program import ForkRequest
 from services.supervisor.fork_server import ForkedProcess, ForkFailed, ForkServer
 from services.supervisor.plan import ProcessPlan
@@ -42,7 +42,6 @@ class Child:
 
     async def start(self) -> None:
         """Start it. Raises ChildError when the program cannot be run."""
-        rotate_log(self.log)
         try:
             self._process = await self._fork(self._forks) if self._forks else await self._execute()
         except (OSError, ForkFailed) as error:

@@ -79,11 +79,16 @@ def _runtime_directory(environ: Mapping[str, str]) -> Path:
     raise OSError("no writable temporary directory for sockets; set XDG_RUNTIME_DIR")
 
 
-def rotate_log(log: Path) -> None:
-    """Start a new file when the old one is large; one old file is kept."""
+def shorten_log(log: Path) -> None:
+    """Begin a large one anew; what was in it is kept once, as `.log.1`.
+
+    Its process goes on: it appends (O_APPEND), so what it writes next is the first line of the
+    emptied file. Lines that come between copying and emptying are lost. Raises OSError.
+    """
     with suppress(FileNotFoundError):
         if log.stat().st_size > KEEP_LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)
 
 
 def tail(log: Path, lines: int) -> list[str]:

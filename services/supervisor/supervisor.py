@@ -5,11 +5,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from services.supervisor import process_tree
 from services.supervisor.child import Child, ChildError
 from services.supervisor.credentials import write_private
-from services.supervisor.directories import write_state
+from services.supervisor.directories import shorten_log, write_state
+from services.supervisor.disk import DiskTroubles
 from services.supervisor.fork_server import ForkServer
 from services.supervisor.livekit_config import livekit_config
 from services.supervisor.plan import Machine
@@ -23,6 +25,7 @@ FIRST_BACKOFF_S = 0.5
 MAX_BACKOFF_S = 30.0
 STEADY_S = 60.0
 """A process that ran so long is started again at once."""
+LOGS_PERIOD_S = 60.0
 
 Progress = Callable[[str, str], None]
 """Called with (process, what it does now)."""
@@ -37,7 +40,8 @@ class Supervisor:
 
     def __init__(self, machine: Machine, progress: Progress) -> None:
         self._machine = machine
-        self._progress = progress
+        self._show = progress
+        self._disk = DiskTroubles(self._progress)
         directories = machine.directories
         plans = machine.plans()
         shared = [*dict.fromkeys(module for plan in plans for module in plan.preload)]
@@ -74,8 +78,9 @@ class Supervisor:
         self._write_state(ready=True)
 
     async def keep(self) -> None:
-        """Restart whatever ends, until cancelled."""
+        """Restart whatever ends, and keep the logs small, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_logs_small(), name="keep logs small")
             for child in self.children:
                 tasks.create_task(self._keep_running(child), name=f"keep {child.plan.name}")
 
@@ -94,6 +99,10 @@ class Supervisor:
             if not left:
                 return
             await asyncio.sleep(0.05)
+
+    def _progress(self, process: str, state: str) -> None:
+        with suppress(OSError):  # what is shown may go to a file on a full disk
+            self._show(process, state)
 
     async def _start_until_ready(self, children: Sequence[Child]) -> None:
         try:
@@ -150,6 +159,14 @@ class Supervisor:
                 )
             self._write_state(ready=True)
 
+    async def _keep_logs_small(self) -> None:
+        logs = [self._forks.log, *(child.log for child in self.children)]
+        while True:
+            for file in logs:
+                with self._disk.survived(f"shorten {file}"):
+                    shorten_log(file)
+            await asyncio.sleep(LOGS_PERIOD_S)
+
     def _reap_adopted(self) -> None:
         """Collect ended processes that we inherited from a child."""
         own = {child.pid for child in self.children}
@@ -187,4 +204,5 @@ class Supervisor:
                 for child in self.children
             },
         }
-        write_state(machine.directories, state)
+        with self._disk.survived("write the state that `xstreamer status` shows"):
+            write_state(machine.directories, state)

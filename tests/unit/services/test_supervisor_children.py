@@ -1,12 +1,15 @@
 """Real child processes, small ones: started, watched, restarted, and gone without a trace."""
 
 import asyncio
+import errno
+import logging
 import os
 import signal
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,19 +18,21 @@ import pytest
 
 from services.provenance import ProvenanceKey
 from services.settings import Settings
-from services.supervisor import process_tree
+from services.supervisor import directories, process_tree
+from services.supervisor import supervisor as supervisor_module
 from services.supervisor.child import Child
 from services.supervisor.credentials import LiveKitKey
 from services.supervisor.directories import Directories, read_state, tail
 from services.supervisor.plan import Machine, ProcessPlan
 from services.supervisor.process_tree import memory_use
 from services.supervisor.readiness import Probe
-from services.supervisor.supervisor import StartError, Supervisor
+from services.supervisor.supervisor import Progress, StartError, Supervisor
 
 pytestmark = pytest.mark.unit
 
 PATIENCE_S = 10.0
 SLEEPER = "import time\nprint('awake', flush=True)\ntime.sleep(60)\n"
+CHATTERER = "import time\nwhile True:\n    print(80 * 'x')\n    time.sleep(0.002)\n"
 STUBBORN = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + SLEEPER
 PARENT = """
 import subprocess, sys, time
@@ -78,7 +83,11 @@ class FakeMachine(Machine):
         return self.own
 
 
-def supervisor(tmp_path: Path, *plans: ProcessPlan) -> Supervisor:
+def say_nothing(process: str, state: str) -> None:
+    pass
+
+
+def supervisor(tmp_path: Path, *plans: ProcessPlan, progress: Progress = say_nothing) -> Supervisor:
     ports = {"metrics_port": 0}
     settings = Settings(
         data=tmp_path,
@@ -101,7 +110,7 @@ def supervisor(tmp_path: Path, *plans: ProcessPlan) -> Supervisor:
         environ={},
         own=plans,
     )
-    return Supervisor(machine, lambda process, state: None)
+    return Supervisor(machine, progress)
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
@@ -109,6 +118,28 @@ async def eventually(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def kept(machine: Supervisor) -> AsyncIterator[None]:
+    """Runs meanwhile, and must not end by itself."""
+    await machine.start()
+    keeping = asyncio.create_task(machine.keep())
+    try:
+        yield
+        assert not keeping.done(), "it gave up"
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        await machine.stop()
+
+
+async def crash(child: Child) -> None:
+    """Kill it, and wait until it is back."""
+    before = child.restarts
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    await eventually(lambda: child.restarts > before and child.ready)
 
 
 async def started(tmp_path: Path, code: str, says: str, stop_s: float = 5.0) -> Child:
@@ -219,3 +250,46 @@ def test_memory_is_counted_over_all_processes_below(tmp_path: Path) -> None:
     assert alone.processes == 1
     assert alone.pss_bytes > 5_000_000
     assert memory_use("nobody", 2**22 + 1).processes == 0
+
+
+async def test_a_full_disk_ends_nothing_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_BACKOFF_S", 0.0)
+
+    def full(process: str, state: str) -> None:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    machine = supervisor(tmp_path, plan("engine", SLEEPER), progress=full)
+    async with kept(machine):
+        (tmp_path / "supervisor.part").mkdir()  # no state can be written any more
+        await crash(machine.children[0])
+        await crash(machine.children[0])
+    assert [record.levelno for record in caplog.records if "disk" in record.name] == [logging.ERROR]
+
+
+async def test_the_log_of_a_process_that_lives_is_begun_anew_when_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directories, "KEEP_LOG_BYTES", 4_000)
+    monkeypatch.setattr(supervisor_module, "LOGS_PERIOD_S", 0.05)
+    machine = supervisor(tmp_path, plan("engine", CHATTERER))
+    log = machine.children[0].log
+    async with kept(machine):
+        before = machine.children[0].pid
+        await eventually(lambda: log.with_suffix(".log.1").exists())
+        await eventually(lambda: 0 < log.stat().st_size < 4_000)
+        assert b"\0" not in log.read_bytes(), "its process appends"
+        assert machine.children[0].pid == before
+
+
+async def test_a_log_that_cannot_be_shortened_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directories, "KEEP_LOG_BYTES", 0)
+    monkeypatch.setattr(supervisor_module, "LOGS_PERIOD_S", 0.01)
+    machine = supervisor(tmp_path, plan("engine", CHATTERER))
+    machine.children[0].log.with_suffix(".log.1").mkdir()
+    async with kept(machine):
+        await eventually(lambda: any("disk" in record.name for record in caplog.records))
+        await crash(machine.children[0])
