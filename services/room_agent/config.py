@@ -64,7 +64,8 @@ class AgentConfig(BaseSettings):
     num_idle_processes: Annotated[int, Field(ge=0, le=64)] = 1
     """Warm processes: a call that finds one starts in milliseconds, else in about two seconds."""
     max_calls: Annotated[int, Field(ge=1, le=256)] = 4
-    """Calls at a time; a worker that is full tells LiveKit to ask another one."""
+    """Calls at a time; a worker that is full tells LiveKit to ask another one. `xstreamer up`
+    lowers it to the `max_sessions` of the Thinker and the Actor that it starts beside it."""
     drain_timeout_s: Annotated[int, Field(ge=0)] = 10
     """How long running calls may go on after SIGTERM."""
     leave_after_s: Seconds = 16.0

@@ -14,6 +14,7 @@ from services.supervisor.certificates import Certificate
 from services.supervisor.credentials import LiveKitKey
 from services.supervisor.directories import Directories
 from services.supervisor.known_settings import config_class
+from services.supervisor.places import places
 from services.supervisor.presets import preset_values
 from services.supervisor.readiness import EngineProbe, HttpProbe, Probe
 
@@ -186,6 +187,7 @@ class Machine:
             "provenance_key": self.provenance_key.text,
         }
         told = {**derived, **table.given()}
+        table = table.model_copy(update={"max_calls": places(self.settings)})
         _demand("agent", told, "thinker_endpoint", "actor_endpoint")
         if self.certificate and not self.settings.gateway.tls_cert:
             derived["gateway_certificate"] = self.certificate.file

@@ -111,6 +111,37 @@ def test_what_a_user_sets_for_a_process_reaches_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+@pytest.mark.parametrize(
+    ("places", "tables"),
+    [
+        (4, {"preset": "nano"}),
+        (2, {"preset": "glm4voice"}),
+        (2, {"preset": "tiny-glm"}),
+        (2, {"preset": "glm4voice", "agent": {"max_calls": 6}}),
+        (4, {"preset": "glm4voice", "thinker": {"max_sessions": 8}}),
+        (3, {"preset": "nano", "agent": {"max_calls": 3}}),
+        (7, {"agent": {"max_calls": "8"}, "actor": {"max_sessions": "7"}}),
+    ],
+)
+def test_an_agent_takes_no_more_calls_than_its_engines_have_sessions(
+    tmp_path: Path, places: int, tables: Any
+) -> None:
+    env = plans(tmp_path, cache=tmp_path, **tables)["agent"].env
+    assert env["XSTREAMER_AGENT_MAX_CALLS"] == str(places)
+
+
+def test_engines_of_other_machines_do_not_limit_an_agent(tmp_path: Path) -> None:
+    elsewhere = dict.fromkeys(("thinker_endpoint", "actor_endpoint"), "tcp://10.0.0.2:5555")
+    agent = {"max_calls": 9, **elsewhere}
+    env = plans(tmp_path, preset="glm4voice", only="livekit,agent", agent=agent)["agent"].env
+    assert env["XSTREAMER_AGENT_MAX_CALLS"] == "9"
+
+
+def test_a_number_of_calls_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"\[thinker\] max_sessions is 'many'"):
+        plans(tmp_path, thinker={"max_sessions": "many"})
+
+
     "mistake", [{"actor": {"theads": 2}}, {"environ": {"XSTREAMER_ACTOR_THEADS": "2"}}]
 )
 def test_a_key_that_a_process_does_not_know_is_refused(tmp_path: Path, mistake: Any) -> None:
