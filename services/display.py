@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from rich.table import Table
 from rich.text import Text
 
+from services.supervisor.credentials import provenance_problem
 from services.supervisor.livekit_config import network_address
 from services.supervisor.plan import Machine
 
@@ -44,6 +45,8 @@ class StartDisplay:
             self._live.stop()
         seconds = time.monotonic() - self._started_s
         self._say(f"\nX-Streamer is ready after {seconds:.0f} s.")
+        if problem := provenance_problem(machine.settings, machine.provenance_key):
+            self._console.print(Text(problem, style="yellow"), soft_wrap=True)
         runs = machine.settings.only
         if "gateway" not in runs:
             self._say(f"Here run {', '.join(runs)}. Ctrl-C stops them.")

@@ -76,7 +76,8 @@ class AgentTable(Table):
 
     health_port: Port = 8081
     provenance_key: Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{43}=?)?$")] = ""
-    """Signs that streams are synthetic; empty: made once at random, kept in the data directory."""
+    """Signs that streams are synthetic; empty: the one in the data directory, made once at random
+    where agent and gateway run on one machine."""
 
 
 class GatewayTable(Table):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from services.provenance import ProvenanceKey
-from services.settings import AgentTable, GatewayTable, Settings, SettingsError
+from services.settings import GatewayTable, Settings, SettingsError
 
 SECRET_BYTES = 32
 
@@ -50,14 +50,38 @@ def page_key(gateway: GatewayTable) -> str:
     return f"xs_{secrets.token_urlsafe(SECRET_BYTES)}"
 
 
-def provenance_key(table: AgentTable, data: Path) -> ProvenanceKey:
-    """The configured key, or the one kept in the data directory, made on the first start."""
-    if table.provenance_key:
-        return ProvenanceKey(table.provenance_key)
-    file = data / "provenance.key"
-    if not file.is_file():
-        write_private(file, ProvenanceKey.new().text)
-    return ProvenanceKey(file.read_text())
+def provenance_key(settings: Settings) -> ProvenanceKey | None:
+    """The configured key, or the one kept in the data directory, made on the first start.
+
+    It is made only where both the agent, which signs, and the gateway, which publishes it, run:
+    two machines would make two. None: nothing is signed; see `provenance_problem`.
+    """
+    if settings.agent.provenance_key:
+        return ProvenanceKey(settings.agent.provenance_key)
+    file = settings.data / "provenance.key"
+    if file.is_file():
+        return ProvenanceKey(file.read_text().strip())
+    if not {"agent", "gateway"} <= {*settings.only}:
+        return None
+    key = ProvenanceKey.new()
+    write_private(file, key.text)
+    return key
+
+
+def provenance_problem(settings: Settings, key: ProvenanceKey | None) -> str:
+    """Why an agent here signs nothing or a gateway here publishes nothing, and the way out; empty:
+    all is well.
+    """
+    here = {"agent", "gateway"} & {*settings.only}
+    published = settings.gateway.given().get("provenance_public_key")
+    if key is not None or not here or ("gateway" in here and published):
+        return ""
+    return (
+        "Streams are not signed as synthetic (xs.provenance): agent and gateway run on different "
+        "machines, and this one was told no key. Put `provenance_key` into [agent] where agents "
+        "run and `provenance_public_key` into [gateway] where the gateway runs; docs/privacy.md "
+        "shows how to make both"
+    )
 
 
 def write_private(file: Path, text: str) -> None:

@@ -60,7 +60,7 @@ class Machine:
     directories: Directories
     livekit_program: Path | None
     livekit_key: LiveKitKey
-    provenance_key: ProvenanceKey
+    provenance_key: ProvenanceKey | None
     certificate: Certificate | None
     environ: Mapping[str, str]
     page_key: str = ""
@@ -158,12 +158,13 @@ class Machine:
 
     def _gateway(self) -> ProcessPlan:
         table = self.settings.gateway
+        key = self.provenance_key
         derived: dict[str, Any] = {
             "data_dir": self.directories.data / "gateway",
             **self._livekit_access(),
             **self._engines(),
             "agent_health_url": self._agent_url,
-            "provenance_public_key": self.provenance_key.public_text,
+            **({"provenance_public_key": key.public_text} if key else {}),
         }
         _demand("gateway", {**derived, **table.given()}, "actor_endpoint")  # it checks portraits
         if table.is_local and not table.require_keys:
@@ -184,10 +185,10 @@ class Machine:
             **self._engines(),
             "drain_timeout_s": AGENT_DRAIN_S,
             **({"gateway_url": self.url} if "gateway" in self.settings.only else {}),
-            "provenance_key": self.provenance_key.text,
+            **({"provenance_key": self.provenance_key.text} if self.provenance_key else {}),
         }
-        told = {**derived, **table.given()}
         table = table.model_copy(update={"max_calls": places(self.settings)})
+        told = {**derived, **table.given()}
         _demand("agent", told, "thinker_endpoint", "actor_endpoint")
         if self.certificate and not self.settings.gateway.tls_cert:
             derived["gateway_certificate"] = self.certificate.file

@@ -25,7 +25,7 @@ def describe_machine(settings: Settings, directories: Directories, *, tls: bool)
         directories=directories,
         livekit_program=_livekit_program(settings) if "livekit" in settings.only else None,
         livekit_key=livekit_key(settings),
-        provenance_key=provenance_key(settings.agent, settings.data),
+        provenance_key=provenance_key(settings),
         certificate=_certificate(settings, tls=tls),
         environ=dict(os.environ),
         page_key=page_key(settings.gateway),

@@ -13,7 +13,12 @@ from services.display import StartDisplay
 from services.provenance import ProvenanceKey
 from services.settings import Settings, SettingsError
 from services.supervisor.certificates import Certificate
-from services.supervisor.credentials import LiveKitKey, livekit_key, provenance_key
+from services.supervisor.credentials import (
+    LiveKitKey,
+    livekit_key,
+    provenance_key,
+    provenance_problem,
+)
 from services.supervisor.directories import AlreadyRunning, Directories, opened
 from services.supervisor.known_settings import config_class
 from services.supervisor.livekit_config import livekit_config, network_address
@@ -34,23 +39,35 @@ PREFIXES = {
 }
 
 
-def plans(
+def machine(
     tmp_path: Path,
     *,
     certificate: Certificate | None = None,
     environ: dict[str, str] | None = None,
+    key: ProvenanceKey | None = PROVENANCE,
+    page_key: str = "",
     **tables: Any,
-) -> dict[str, ProcessPlan]:
-    machine = Machine(
+) -> Machine:
+    return Machine(
         settings=Settings(data=tmp_path, **tables),
         directories=Directories(tmp_path, tmp_path / "run"),
         livekit_program=Path("/bin/livekit-server"),
         livekit_key=KEY,
-        provenance_key=PROVENANCE,
+        provenance_key=key,
         certificate=certificate,
         environ=environ or {},
+        page_key=page_key,
     )
-    return {plan.name: plan for plan in machine.plans()}
+
+
+def plans(tmp_path: Path, **told: Any) -> dict[str, ProcessPlan]:
+    return {plan.name: plan for plan in machine(tmp_path, **told).plans()}
+
+
+def shown_at_start(tmp_path: Path, started: Machine) -> str:
+    with (tmp_path / "console").open("w") as file:
+        StartDisplay(Console(file=file, width=40), None).ready(started)
+    return (tmp_path / "console").read_text()
 
 
 @pytest.mark.parametrize("process", sorted(PREFIXES))
@@ -94,23 +111,6 @@ def test_preset_nano_says_nothing_of_speech(tmp_path: Path) -> None:
     assert not any("GLM4VOICE" in key for key in found["thinker"].env)
 
 
-def test_all_processes_agree_on_addresses_and_keys(tmp_path: Path) -> None:
-    env = {name: plan.env for name, plan in plans(tmp_path).items()}
-    for process in ("agent", "gateway"):
-        prefix = PREFIXES[process]
-        for engine in ("thinker", "actor"):
-            bound = env[engine][f"XSTREAMER_{engine.upper()}_ENDPOINT"]
-            assert env[process][f"{prefix}{engine.upper()}_ENDPOINT"] == bound
-        assert env[process][f"{prefix}LIVEKIT_API_SECRET"] == KEY.api_secret
-
-
-def test_what_a_user_sets_for_a_process_reaches_it(tmp_path: Path) -> None:
-    thinker = plans(tmp_path, thinker={"brain": "openai", "voices": {"en": "hibari"}})["thinker"]
-    assert thinker.env["XSTREAMER_THINKER_BRAIN"] == "openai"
-    assert json.loads(thinker.env["XSTREAMER_THINKER_VOICES"]) == {"en": "hibari"}
-
-
-@pytest.mark.parametrize(
 @pytest.mark.parametrize(
     ("places", "tables"),
     [
@@ -142,6 +142,23 @@ def test_a_number_of_calls_that_is_none_is_refused(tmp_path: Path) -> None:
         plans(tmp_path, thinker={"max_sessions": "many"})
 
 
+def test_all_processes_agree_on_addresses_and_keys(tmp_path: Path) -> None:
+    env = {name: plan.env for name, plan in plans(tmp_path).items()}
+    for process in ("agent", "gateway"):
+        prefix = PREFIXES[process]
+        for engine in ("thinker", "actor"):
+            bound = env[engine][f"XSTREAMER_{engine.upper()}_ENDPOINT"]
+            assert env[process][f"{prefix}{engine.upper()}_ENDPOINT"] == bound
+        assert env[process][f"{prefix}LIVEKIT_API_SECRET"] == KEY.api_secret
+
+
+def test_what_a_user_sets_for_a_process_reaches_it(tmp_path: Path) -> None:
+    thinker = plans(tmp_path, thinker={"brain": "openai", "voices": {"en": "hibari"}})["thinker"]
+    assert thinker.env["XSTREAMER_THINKER_BRAIN"] == "openai"
+    assert json.loads(thinker.env["XSTREAMER_THINKER_VOICES"]) == {"en": "hibari"}
+
+
+@pytest.mark.parametrize(
     "mistake", [{"actor": {"theads": 2}}, {"environ": {"XSTREAMER_ACTOR_THEADS": "2"}}]
 )
 def test_a_key_that_a_process_does_not_know_is_refused(tmp_path: Path, mistake: Any) -> None:
@@ -307,12 +324,49 @@ def test_the_livekit_key_is_made_once_and_private(tmp_path: Path) -> None:
 
 
 def test_the_provenance_key_is_made_once_and_private(tmp_path: Path) -> None:
-    first = provenance_key(Settings().agent, tmp_path)
-    assert provenance_key(Settings().agent, tmp_path) == first
+    settings = Settings(data=tmp_path)
+    first = provenance_key(settings)
+    assert first is not None
+    assert provenance_key(settings) == first
     assert (tmp_path / "provenance.key").stat().st_mode & 0o777 == 0o600
     own = ProvenanceKey.new()
-    configured = Settings(agent={"provenance_key": own.text}).agent
-    assert provenance_key(configured, tmp_path) == own
+    configured = Settings(data=tmp_path, agent={"provenance_key": own.text})
+    assert provenance_key(configured) == own
+
+
+@pytest.mark.parametrize("only", ["agent,thinker,actor", "livekit,gateway,actor"])
+def test_a_machine_without_agent_or_gateway_makes_no_provenance_key_of_its_own(
+    tmp_path: Path, only: str
+) -> None:
+    settings = Settings(data=tmp_path, only=only)
+    assert provenance_key(settings) is None
+    assert not (tmp_path / "provenance.key").exists()
+    assert "privacy.md" in provenance_problem(settings, None)
+    (tmp_path / "provenance.key").write_text(f"{PROVENANCE.text}\n")
+    assert provenance_key(settings) == PROVENANCE
+    assert provenance_problem(settings, PROVENANCE) == ""
+
+
+def test_a_gateway_may_know_only_the_public_key_of_its_agents(tmp_path: Path) -> None:
+    told = {"provenance_public_key": PROVENANCE.public_text}
+    settings = Settings(data=tmp_path, only="livekit,gateway,actor", gateway=told)
+    assert provenance_problem(settings, provenance_key(settings)) == ""
+
+
+def test_engines_alone_need_no_provenance_key(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, only="thinker,actor")
+    assert provenance_key(settings) is None
+    assert provenance_problem(settings, None) == ""
+
+
+def test_without_a_provenance_key_nothing_is_signed_and_the_start_says_so(tmp_path: Path) -> None:
+    elsewhere = {"url": "ws://10.0.0.1:7880"}
+    agents = machine(tmp_path, key=None, only="agent,thinker,actor", livekit=elsewhere)
+    gateway = machine(tmp_path, key=None, only="livekit,gateway,actor")
+    for found in (agents, gateway):
+        assert not any("PROVENANCE" in name for plan in found.plans() for name in plan.env)
+        assert "not signed" in shown_at_start(tmp_path, found)
+    assert "not signed" not in shown_at_start(tmp_path, machine(tmp_path))
 
 
 def test_only_the_agent_is_told_the_private_provenance_key(tmp_path: Path) -> None:
@@ -343,22 +397,9 @@ def test_the_runtime_directory_is_short_private_and_removed(tmp_path: Path) -> N
 def test_a_gateway_that_others_reach_is_told_the_key_of_the_printed_address(
     tmp_path: Path,
 ) -> None:
-    settings = Settings(data=tmp_path, gateway={"host": "0.0.0.0"})
-    (tmp_path / "bin").touch()
-    machine = Machine(
-        settings=settings,
-        directories=Directories(tmp_path, tmp_path / "run"),
-        livekit_program=tmp_path / "bin",
-        livekit_key=KEY,
-        provenance_key=PROVENANCE,
-        certificate=None,
-        environ={},
-        page_key="xs_" + "k" * 43,
-    )
-    environments = {plan.name: plan.env for plan in machine.plans()}
-    assert environments["gateway"]["XSTREAMER_GATEWAY_ADMIN_KEY"] == machine.page_key
-    assert machine.page_key not in str([v for k, v in environments.items() if k != "gateway"])
-    with (tmp_path / "console").open("w") as file:
-        StartDisplay(Console(file=file, width=40), None).ready(machine)
-    told = (tmp_path / "console").read_text()
-    assert f"Open http://127.0.0.1:8080/#key={machine.page_key}\n" in told
+    open_one = machine(tmp_path, gateway={"host": "0.0.0.0"}, page_key="xs_" + "k" * 43)
+    environments = {plan.name: plan.env for plan in open_one.plans()}
+    assert environments["gateway"]["XSTREAMER_GATEWAY_ADMIN_KEY"] == open_one.page_key
+    assert open_one.page_key not in str([v for k, v in environments.items() if k != "gateway"])
+    told = shown_at_start(tmp_path, open_one)
+    assert f"Open http://127.0.0.1:8080/#key={open_one.page_key}\n" in told
