@@ -64,6 +64,11 @@ bench-actor: setup  ## milliseconds, memory and endurance of the Actor on one CP
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m actor_server.benchmark --out $(OUT) $(ARGS)
 
+bench-ltx: OUT ?= $(RESULTS)/ltx.json
+bench-ltx: setup  ## ways to decode LTX latents live: released size on a GPU, a quarter of its width on a CPU
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m actor_server.codec.ltx.benchmark --out $(OUT) $(ARGS)
+
 bench-saving: OUT ?= $(RESULTS)/saving.json
 bench-saving: setup  ## what each step costs by which an overloaded call saves work
 	@mkdir -p $(dir $(OUT))

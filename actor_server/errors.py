@@ -69,3 +69,13 @@ class SpeechWeightsUnusable(ActorError):
             f"{what}: bring the released files with `xstreamer weights pull`, or name a directory "
             "that holds them with `speech_weights` in [actor] of xstreamer.toml"
         )
+
+
+class LtxWeightsUnusable(ActorError):
+    """The video autoencoder's files cannot be used; the text says why and what to do."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: give a directory with the `vae` folder's two files of an LTX-Video release "
+            "for diffusers, config.json and diffusion_pytorch_model.safetensors"
+        )

@@ -5,7 +5,6 @@ A directory whose sizes are not the released ones says so in `geometry.json`.
 
 import json
 import pickle
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -16,12 +15,11 @@ from actor_server.errors import SpeechWeightsUnusable
 from actor_server.speech.flow import FlowDecoder
 from actor_server.speech.geometry import SpeechGeometry
 from actor_server.speech.vocoder import Vocoder
+from actor_server.tensor_table import differences
 
 FLOW_FILE: Final = "flow.pt"
 VOCODER_FILE: Final = "hift.pt"
 GEOMETRY_FILE: Final = "geometry.json"
-NAMED_AT_MOST: Final = 3
-"""Tensors that an error names; the rest are counted."""
 _STORED_NAMES: Final = {
     "parametrizations.weight.original0": "weight_g",
     "parametrizations.weight.original1": "weight_v",
@@ -72,7 +70,9 @@ def stored_name(name: str) -> str:
 def _fill(model: nn.Module, file: Path) -> None:
     """Give a model on the meta device its weights."""
     tensors = _read(file)
-    _compare(file, {name: tensor.shape for name, tensor in tensors.items()}, stored_shapes(model))
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if problems := differences(found, stored_shapes(model)):
+        raise SpeechWeightsUnusable(f"{file} does not hold this decoder ({problems})")
     singles = {name: tensor.float() for name, tensor in tensors.items()}
     model.load_state_dict(singles, assign=True)
 
@@ -86,28 +86,3 @@ def _read(file: Path) -> dict[str, Tensor]:
     if not isinstance(found, dict) or not all(isinstance(v, Tensor) for v in found.values()):
         raise SpeechWeightsUnusable(f"{file} holds no table of tensors")
     return found
-
-
-def _compare(file: Path, found: dict[str, Size], expected: dict[str, Size]) -> None:
-    """Raises SpeechWeightsUnusable naming what is missing, too many or of another shape."""
-    wrong = [
-        f"{name} is {list(found[name])}, must be {list(shape)}"
-        for name, shape in expected.items()
-        if name in found and found[name] != shape
-    ]
-    problems = [
-        *_listed("missing", expected.keys() - found.keys()),
-        *_listed("unknown", found.keys() - expected.keys()),
-        *_listed("of another shape", wrong),
-    ]
-    if problems:
-        raise SpeechWeightsUnusable(f"{file} does not hold this decoder ({'; '.join(problems)})")
-
-
-def _listed(what: str, names: Iterable[str]) -> list[str]:
-    """A phrase about these names, if there are any."""
-    names = sorted(names)
-    if not names:
-        return []
-    more = f" and {len(names) - NAMED_AT_MOST} more" if len(names) > NAMED_AT_MOST else ""
-    return [f"{what}: {', '.join(names[:NAMED_AT_MOST])}{more}"]

@@ -5,9 +5,7 @@ arrays are `tracks.npz`, `phones.json` and `audio/<clip>.flac`, see `grid_tracks
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -17,11 +15,9 @@ import soundfile
 from numpy.typing import NDArray
 from rich.progress import track
 
-from actor_server.codec.mesh.prepared import Image
 from actor_server.portrait.intake import LANDMARKER_FILE
 from actor_server.portrait.landmarker import FaceLandmarker
 from actor_server.training.grid_tracks import (
-    FRAMES_PER_SECOND,
     PHONES_NAME,
     TRACKS_NAME,
     GridTracks,
@@ -29,9 +25,9 @@ from actor_server.training.grid_tracks import (
     write_tracks,
 )
 from actor_server.training.grid_words import read_align
+from actor_server.training.video_clips import VIDEO_KINDS, pictures_of
 from proto.time_law import HEARING_HZ
 
-VIDEO_KINDS: Final = (".mpg", ".mp4", ".avi", ".mov")
 LANDMARKS: Final = 478
 
 
@@ -97,21 +93,6 @@ def landmarks_of(video: Path, landmarker: FaceLandmarker) -> NDArray[np.float32]
         faces = landmarker.find(picture)
         rows.append(faces[0] if faces else np.zeros((LANDMARKS, 3)))
     return np.stack(rows).astype(np.float32)
-
-
-def pictures_of(video: Path) -> Iterator[Image]:
-    """Every frame, RGB. Raises ValueError for another frame rate than GRID's."""
-    with av.open(str(video)) as container:
-        if not container.streams.video:
-            raise ValueError(f"{video} holds no pictures")
-        rate = container.streams.video[0].average_rate
-        if rate != Fraction(FRAMES_PER_SECOND):
-            raise ValueError(
-                f"{video} has {rate} frames a second, GRID has {FRAMES_PER_SECOND}: convert it "
-                f"with `ffmpeg -i IN -r {FRAMES_PER_SECOND} OUT.mp4`"
-            )
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
 
 
 def sound_of(video: Path) -> NDArray[np.int16]:

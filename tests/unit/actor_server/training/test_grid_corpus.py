@@ -13,9 +13,10 @@ from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import Floats
 from actor_server.portrait.intake import PortraitIntake
-from actor_server.training.grid_corpus import find_clips, grid_arrays, pictures_of
+from actor_server.training.grid_corpus import find_clips, grid_arrays
 from actor_server.training.grid_motion import read_grid_clips
 from actor_server.training.grid_words import read_align, word_phones
+from actor_server.training.video_clips import pictures_of
 from tests.unit.actor_server.conditions import reply, speaking
 from tests.unit.actor_server.conftest import default_picture
 
