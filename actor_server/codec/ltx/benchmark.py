@@ -79,7 +79,8 @@ def causal_figures(decoder: LTXVideoDecoder3d, latents: Tensor) -> dict[str, flo
     """Cost of a chunk, what it must remember, and how far the stream is from the whole."""
     clip = latents[:, :, : CHUNKS + 1]
     stream = CausalDecoder(decoder, clip[:, :, :1])
-    made = [timed_ms(partial(stream.push, part), clip.device) for part in clip.split(1, 2)[1:]]
+    parts = [clip[:, :, place : place + 1] for place in range(1, CHUNKS + 1)]
+    made = [timed_ms(partial(stream.push, part), clip.device) for part in parts]
     with torch.inference_mode():
         whole = walk(decoder, clip, PastOnly(None))[:, :, 1:]
     streamed = torch.cat([frames for frames, _ in made], dim=2)
@@ -162,7 +163,7 @@ def counted_gflop(work: Pass) -> float:
     """Floating-point operations of the products in `work`."""
     with FlopCounterMode(display=False) as counter:
         work()
-    return round(counter.get_total_flops() / 1e9, 1)
+    return float(round(counter.get_total_flops() / 1e9, 1))
 
 
 def table(found: dict[str, Any]) -> Table:

@@ -55,7 +55,8 @@ class LatentSpace:
                 f"tokens are {tuple(tokens.shape)}, this autoencoder's are "
                 f"(batch, times of {self._area}, {len(self.mean)})"
             )
-        normalised = tokens.float().transpose(1, 2).unflatten(2, (-1, *self.grid))
+        rows, _, channels = tokens.shape
+        normalised = tokens.float().transpose(1, 2).reshape(rows, channels, -1, *self.grid)
         return normalised * self.unit + self.mean
 
     @property

@@ -127,17 +127,19 @@ def _modulation(
     embedded = embedder(
         timestep=level, resolution=None, aspect_ratio=None, batch_size=1, hidden_dtype=x.dtype
     )
-    both = embedded.unflatten(1, tuple(table.shape)) + table
-    return (both[..., None, None, None]).unbind(dim=1)
+    both: Tensor = embedded.reshape(1, *table.shape) + table
+    return both[..., None, None, None].unbind(dim=1)
 
 
 def _unfolded(x: Tensor, stride: tuple[int, int, int]) -> Tensor:
     """Channels become places: (B, C p q r, F, H, W) to (B, C, F p, H q, W r)."""
-    apart = x.unflatten(1, (-1, *stride))  # (B, C, p, q, r, F, H, W)
+    rows, _, *places = x.shape
+    apart = x.reshape(rows, -1, *stride, *places)  # (B, C, p, q, r, F, H, W)
     return apart.permute(0, 1, 5, 2, 6, 3, 7, 4).flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
 def _unpatched(x: Tensor, size: int) -> Tensor:
     """Channels become pixels: (B, 3 r q, F, H, W) to (B, 3, F, H q, W r)."""
-    apart = x.unflatten(1, (-1, size, size))  # (B, 3, r, q, F, H, W)
+    rows, _, *places = x.shape
+    apart = x.reshape(rows, -1, size, size, *places)  # (B, 3, r, q, F, H, W)
     return apart.permute(0, 1, 4, 5, 3, 6, 2).flatten(5, 6).flatten(3, 4)
