@@ -119,10 +119,10 @@ class DecoderTuner:
     def losses(self, pixels: Tensor, history: int) -> dict[str, Tensor]:
         """Of the chunks behind `history` others, of clips (B, 3, F, S, S)."""
         first = 1 + history
-        with self._compute.arithmetic(), torch.no_grad():
-            latents = self.autoencoder.encode(pixels).latent_dist.mode()
-            memory = self._memory_of(latents[:, :, :first])
-        with self._compute.arithmetic():  # anew: what autocast kept has no gradients
+        with self._compute.arithmetic():
+            with torch.no_grad():
+                latents = self.autoencoder.encode(pixels).latent_dist.mode()
+                memory = self._memory_of(latents[:, :, :first])
             learned = latents[:, :, first : first + self.config.chunks]
             made = walk(self._decoder, learned, PastOnly(memory))
         begin = 1 + CHUNK_FRAMES * history

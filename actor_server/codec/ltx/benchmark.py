@@ -1,8 +1,8 @@
 """`python -m actor_server.codec.ltx.benchmark --out FILE`: what each way to decode costs and errs.
 
-Random weights: speed does not depend on what they are, but how fast the error of `run_ahead` falls
-with its context does. On a GPU the released size; on a CPU its depth with a quarter of its channels
-and pictures of 64 x 64, in CPU time of one thread.
+Random weights, or those of `--vae`: speed does not depend on what they are, but how fast the error
+of `run_ahead` falls with its context does. On a GPU the released size; on a CPU its depth with a
+quarter of its channels and pictures of 64 x 64, in CPU time of one thread. Latents are noise.
 """
 
 import argparse
@@ -25,6 +25,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from actor_server.codec.ltx.causal import CausalDecoder, PastOnly
+from actor_server.codec.ltx.checkpoint import load_autoencoder
+from actor_server.codec.ltx.latents import LatentSpace
 from actor_server.codec.ltx.layers import reaches, walk
 from actor_server.codec.ltx.run_ahead import decode_in_window
 from actor_server.codec.ltx.tiny import TINY, random_autoencoder
@@ -56,7 +58,7 @@ SIZES: Final = {"released": (RELEASED, 8), "quarter": (QUARTER, 2), "tiny": (TIN
 """Configuration, and the side of the latent's grid."""
 RIGHTS: Final = (0, 1, 2, 4, 8, 12, 16)
 LEFTS: Final = (1, 2, 4, 8, 16)
-CHUNKS: Final = 3
+CHUNKS: Final = 2
 """Measured of each kind."""
 
 Pass = Callable[[], Tensor]
@@ -120,9 +122,11 @@ def measure(autoencoder: AutoencoderKLLTXVideo, side: int) -> dict[str, Any]:
     decoder = autoencoder.decoder
     reach = reaches(decoder)[0]
     weight = decoder.conv_in.conv.weight
-    shape = (1, autoencoder.config.latent_channels, 2 * reach + CHUNKS, side, side)
-    noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    latents = noise.to(weight.device, weight.dtype)
+    space = LatentSpace.of(autoencoder, *[side * autoencoder.spatial_compression_ratio] * 2)
+    tokens, channels = space.token_shape
+    dice = torch.Generator().manual_seed(0)
+    noise = torch.randn((1, tokens * (2 * reach + CHUNKS), channels), generator=dice)
+    latents = space.latents(noise.to(space.mean.device)).to(weight.device, weight.dtype)
     exact = [
         decode_in_window(decoder, latents, place).float() for place in range(reach, reach + CHUNKS)
     ]
@@ -142,7 +146,7 @@ def released_arithmetic() -> dict[str, Any]:
     """Work and memory of one chunk of 256 x 256 at the released size: counted, not run."""
     config, side = SIZES["released"]
     with torch.device("meta"):
-        decoder = AutoencoderKLLTXVideo(**config).eval().to(torch.bfloat16).decoder
+        decoder = AutoencoderKLLTXVideo(**config).eval().decoder.to(torch.bfloat16)
         latents = torch.empty((1, 128, 64, side, side), dtype=torch.bfloat16)
     reach, chunk = reaches(decoder)[0], latents[:, :, :1]
     stream = CausalDecoder(decoder, chunk)
@@ -168,7 +172,9 @@ def counted_gflop(work: Pass) -> float:
 
 def table(found: dict[str, Any]) -> Table:
     """For people."""
-    shown = Table(title=f"LTX decoding, {found['size']}, random weights, {found['device']}")
+    shown = Table(
+        title=f"LTX decoding, {found['size']}, {found['weights']} weights, {found['device']}"
+    )
     for name in ("strategy", "latency", "a chunk", "relative error"):
         shown.add_column(name, justify="left" if name == "strategy" else "right")
     causal = found["causal"]
@@ -195,6 +201,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--size", choices=sorted(SIZES), help="default: as the device can bear")
+    parser.add_argument("--vae", type=Path, help="measure these weights, in pictures of that size")
     chosen = parser.parse_args()
     on_gpu = chosen.device.startswith("cuda")
     size = chosen.size or ("released" if on_gpu else "quarter")
@@ -202,11 +209,16 @@ def main() -> None:
         torch.set_num_threads(1)
     config, side = SIZES[size]
     dtype = torch.bfloat16 if on_gpu else torch.float32
-    autoencoder = random_autoencoder(config).to(chosen.device, dtype)
+    if chosen.vae is None:
+        autoencoder = random_autoencoder(config)
+        autoencoder.decoder.to(chosen.device, dtype)
+    else:
+        autoencoder = load_autoencoder(chosen.vae, chosen.device, dtype)
     found = {
         "machine": machine(),
         "commit": commit(),
         "size": size,
+        "weights": "random" if chosen.vae is None else chosen.vae.name,
         "device": torch.cuda.get_device_name(chosen.device) if on_gpu else "cpu, one thread",
         "dtype": str(dtype),
         "torch": torch.__version__,

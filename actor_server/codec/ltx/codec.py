@@ -16,7 +16,7 @@ from actor_server.codec.ltx.streaming import ChunkDecoder
 from proto.time_law import FRAME_HEIGHT, FRAME_WIDTH
 
 Strategy = Literal["causal", "run_ahead"]
-RUN_AHEAD_CHUNKS: Final = 2
+RUN_AHEAD_CHUNKS: Final = 4
 """R when a released decoder is shown as it is; see docs/decisions/0010-ltx-decoding.md."""
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from actor_server.codec.ltx.codec import LtxCodec, Strategy
+from actor_server.codec.ltx.codec import RUN_AHEAD_CHUNKS, LtxCodec, Strategy
 from actor_server.codec.ltx.latents import LatentSpace, Picture
 from actor_server.codec.ltx.painter import i420_of
 from actor_server.codec.ltx.tiny import TINY, random_autoencoder
@@ -103,7 +103,7 @@ def test_a_decoder_is_used_as_it_was_trained(causal: bool, own: Strategy) -> Non
     codec = small_codec(causal=causal)
     assert codec.own_strategy == own
     reference = tokens(codec, 1)[0]
-    assert codec.open(reference).latency_chunks == (0 if causal else 2)
+    assert codec.open(reference).latency_chunks == (0 if causal else RUN_AHEAD_CHUNKS)
     assert codec.open(reference, "causal").latency_chunks == 0
     if not causal:
         assert codec.open(reference, run_ahead_chunks=3).latency_chunks == 3

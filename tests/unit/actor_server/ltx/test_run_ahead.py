@@ -96,11 +96,11 @@ def test_after_a_rollback_the_next_frames_are_those_after_the_last_shown() -> No
     latents, others = random_latents(7), random_latents(3, seed=1)
     stream = begin(latents, right=2)
     push_all(stream, latents[:, :, 1:])
-    stream.rollback(3)  # shown was the last that could be drawn
+    stream.rollback(2)  # chunk 3 was drawn, but nobody saw it
     made = push_all(stream, others)
     assert made[:2] == [None, None]
     straight = begin(latents, right=2)
-    push_all(straight, latents[:, :, 1:5])
+    push_all(straight, latents[:, :, 1:4])
     expected = push_all(straight, others)[-1]
     assert expected is not None
     assert made[2] is not None
