@@ -1,10 +1,15 @@
 """The codec as a call uses it: a portrait in, tokens in, pictures of the right kind out."""
 
+import sys
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from actor_server.codec.ltx import tiny
+from actor_server.codec.ltx.checkpoint import save_autoencoder
 from actor_server.codec.ltx.codec import RUN_AHEAD_CHUNKS, LtxCodec, Strategy
 from actor_server.codec.ltx.latents import LatentSpace, Picture
 from actor_server.codec.ltx.painter import i420_of
@@ -84,6 +89,32 @@ def test_what_is_drawn_is_the_decode_of_the_call_as_i420() -> None:
         expected = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
         difference = np.abs(frames[number % CHUNK_FRAMES].astype(int) - expected)
         assert difference.max() <= 1  # a pixel may lie just between two values
+
+
+@pytest.mark.parametrize("strategy", ["causal", "run_ahead"])
+def test_half_precision_draws_nearly_the_same(tmp_path: Path, strategy: Strategy) -> None:
+    save_autoencoder(tmp_path, autoencoder_like("0.9.5"))
+    drawn = []
+    for dtype in (torch.float32, torch.bfloat16):
+        codec = LtxCodec.from_directory(tmp_path, dtype=dtype)
+        reference = codec.encode_reference(portrait(FRAME_HEIGHT, FRAME_WIDTH))
+        assert reference.dtype == torch.float32
+        painter = codec.open(tokens(codec, 1)[0], strategy, run_ahead_chunks=1)
+        frames = [painter.draw(chunk) for chunk in tokens(codec, 2, seed=1)][-1]
+        assert frames is not None
+        drawn.append(frames.astype(int))
+    assert drawn[0].std() > 20
+    assert 0 < np.abs(drawn[0] - drawn[1]).mean() < 4
+
+
+def test_the_tiny_autoencoder_of_the_command_line_draws_live(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["x", "--out", str(tmp_path / "tiny")])
+    tiny.main()
+    codec = LtxCodec.from_directory(tmp_path / "tiny")
+    assert codec.space.token_shape == (PAPER_9B.tokens, PAPER_9B.latent_dim)
+    assert codec.own_strategy == "causal"
 
 
 def test_an_interrupted_call_goes_on_after_the_last_chunk_shown() -> None:

@@ -1,5 +1,7 @@
 """Tuning the decoder: it learns, the encoder does not, and a run goes on where it stopped."""
 
+import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,9 @@ from torch import Tensor
 from actor_server.codec.ltx.checkpoint import load_autoencoder, save_autoencoder
 from actor_server.codec.ltx.codec import LtxCodec
 from actor_server.codec.ltx.latents import pixels_of
+from actor_server.training import ltx_decoder
 from actor_server.training.config import Budget
+from actor_server.training.journal import FIGURES_NAME
 from actor_server.training.ltx_decoder import (
     DecoderTuner,
     TuningConfig,
@@ -19,7 +23,7 @@ from actor_server.training.ltx_decoder import (
     reconstruction_losses,
     tune,
 )
-from actor_server.training.tensor_checkpoint import CHECKPOINT_NAME
+from actor_server.training.tensor_checkpoint import CHECKPOINT_NAME, read_tensors
 from actor_server.training.trainer import Compute
 from actor_server.training.video_clips import VideoFolder, pictures_of
 from tests.unit.actor_server.ltx.autoencoders import autoencoder_like, whole_decode
@@ -62,6 +66,20 @@ def test_only_the_decoder_changes_and_the_codec_takes_it_as_causal(run: TuningRu
         learns = name.startswith("decoder.") and name not in CONSTANT
         assert torch.equal(tensor, released[name]) is not learns, name
     assert LtxCodec(tuned, 64, 64).own_strategy == "causal"
+
+
+def test_the_command_line_tunes_what_it_is_told(
+    run: TuningRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = ["--vae", str(run.vae), "--videos", str(run.videos), "--out", str(run.out)]
+    sizes = ["--chunks", "1", "--history", "0", "--steps", "1", "--device", "cpu"]
+    monkeypatch.setattr(sys, "argv", ["x", *folders, *sizes, "--motion", "0.5"])
+    ltx_decoder.main()
+    assert load_autoencoder(run.out / "vae").config.decoder_causal
+    _, facts = read_tensors(run.out) or ({}, {})
+    assert json.loads(facts["config"])["motion"] == 0.5
+    (figures,) = (run.out / FIGURES_NAME).read_text().splitlines()
+    assert json.loads(figures)["pixels"] > 0
 
 
 @pytest.mark.parametrize("history", [0, 2])
