@@ -66,7 +66,7 @@ class ActorEngine:
         self._max_sessions = max_sessions
         self._sessions: dict[str, ActorSession] = {}
         self._ladder = (Saving.NOTHING, *sorted({*source.savings, Saving.HALF_RATE}))
-        self._relief = Relief(len(self._ladder) - 1)
+        self._relief = self._no_relief()
         self._work_us: deque[int] = deque(maxlen=LOAD_WINDOW_CHUNKS)
         self._unfinished_us: dict[str, int] = {}
         """Work already done for the chunk that each session makes."""
@@ -108,6 +108,11 @@ class ActorEngine:
         self._unfinished_us.pop(session_id, None)
         if (session := self._sessions.pop(session_id, None)) is not None:
             session.close()
+        if not self._sessions:
+            self._relief = self._no_relief()  # the next call shall not pay for those that are over
+
+    def _no_relief(self) -> Relief:
+        return Relief(len(self._ladder) - 1)
 
     def deliver(self, session_id: str, message: Message, now_us: int) -> None:
         """Give a message to its session; nothing happens when the session is gone."""

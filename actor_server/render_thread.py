@@ -68,7 +68,7 @@ class RenderThread:
         self._emit = emit
         self._ended = ended
         self._callers: dict[str, Caller] = {}
-        self._inbox: queue.Queue[Open | Deliver | Close | None] = queue.Queue(INBOX_SIZE)
+        self._inbox: queue.SimpleQueue[Open | Deliver | Close | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="render", daemon=True)
 
     def start(self) -> None:
@@ -89,11 +89,13 @@ class RenderThread:
         return self._inbox.qsize()
 
     def post(self, item: Open | Deliver | Close) -> bool:
-        """Queue something to do; False when the inbox is full and the item was dropped."""
-        try:
-            self._inbox.put_nowait(item)
-        except queue.Full:
+        """Queue something to do; False when the inbox is full and the item was dropped.
+
+        What frees a session is never dropped.
+        """
+        if self._inbox.qsize() >= INBOX_SIZE and not isinstance(item, Close):
             return False
+        self._inbox.put_nowait(item)
         return True
 
     def _run(self) -> None:
@@ -137,6 +139,12 @@ class RenderThread:
             self._fail(session_id, error, item.caller)
             self._ended(item.caller)
             return
+        except Exception:  # the session boundary: one call's fault ends that call
+            log.exception("a session could not be opened", extra={"session": session_id})
+            self._engine.close(session_id)
+            self._fail(session_id, _broken(), item.caller)
+            self._ended(item.caller)
+            return
         self._callers[session_id] = item.caller
         ready = SessionReady(
             session_id=session_id, epoch=item.epoch, engine="actor", labels=item.labels
@@ -157,12 +165,12 @@ class RenderThread:
         started_ns = perf_counter_ns()
         try:
             chunk = self._engine.step(session_id, now_us())
+            work_us = (perf_counter_ns() - started_ns) // 1000
+            self._engine.record_work(session_id, work_us, made=chunk is not None)
         except Exception:  # noqa: BLE001 - the session boundary: one call's fault ends that call
             self._end(session_id)
             return
-        work_us = (perf_counter_ns() - started_ns) // 1000
         metrics.PASS_SECONDS.observe(work_us / 1e6)
-        self._engine.record_work(session_id, work_us, made=chunk is not None)
         if chunk is not None:
             self._emit(stamped(chunk, "actor_decoded"), self._callers[session_id])
 
@@ -170,10 +178,8 @@ class RenderThread:
         """Close a session that raised, and tell its agent. Called while handling the exception."""
         log.exception("a session failed", extra={"session": session_id})
         self._engine.close(session_id)
-        broken = ActorError("the face of this call stopped because of an error; call again")
-        broken.retryable = True
         caller = self._callers.pop(session_id)
-        self._fail(session_id, broken, caller)
+        self._fail(session_id, _broken(), caller)
         self._ended(caller)
 
     def _fail(self, session_id: str, error: ActorError, whom: Caller | bytes) -> None:
@@ -181,3 +187,9 @@ class RenderThread:
             session_id=session_id, code=error.code, message=str(error), retryable=error.retryable
         )
         self._emit(failure, whom)
+
+
+def _broken() -> ActorError:
+    error = ActorError("the face of this call stopped because of an error; call again")
+    error.retryable = True
+    return error

@@ -17,7 +17,7 @@ from actor_server import metrics
 from actor_server.callers import Caller, Callers
 from actor_server.config import ActorConfig
 from actor_server.engine import ActorEngine
-from actor_server.errors import ActorError, SessionUnknown
+from actor_server.errors import ActorError, SessionLimit, SessionUnknown
 from actor_server.face import FaceStudio
 from actor_server.lobby import Lobby
 from actor_server.motion.source import MotionSource
@@ -157,7 +157,8 @@ class ActorServer:
             face = await self._desk.face(message.portrait.tobytes())
             if self._callers.has(caller):
                 opening = Open(caller, face, message.seed, message.epoch, self._labels)
-                self._inlet.post(opening)
+                if not self._inlet.post(opening):
+                    raise SessionLimit("the Actor has too much to do: try again later")
         if errand.failed and self._callers.has(caller):
             self._close(caller.session_id)
 

@@ -42,7 +42,7 @@ class SpeechThread:
         self._emit = emit
         self._senders: dict[str, bytes] = {}
         """Who sent a session's reply, and must hear if it cannot be decoded."""
-        self._inbox: queue.Queue[Deliver | Close | None] = queue.Queue(INBOX_SIZE)
+        self._inbox: queue.SimpleQueue[Deliver | Close | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="speech", daemon=True)
 
     def start(self) -> None:
@@ -66,10 +66,9 @@ class SpeechThread:
             return self._render.post(item)
         if isinstance(item, Deliver) and not isinstance(item.message, HiddenChunk | Interrupt):
             return self._render.post(item)
-        try:
-            self._inbox.put_nowait(item)
-        except queue.Full:
+        if self._inbox.qsize() >= INBOX_SIZE and not isinstance(item, Close):
             return False
+        self._inbox.put_nowait(item)
         if isinstance(item, Deliver) and isinstance(item.message, HiddenChunk):
             return True
         return self._render.post(item)
@@ -110,17 +109,25 @@ class SpeechThread:
                 "speech refused", extra={"session": message.session_id, "reason": str(error)}
             )
             self._fail(message.session_id, error)
+        except Exception:  # noqa: BLE001 - the session boundary: one reply's fault ends that reply
+            self._break_off(message.session_id)
 
     def _step(self, session_id: str) -> None:
         started_ns = perf_counter_ns()
         try:
             part = self._engine.step(session_id)
-        except Exception:  # the session boundary: one reply's fault ends that reply
-            log.exception("speech could not be decoded", extra={"session": session_id})
-            part = self._engine.break_off(session_id)
-            self._fail(session_id, ActorError("the speech of this reply could not be decoded"))
+        except Exception:  # noqa: BLE001 - the session boundary: one reply's fault ends that reply
+            self._break_off(session_id)
+            return
         metrics.SPEECH_BLOCK_SECONDS.observe((perf_counter_ns() - started_ns) / 1e9)
         if part is not None:
+            self._pass_on(part)
+
+    def _break_off(self, session_id: str) -> None:
+        """Called while handling the exception."""
+        log.exception("speech could not be decoded", extra={"session": session_id})
+        self._fail(session_id, ActorError("the speech of this reply could not be decoded"))
+        if (part := self._engine.break_off(session_id)) is not None:
             self._pass_on(part)
 
     def _pass_on(self, part: HiddenChunk) -> None:

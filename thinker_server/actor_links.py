@@ -40,7 +40,6 @@ class ActorLinks:
         if link is None:
             return
         link.sessions.discard(session_id)
-        link.socket.forget(session_id)
         if not link.sessions:
             del self._links[endpoint]
             link.socket.close()

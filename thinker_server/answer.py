@@ -10,7 +10,7 @@ from proto.message import Message
 from proto.messages import Failure, Transcript, TurnEnd, TurnState
 from thinker_server.brain.brain import Conversation
 from thinker_server.dialogue import Dialogue, Exchange
-from thinker_server.errors import ThinkerError
+from thinker_server.errors import QuestionShortened, ReplyFailed, ThinkerError
 from thinker_server.hearing.recogniser import Recogniser
 from thinker_server.listening import ListeningTurn
 from thinker_server.metrics import ThinkerMetrics
@@ -24,6 +24,7 @@ from thinker_server.workers import Workers
 
 log = logging.getLogger(__name__)
 
+SHORTENED = "That was too much to read at once: the answer is about its beginning."
 EndReason = Literal["completed", "interrupted", "empty", "failed"]
 
 
@@ -65,6 +66,8 @@ class SessionParts:
         """Think and speak."""
         pipeline = ReplyPipeline(session_id, self.voice, self.workers.voicing, self.limits)
         prompt = self.dialogue.prompt(exchange)
+        if exchange.shortened:
+            await outlet.put("agent", partial(_told, session_id, QuestionShortened(SHORTENED)))
         await pipeline.run(self.conversation, prompt, exchange.reply, outlet, trace)
         self.metrics.replied(pipeline.work, exchange.reply.speech_us / 1e6, trace)
 
@@ -105,11 +108,19 @@ class Answer(Generic[E]):
                 await self.end("empty")
         except ThinkerError as error:
             log.warning("a reply failed", extra={"session": self._session_id, "code": error.code})
-            await self.outlet.put("agent", partial(self._failure, error))
-            await self.end("failed")
+            await self._fail(error)
+        except Exception:  # the reply boundary: one answer's fault ends that answer
+            log.exception("a reply failed", extra={"session": self._session_id})
+            await self._fail(ReplyFailed("This answer could not be made. Please ask differently."))
+
+    async def _fail(self, error: ThinkerError) -> None:
+        await self.outlet.put("agent", partial(self._failure, error))
+        await self.end("failed")
 
     async def end(self, reason: EndReason) -> None:
         """Nothing more comes for this turn."""
+        if reason == "interrupted" and not self.heard_all:
+            await self._keep_what_was_heard()
         self._leave_listening()
         self._mind.metrics.turns.labels(reason=reason).inc()
         await self.outlet.put("agent", self._turn_end(reason))
@@ -121,6 +132,13 @@ class Answer(Generic[E]):
         self.trace.mark(TRANSCRIPT_FINAL)
         await self.outlet.put("agent", partial(self._transcript, text))
         self._leave_listening()
+
+    async def _keep_what_was_heard(self) -> None:
+        """The caller cut in before all of the question was transcribed: its words were said."""
+        if self._listening is None or not (text := self._listening.text.strip()):
+            return
+        self.exchange.take_in(text, self._listening.stream)
+        await self.outlet.put("agent", partial(self._transcript, text))
 
     def _leave_listening(self) -> None:
         """Of a wanted answer's turn nobody else knows any more."""
@@ -150,13 +168,7 @@ class Answer(Generic[E]):
         return TurnState(session_id=self._session_id, epoch=epoch, turn=turn, state="thinking")
 
     def _failure(self, error: ThinkerError, epoch: int, turn: int) -> Message:
-        return Failure(
-            session_id=self._session_id,
-            epoch=epoch,
-            code=error.code,
-            message=str(error),
-            retryable=error.retryable,
-        )
+        return _told(self._session_id, error, epoch, turn)
 
     def _turn_end(self, reason: EndReason) -> Callable[[int, int], Message]:
         tokens = self.exchange.audio_tokens
@@ -167,3 +179,13 @@ class Answer(Generic[E]):
             audio_tokens=tokens,
             reason=reason,
         )
+
+
+def _told(session_id: str, error: ThinkerError, epoch: int, turn: int) -> Message:
+    return Failure(
+        session_id=session_id,
+        epoch=epoch,
+        code=error.code,
+        message=str(error),
+        retryable=error.retryable,
+    )

@@ -1,5 +1,6 @@
 """The conversation so far, as the caller heard it: what the brain gets to read."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ class Exchange:
     seen: str = ""
     reply: SpokenReply = field(default_factory=SpokenReply)
     heard_tokens: int | None = None
+    shortened: bool = False
+    """Only the beginning of the question is read."""
 
     @property
     def asked(self) -> bool:
@@ -75,6 +78,9 @@ class Dialogue:
         self._exchanges: list[Exchange] = []
         self._count_tokens = count_tokens
         self._room_tokens = room_tokens
+        # What is read before the first question must still be there when it comes.
+        while self._earlier and count_tokens(self.known()) > room_tokens // 2:
+            self._earlier = _without_oldest(self._earlier)
 
     def add(self, exchange: Exchange) -> None:
         """The exchange now belongs to the conversation."""
@@ -85,7 +91,11 @@ class Dialogue:
         return next((e for e in reversed(self._exchanges) if e.turn == turn), None)
 
     def prompt(self, asked: Exchange) -> list[ChatMessage]:
-        """Everything the brain must read to answer the question of an exchange."""
+        """Everything the brain must read to answer the question of an exchange.
+
+        A question that would leave no room for anything else is shortened.
+        """
+        self._shorten(asked)
         messages = self._messages(asked)
         if self._count_tokens(messages) > self._room_tokens:
             # Down to half, not just below the limit: what is cut must be read anew by the brain.
@@ -106,18 +116,35 @@ class Dialogue:
                 said += exchange.messages()
         return [*self._opening, *_joined([*said, ChatMessage("user", asked.question)])]
 
+    def _shorten(self, asked: Exchange) -> None:
+        def fits(characters: int) -> bool:
+            text = asked.question[: len(asked.question) - len(asked.user_text) + characters]
+            question = [*self._opening, ChatMessage("user", text)]
+            return self._count_tokens(question) <= self._room_tokens // 2
+
+        if fits(len(asked.user_text)):
+            return
+        longest = bisect_left(range(len(asked.user_text)), 1, key=lambda n: int(not fits(n))) - 1
+        asked.user_text = asked.user_text[: max(1, longest)]
+        asked.shortened = True
+
     def _drop_oldest(self, asked: Exchange) -> bool:
         """Forget the oldest question and its answer; False when nothing is left to forget."""
         if self._earlier:
-            rest = self._earlier[1:]
-            while rest and rest[0].role == "assistant":
-                rest = rest[1:]
-            self._earlier = rest
+            self._earlier = _without_oldest(self._earlier)
             return True
         if not self._exchanges or self._exchanges[0] is asked:
             return False
         self._exchanges = self._exchanges[1:]
         return True
+
+
+def _without_oldest(said: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Without the oldest question and what was answered to it."""
+    rest = list(said[1:])
+    while rest and rest[0].role == "assistant":
+        rest = rest[1:]
+    return rest
 
 
 def _joined(messages: Sequence[ChatMessage]) -> list[ChatMessage]:

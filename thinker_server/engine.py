@@ -111,7 +111,7 @@ class ThinkerEngine:
         language = opened.language.split("-")[0]
         recogniser = self._recogniser(language)
         name = self._voice_name(opened.voice, language)
-        voice = await self._workers.voice(lambda: self.voices.load(name))
+        voice = await self._workers.load(lambda: self.voices.load(name))
         if name not in self._warm_voices:  # beside the session, which need not wait for it
             self._warm_voices.add(name)
             self._workers.voicing.submit(voice.synthesise, WARM_UP_TEXT)

@@ -52,6 +52,19 @@ class WeightsUnusable(ThinkerError):
     code = "weights_unusable"
 
 
+class ReplyFailed(ThinkerError):
+    """One answer could not be made; the next one may be."""
+
+    code = "reply_failed"
+    retryable = True
+
+
+class QuestionShortened(ThinkerError):
+    """A question is longer than the chat model may read."""
+
+    code = "question_shortened"
+
+
 class GenerationFailed(ThinkerError):
     """The model's device gave up in the middle of answers."""
 

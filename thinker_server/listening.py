@@ -57,6 +57,11 @@ class ListeningTurn:
             self._wake.set()
         return not full
 
+    @property
+    def text(self) -> str:
+        """As far as it was transcribed."""
+        return self._text
+
     async def settle(self) -> str:
         """The text of everything heard up to now; more may follow."""
         asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()

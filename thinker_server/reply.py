@@ -5,6 +5,7 @@ soon as they exist; the Actor renders them only against the agent's credit.
 """
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
@@ -24,6 +25,8 @@ from thinker_server.speaking.clauses import Clause, ClauseCutter
 from thinker_server.speaking.spoken_text import spoken_text
 from thinker_server.speaking.voice import Utterance, Voice
 from thinker_server.trace import FIRST_CLAUSE, FIRST_TOKEN, SPEECH_READY, Trace
+
+log = logging.getLogger(__name__)
 
 MAX_WAITING_CLAUSES = 4
 """The brain waits when it is this far ahead of the voice."""
@@ -160,7 +163,11 @@ class ReplyPipeline:
 def voiced(clause: Clause, voice: Voice) -> Utterance:
     """A clause as the voice says it; silence when nothing of it can be said."""
     text = spoken_text(clause.text)
-    return voice.synthesise(text) if text else _SILENT
+    try:
+        return voice.synthesise(text) if text else _SILENT
+    except Exception:  # voices are libraries: one stumbles over numbers of 37 digits
+        log.exception("a clause could not be said", extra={"characters": len(text)})
+        return _SILENT
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

@@ -126,9 +126,10 @@ class ThinkerServer:
                 engine="thinker",
                 labels={"voice": opened.voice, **self._engine.labels()},
             )
-            await self._answer(call.peer, ready)
             if call.closed:
                 call.session.close()  # closed while it was opened: running frees what it holds
+            else:
+                await self._answer(call.peer, ready)
             await call.session.run()
         except ThinkerError as error:
             await self._answer(call.peer, _failure(session_id, error))
@@ -140,7 +141,6 @@ class ThinkerServer:
             self._engine.metrics.sessions.dec()
             self._calls.pop(session_id, None)
             self._links.detach(session_id, call.actor_endpoint)
-            self._socket.forget(session_id)
 
     def _end(self, call: _Call) -> None:
         call.closed = True

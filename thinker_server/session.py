@@ -194,6 +194,8 @@ class ThinkerSession(Generic[E]):
         self._glance = None
         if exchange.wants_speech:
             self._listening = None  # the answer stops it when it has heard it out
+        else:
+            self._stop_listening()  # whoever types ends no turn that was begun aloud
         await answer.outlet.release(typed.epoch, typed.turn)
 
     async def _interrupt(self, interrupt: Interrupt) -> None:

@@ -15,21 +15,25 @@ VOICING_THREADS = 2
 
 
 class Workers:
-    """One thread for recognition, whose library takes one caller at a time; two for voices."""
+    """One thread for recognition, whose library takes one caller at a time; two for voices, and one
+    in which voices are loaded, for which nobody's speech waits.
+    """
 
     def __init__(self) -> None:
         self.hearing = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hearing")
         self.voicing = ThreadPoolExecutor(VOICING_THREADS, thread_name_prefix="voicing")
+        self.loading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading")
 
     async def hear(self, work: Callable[[], T]) -> T:
         """Run recogniser work in its thread."""
         return await asyncio.get_running_loop().run_in_executor(self.hearing, work)
 
-    async def voice(self, work: Callable[[], T]) -> T:
-        """Run voice work in one of its threads."""
-        return await asyncio.get_running_loop().run_in_executor(self.voicing, work)
+    async def load(self, work: Callable[[], T]) -> T:
+        """Load a voice."""
+        return await asyncio.get_running_loop().run_in_executor(self.loading, work)
 
     def close(self) -> None:
         """End the threads after their current work."""
         self.hearing.shutdown(wait=True, cancel_futures=True)
         self.voicing.shutdown(wait=True, cancel_futures=True)
+        self.loading.shutdown(wait=True, cancel_futures=True)

@@ -7,7 +7,6 @@ Only one task may `recv` on a socket, and that task polls: a pending receive is 
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self, TypeVar
@@ -33,6 +32,8 @@ HEARTBEAT_MS = 1_000
 HEARTBEAT_TIMEOUT_MS = 5_000
 """A busy engine still answers: heartbeats run on ZeroMQ's own thread."""
 POLL_MS = 500
+MAX_SEQUENCES = 4096
+"""Sessions, checks and pings whose messages are numbered; the oldest begin again from 0."""
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -56,7 +57,7 @@ class _Socket:
         self._own_context = context is None
         self._context = context or zmq.asyncio.Context()
         self._socket = self._context.socket(kind)
-        self._sequence: Counter[str] = Counter()
+        self._sequence: dict[str, int] = {}
         for option, value in (
             (zmq.SNDHWM, HIGH_WATER_MARK),
             (zmq.RCVHWM, HIGH_WATER_MARK),
@@ -85,13 +86,12 @@ class _Socket:
             self._context.term()
 
     def _address(self, message: M) -> M:
-        seq = self._sequence[message.session_id]
-        self._sequence[message.session_id] += 1
+        # Popped and set: the sessions that were written to last are the last of the dict.
+        seq = self._sequence.pop(message.session_id, 0)
+        self._sequence[message.session_id] = seq + 1
+        if len(self._sequence) > MAX_SEQUENCES:
+            del self._sequence[next(iter(self._sequence))]
         return message.model_copy(update={"seq": seq, "sent_us": now_us()})
-
-    def forget(self, session_id: str) -> None:
-        """Drop the sequence counter of a session that is over."""
-        self._sequence.pop(session_id, None)
 
     async def _frames(self) -> list[Frame]:
         try:
@@ -99,6 +99,9 @@ class _Socket:
                 if await self._socket.poll(POLL_MS):
                     frames = await self._socket.recv_multipart(copy=False)
                     return [frame.buffer for frame in frames]
+        except zmq.ZMQError:
+            if not self._socket.closed:  # another task closed it since the poll
+                raise
         except asyncio.CancelledError:
             # pyzmq cancels the pending poll of a socket that is closed; that is no task's end.
             task = asyncio.current_task()

@@ -15,8 +15,11 @@ from services.room_agent.sight import Camera
 class RoomEvents(Protocol):
     """What the room tells the agent."""
 
-    def hear(self, pcm: np.ndarray) -> None:
-        """20 ms of the caller, (320,) s16 at 16 kHz."""
+    async def listens(self) -> None:
+        """Returns when what is heard reaches somebody, or will not soon."""
+
+    def hear(self, pcm: np.ndarray, behind_us: int = 0) -> None:
+        """20 ms of the caller, (320,) s16 at 16 kHz, said so long ago."""
 
     def read(self, text: str) -> None:
         """The caller typed."""

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 MAX_HISTORY_TURNS = 64
 EPOCH_MARGIN = 1_000
 """An agent that takes over counts epochs from here: the one that died had raised some untold."""
+MAX_ASKED_AGAIN = 2
+"""A question that an engine dies of would be asked for ever."""
 CUT_OFF = "Sorry, that answer was cut off. Please ask again."
 UNHEARD = "Sorry, I was away for a moment. Please say that again."
 
@@ -51,6 +53,9 @@ class CallSession:
         self._words = ""
         self._owed = False
         self._excuse = UNHEARD
+        self._asked_again = 0
+        self.behind_us = 0
+        """How long ago the caller said what is heard now: a recording is heard late."""
         self.turn = 0
         self.epoch = self._floor = 0
         self.phase = Phase.INITIALIZING
@@ -96,7 +101,7 @@ class CallSession:
         match event.kind:
             case "started":
                 self._clear_notice()
-                self.interrupt(call_us() - (event.at_us - event.voice_us))
+                self.interrupt(self._said_us(event, event.voice_us))
                 self._paused_us = 0
                 self._new_question()
                 self.turn += 1
@@ -105,11 +110,15 @@ class CallSession:
             case "resumed":
                 self._boundary("started")
             case "paused":
-                self._paused_us = call_us()
+                self._paused_us = call_us() - self.behind_us
                 self._boundary("paused")
             case "ended":
-                self._begin_reply(call_us() - (event.at_us - event.voice_end_us))
+                self._begin_reply(self._said_us(event, event.voice_end_us))
                 self._boundary("ended")
+
+    def _said_us(self, event: TurnEvent, audio_us: int) -> int:
+        """When a moment of the caller's audio was, on the call's clock."""
+        return call_us() - self.behind_us - (event.at_us - audio_us)
 
     def typed(self, text: str) -> None:
         """The caller wrote instead of speaking; what sounds is cut off."""
@@ -124,6 +133,7 @@ class CallSession:
         """Whatever was asked before is owed no more; `words` as far as they are known."""
         self._words = words
         self._owed = False
+        self._asked_again = 0
 
     def _ask(self, text: str) -> None:
         self._begin_reply(call_us(), typed=True)
@@ -225,7 +235,8 @@ class CallSession:
         if not self._owed:
             return
         self._owed = False
-        if self._words:
+        if self._words and self._asked_again < MAX_ASKED_AGAIN:
+            self._asked_again += 1
             self._ask(self._words)
         else:
             self._notice(self._excuse)

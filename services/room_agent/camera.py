@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import logging
 
 import numpy as np
 from livekit import rtc
@@ -9,6 +10,8 @@ from PIL import Image
 
 from services.room_agent.call_clock import call_us
 from services.room_agent.livekit_media import is_person
+
+log = logging.getLogger(__name__)
 
 MAX_SIDE = 512
 """Pixels; vision-language models take 224 to 512."""
@@ -31,6 +34,7 @@ class CallerCamera:
     def __init__(self, room: rtc.Room) -> None:
         self._room = room
         self._sid = ""
+        self._watching: dict[str, asyncio.Task[None]] = {}
         self._event: rtc.VideoFrameEvent | None = None
         self._came_us = 0
 
@@ -47,13 +51,21 @@ class CallerCamera:
             track: rtc.Track, publication: rtc.TrackPublication, sender: rtc.RemoteParticipant
         ) -> None:
             if is_person(sender) and publication.source == rtc.TrackSource.SOURCE_CAMERA:
-                tasks.create_task(self.watch(track, publication.sid), name="camera")
+                watching = tasks.create_task(self.watch(track, publication.sid), name="camera")
+                self._watching[publication.sid] = watching
+
+        def on_track_gone(
+            _track: rtc.Track, publication: rtc.TrackPublication, _: rtc.RemoteParticipant
+        ) -> None:
+            if (watching := self._watching.pop(publication.sid, None)) is not None:
+                watching.cancel()  # nothing else ends LiveKit's stream
 
         def on_mute(participant: rtc.Participant, publication: rtc.TrackPublication) -> None:
             self.shut(publication.sid)
 
         self._room.on("track_published", on_published)
         self._room.on("track_subscribed", on_track)
+        self._room.on("track_unsubscribed", on_track_gone)
         self._room.on("track_muted", on_mute)
 
     def find(self) -> None:
@@ -89,7 +101,11 @@ class CallerCamera:
         """The newest frame as a JPEG file's bytes (N,) uint8; None when there is no fresh one."""
         if self._event is None or call_us() - self._came_us > STALE_US:
             return None
-        return small_jpeg(self._event)
+        try:
+            return small_jpeg(self._event)
+        except Exception as error:  # noqa: BLE001 - a question is answered without its picture
+            log.warning("no picture of the camera", extra={"reason": repr(error)})
+            return None
 
 
 def small_jpeg(event: rtc.VideoFrameEvent) -> np.ndarray:

@@ -59,6 +59,8 @@ class Captioner:
         self._open: dict[int, CaptionStream] = {}
         self._user: _Item | None = None
         self._reply = _Reply(0)
+        self._lost = False
+        """Words of the last turn did not reach the room."""
 
     def show_user_words(self, turn: int, text: str, final: bool) -> None:
         """What the caller has said in this turn so far."""
@@ -91,7 +93,8 @@ class Captioner:
             try:
                 await self._write(item)
             except ConnectionError as error:
-                self._open.pop(item.turn, None)
+                self._open.pop(self._reply.turn, None)
+                self._lost = True
                 log.warning("caption lost", extra={"turn": item.turn, "reason": str(error)})
 
     async def _write(self, item: _Item) -> None:
@@ -102,6 +105,8 @@ class Captioner:
             case "reply":
                 await self._grow(item)
             case "end":
+                if item.turn == self._reply.turn and item.turn not in self._open and self._lost:
+                    await self._begin()  # its last words did not come through
                 if (stream := self._open.pop(item.turn, None)) is not None:
                     await stream.finish()
             case "again":
@@ -121,6 +126,7 @@ class Captioner:
         stream = await self._room.open_caption(f"reply-{self._reply.turn}")
         self._open[self._reply.turn] = stream
         await stream.write(self._reply.text)
+        self._lost = False
 
     async def _show_again(self) -> None:
         if (user := self._user) is not None:

@@ -5,6 +5,7 @@ use inside LiveKit Agents, which this is).
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,6 +18,8 @@ from proto.last_sound import LastSound
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES, SpeechFeatures, token_features
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.turn_detector import WINDOW_SAMPLES, TurnDetector, TurnEvent
+
+log = logging.getLogger(__name__)
 
 BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 
@@ -103,5 +106,9 @@ class Ears:
             self._pause.clear()
             if self._turn_model is not None:
                 past = np.concatenate(list(self._past))
-                probability = await asyncio.to_thread(self._turn_model.predict, past)
+                try:
+                    probability = await asyncio.to_thread(self._turn_model.predict, past)
+                except Exception as error:  # noqa: BLE001 - without its judgement pauses are longer
+                    log.warning("a pause was not judged", extra={"reason": repr(error)})
+                    continue
                 self.detector.judge(probability)

@@ -30,6 +30,7 @@ ABOUT_THE_OLD_SESSION = frozenset({"session_unknown"})
 """Answers to what was on its way when the engine died."""
 WORTH_ANOTHER_TRY = frozenset({"session_exists"})
 """An old agent's session that is just being closed."""
+PATIENCE_TRIES = 3
 
 
 class LinkState(StrEnum):
@@ -71,6 +72,7 @@ class EngineLink:
         self._lost = asyncio.Event()
         self._heard = asyncio.Event()
         self._messages_heard = 0
+        self._still_exists = 0
         self.state = LinkState.OPENING
         self.dropped = 0
 
@@ -107,17 +109,18 @@ class EngineLink:
     async def _keep_open(self, socket: ClientSocket) -> None:
         failures = 0
         while True:
+            # Openings that wait in ZeroMQ for an engine that is away would all be served later.
+            await self._heard.wait()
             opened_s = _now_s()
             self._lost.clear()
-            # An agent that crashed may have left this session open.
-            await self._try(socket, CloseSession(session_id=self._session_id))
-            await self._try(socket, self._opening())
+            if self.state is not LinkState.OPEN:
+                # An agent that crashed may have left this session open.
+                await self._try(socket, CloseSession(session_id=self._session_id))
+                await self._try(socket, self._opening())
             await self._wait_until_lost()
             failures = 0 if _now_s() - opened_s > STEADY_S else failures + 1
             await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-            # An engine that is away is not flooded with openings: it must be heard first.
             self._heard.clear()
-            await self._heard.wait()
 
     async def _wait_until_lost(self) -> None:
         """Returns when the session must be opened again. An engine may load for minutes first.
@@ -147,6 +150,7 @@ class EngineLink:
             self._heard.set()
             match message:
                 case SessionReady():
+                    self._still_exists = 0
                     self._set_state(LinkState.OPEN)
                     self._on_message(message)
                 case EngineStatus():
@@ -163,13 +167,17 @@ class EngineLink:
         if failure.code in ABOUT_THE_OLD_SESSION:
             return
         if failure.code in WORTH_ANOTHER_TRY:
+            self._still_exists += 1
+            if self._still_exists >= PATIENCE_TRIES:
+                self._set_state(LinkState.LOST)  # people are told
             self._lost.set()
             return
-        self._on_message(failure)
         if failure.retryable:
+            self._set_state(LinkState.LOST)
             self._lost.set()
         else:
             self._set_state(LinkState.REFUSED)
+        self._on_message(failure)  # in its own words
 
     async def _send(self, socket: ClientSocket) -> None:
         while True:

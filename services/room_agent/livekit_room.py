@@ -22,9 +22,12 @@ log = logging.getLogger(__name__)
 CHAT_TOPIC = "lk.chat"
 CAPTION_TOPIC = "lk.transcription"
 MAX_CHAT_CHARACTERS = 4_000
-HEARING_QUEUE_FRAMES = 50
-"""1 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
+HEARING_QUEUE_FRAMES = 250
+"""5 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
+BREATH_BLOCKS = 16
+"""So much of a recording is heard at once: in between, what was heard is sent on."""
 JITTER_EVERY_S = 5.0
+HEARING_BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 
 
 Declaration = Callable[[str, str, Collection[str]], str]
@@ -49,7 +52,15 @@ class LiveKitCaption:
 class LiveKitRoom:
     """The room of one job."""
 
-    def __init__(self, job: JobContext, queue_ms: int, declare: Declaration | None) -> None:
+    def __init__(
+        self,
+        job: JobContext,
+        queue_ms: int,
+        declare: Declaration | None,
+        *,
+        took_over: bool = False,
+    ) -> None:
+        """`took_over`: another agent has heard what was said before the call began."""
         self._job = job
         self._room = job.room
         self._declare = declare
@@ -57,6 +68,8 @@ class LiveKitRoom:
         self._microphone_sid = ""
         self._caller = ""
         self._jitter_us = 0
+        self._took_over = took_over
+        self._listening: dict[str, asyncio.Task[None]] = {}
         self._preconnect = PreconnectBuffer(job.room)
         self._camera = CallerCamera(job.room)
         self.audio = LiveKitAudio(queue_ms)
@@ -67,6 +80,7 @@ class LiveKitRoom:
         self._preconnect.register(tasks)
         self._camera.register(tasks)
         self._register(events, tasks)
+        self._follow_microphone(events, tasks)
         await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
         await publish(self._room.local_participant, self.audio, self.video)
         self._declare_tracks(events)
@@ -84,13 +98,6 @@ class LiveKitRoom:
 
     def _register(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         room = self._room
-
-        def on_track(
-            track: rtc.Track, publication: rtc.TrackPublication, sender: rtc.RemoteParticipant
-        ) -> None:
-            if is_person(sender) and track.kind == rtc.TrackKind.KIND_AUDIO:
-                self._microphone_sid, self._caller = publication.sid, sender.identity
-                tasks.create_task(self._listen(track, publication, events), name="listen")
 
         def on_join(participant: rtc.RemoteParticipant) -> None:
             if is_person(participant):
@@ -116,13 +123,36 @@ class LiveKitRoom:
         def on_chat(reader: rtc.TextStreamReader, identity: str) -> None:
             chat.take(reader, lambda: self._read(reader, events))
 
-        room.on("track_subscribed", on_track)
         room.on("participant_connected", on_join)
         room.on("participant_disconnected", on_leave)
         room.on("local_track_republished", on_republish)
         room.on("disconnected", on_disconnect)
         room.on("data_received", on_data)
         room.register_text_stream_handler(CHAT_TOPIC, on_chat)
+
+    def _follow_microphone(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
+        def on_track(
+            track: rtc.Track, publication: rtc.TrackPublication, sender: rtc.RemoteParticipant
+        ) -> None:
+            if is_person(sender) and track.kind == rtc.TrackKind.KIND_AUDIO:
+                self._microphone_sid, self._caller = publication.sid, sender.identity
+                self._stop_listening(publication.sid)
+                self._listening[publication.sid] = tasks.create_task(
+                    self._listen(track, publication, events), name="listen"
+                )
+
+        def on_track_gone(
+            _track: rtc.Track, publication: rtc.TrackPublication, _: rtc.RemoteParticipant
+        ) -> None:
+            self._stop_listening(publication.sid)
+
+        self._room.on("track_subscribed", on_track)
+        self._room.on("track_unsubscribed", on_track_gone)
+
+    def _stop_listening(self, sid: str) -> None:
+        """Nothing ends a stream of LiveKit's but its reader."""
+        if (task := self._listening.pop(sid, None)) is not None:
+            task.cancel()
 
     async def _listen(
         self, track: rtc.Track, publication: rtc.TrackPublication, events: RoomEvents
@@ -136,8 +166,12 @@ class LiveKitRoom:
         )
         watch = asyncio.create_task(self._watch_jitter(track), name="jitter")
         try:
-            for block in await self._preconnect.blocks(publication):
-                events.hear(block)
+            await events.listens()
+            blocks = [] if self._took_over else await self._preconnect.blocks(publication)
+            for number, block in enumerate(blocks):
+                events.hear(block, behind_us=(len(blocks) - number) * HEARING_BLOCK_US)
+                if number % BREATH_BLOCKS == 0:
+                    await asyncio.sleep(0)
             async for event in stream:
                 if publication.sid != self._microphone_sid:
                     return

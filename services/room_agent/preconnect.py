@@ -33,6 +33,7 @@ class PreconnectBuffer:
     def __init__(self, room: rtc.Room) -> None:
         self._room = room
         self._recordings: dict[str, asyncio.Future[np.ndarray]] = {}
+        self._taken: set[str] = set()
 
     def register(self, tasks: asyncio.TaskGroup) -> None:
         """Listen for recordings; to be called before the room is joined."""
@@ -48,12 +49,17 @@ class PreconnectBuffer:
         """The recording that goes before this track, as blocks of (320,) s16."""
         if int(TF_PRECONNECT_BUFFER) not in map(int, publication.audio_features):
             return []
+        if publication.sid in self._taken:
+            return []  # a connection made anew subscribes again
+        self._taken.add(publication.sid)
         try:
             async with asyncio.timeout(WAIT_S):
                 pcm = await asyncio.shield(self._recording(publication.sid))
         except TimeoutError:
             log.info("no pre-connect audio came", extra={"track": publication.sid})
             return []
+        finally:
+            self._recordings.pop(publication.sid, None)
         whole = len(pcm) // HEARING_BLOCK_SAMPLES * HEARING_BLOCK_SAMPLES
         log.info("pre-connect audio", extra={"seconds": whole / HEARING_HZ})
         return list(pcm[:whole].reshape(-1, HEARING_BLOCK_SAMPLES))
@@ -80,9 +86,9 @@ class PreconnectBuffer:
                     int(attributes.get("sampleRate", "48000")),
                     int(attributes.get("channels", "1")),
                 )
-        except (rtc.StreamError, ValueError) as error:
-            log.warning("pre-connect audio unusable", extra={"reason": str(error)})
-            return
+        except Exception as error:  # noqa: BLE001 - decoders raise what they like; nobody waits then
+            log.warning("pre-connect audio unusable", extra={"reason": repr(error)})
+            pcm = np.zeros(0, np.int16)
         recording = self._recording(attributes.get("trackId", ""))
         if not recording.done():
             recording.set_result(pcm[-MAX_SECONDS * HEARING_HZ :])

@@ -6,6 +6,7 @@ Every task lives in one TaskGroup; the call ends when the caller is gone, and ev
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +39,9 @@ from services.room_agent.turn_timing import TurnTiming
 log = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S = 0.1
+THINKER_WAIT_S = 2.0
+LONGEST_BREATH_US = 600_000
+"""What is no question after so long is the television."""
 DEAF_AFTER_US = 200_000
 """A muted microphone sends nothing; the turn that it cut off must end all the same."""
 
@@ -77,6 +81,9 @@ class RoomAgent:
         self._left_us = 0
         self._heard_us = call_us()
         self._credit = CreditLaw()
+        self._actor_open = False
+        self._thinker_open = asyncio.Event()
+        self._held_us = 0
         self._session = CallSession(job.call_id, self, job.conversation)
         self._away = {"thinker"}
         self._gateway = GatewayLine(
@@ -123,8 +130,9 @@ class RoomAgent:
                 raise CallOver(await self._over)
         except* CallOver as ended:
             reason = str(ended.exceptions[0])
-        reply = self._session.reply
-        await self._reporter.close(reply.timing if reply is not None else None)
+        finally:
+            reply = self._session.reply
+            await self._reporter.close(reply.timing if reply is not None else None)
         log.info("call over", extra={"reason": reason, "filler_blocks": self.filler_blocks})
         return reason
 
@@ -133,9 +141,16 @@ class RoomAgent:
 
     # --- RoomEvents ------------------------------------------------------------------------------
 
-    def hear(self, pcm: np.ndarray) -> None:
+    async def listens(self) -> None:
+        """The Thinker is there, or is waited for no longer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(THINKER_WAIT_S):
+                await self._thinker_open.wait()
+
+    def hear(self, pcm: np.ndarray, behind_us: int = 0) -> None:
         """20 ms of the caller, to the Thinker, the detector and the Actor."""
         self._heard_us = call_us()
+        self._session.behind_us = behind_us
         pts_us = self._ears.pts_us
         epoch = self._session.epoch
         # Before the turn events that it causes: a turn's last audio comes before its end.
@@ -204,6 +219,10 @@ class RoomAgent:
     def thinker_state(self, state: LinkState) -> None:
         """The line to the Thinker changed."""
         self._detector.reset()  # a turn of which it heard a part is no turn
+        if state is LinkState.OPEN:
+            self._thinker_open.set()
+        else:
+            self._thinker_open.clear()
         if state is LinkState.LOST:
             self._session.thinker_lost()
         self._engine_state("thinker", state)
@@ -211,6 +230,7 @@ class RoomAgent:
     def actor_state(self, state: LinkState) -> None:
         """The line to the Actor changed. A new session knows no epoch and owes no chunk."""
         self._credit.reset()
+        self._actor_open = state is LinkState.OPEN
         if state is LinkState.LOST:
             self._session.actor_lost()
         if state is LinkState.OPEN:
@@ -294,13 +314,20 @@ class RoomAgent:
         self._session.shown(block)
 
     def _hold_breath(self) -> None:
-        """While a reply sounds, fall silent at the first voice; go on if it was a cough."""
-        if self._session.phase is Phase.SPEAKING and self._detector.suspects:
+        """While a reply sounds, fall silent at the first voice; go on after a cough or a noise."""
+        if not (self._session.phase is Phase.SPEAKING and self._detector.suspects):
+            self._held_us = 0
+            self._playout.resume()
+            return
+        self._held_us = self._held_us or call_us()
+        if call_us() - self._held_us < LONGEST_BREATH_US:
             self._playout.hold()
         else:
             self._playout.resume()
 
     def _grant(self) -> None:
+        if not self._actor_open:
+            return  # it would not hear, and owe nothing
         credit = self._credit.grant(
             self._playout.chunks_ahead,
             self._playout.ahead_us,
@@ -320,6 +347,8 @@ class RoomAgent:
                     self.hear(np.zeros(HEARING_BLOCK_SAMPLES, np.int16))
                 self._heard_us = now - DEAF_AFTER_US
             self._session.check_reply(round(self._config.reply_timeout_s * 1e6))
+            if now - self._heard_us > DEAF_AFTER_US:
+                self._playout.resume()
             if self._credit.waiting_us(now) > self._config.engine_silence_s * 1e6:
                 self._engines.actor.lose("no chunk came")
             if self._left_us and now - self._left_us > self._config.leave_after_s * 1e6:

@@ -98,7 +98,12 @@ async def run_job(config: AgentConfig, context: JobContext) -> None:
         log.warning("the portrait is not to be had now", extra={"reason": str(error)})
         context.shutdown("portrait away")
         return
-    room = LiveKitRoom(context, config.audio_queue_ms, _declaration(config, job))
+    room = LiveKitRoom(
+        context,
+        config.audio_queue_ms,
+        _declaration(config, job),
+        took_over=job.conversation is not None,
+    )
     engines = partial(ZmqEngines, config, job, portrait)
     agent = RoomAgent(config, job, room, context.proc.userdata[MODELS], engines)
     # LiveKit asks a job to stop only after its entry point has returned, so the call goes on in

@@ -94,10 +94,19 @@ async def _pieces(answer: httpx.Response) -> AsyncGenerator[str, None]:
         event = line.removeprefix("data:").strip()
         if event == "[DONE]":
             return
-        try:
-            choices = json.loads(event).get("choices") or []
-        except (json.JSONDecodeError, AttributeError) as error:
-            raise BrainUnavailable(f"the chat server sent no JSON event: {event[:80]}") from error
-        text = choices[0].get("delta", {}).get("content") if choices else None
-        if text:
+        if text := _text_of(event):
             yield text
+
+
+def _text_of(event: str) -> str:
+    """What an event adds to the answer. Raises BrainUnavailable, also for errors that servers
+    send in the middle of an answer.
+    """
+    try:
+        told = json.loads(event)
+        if problem := told.get("error"):
+            raise BrainUnavailable(f"the chat server failed: {str(problem)[:200]}")
+        choices = told.get("choices") or [{}]
+        return str((choices[0].get("delta") or {}).get("content") or "")
+    except (json.JSONDecodeError, AttributeError, LookupError, TypeError) as error:
+        raise BrainUnavailable(f"the chat server sent no JSON event: {event[:80]}") from error

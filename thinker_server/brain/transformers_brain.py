@@ -103,14 +103,19 @@ class _CachedConversation:
         async with self._turn:
             await self._run(partial(self._begin, messages, True))
             pieces = TextPieces(self._brain.tokenizer)
-            while True:
-                step = await self._run(self._context.next_token)
-                if step is None:
-                    continue
+            while (step := await self._next()) is not None:
                 token_id, state = step
-                if token_id in self._brain.stop_ids:
-                    return
                 yield BrainToken(token_id, pieces.push(token_id), self._wire_state(state))
+
+    async def _next(self) -> tuple[int, torch.Tensor] | None:
+        """The next token and its state; None at the end of the answer."""
+        try:
+            while (step := await self._run(self._context.next_token)) is None:
+                pass
+        except Exception:
+            await self._run(partial(self._context.cut, 0))  # it may hold half of a step
+            raise
+        return None if step[0] in self._brain.stop_ids else step
 
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
         """Read messages now; the reply to more of them only reads the rest."""

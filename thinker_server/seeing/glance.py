@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thinker_server.errors import ThinkerError
+from thinker_server.errors import EyesUnavailable, ThinkerError
 from thinker_server.seeing.eyes import Eyes, one_sentence
 from thinker_server.seeing.picture import read_picture
 
@@ -49,6 +49,9 @@ class Glance:
         except ThinkerError as error:
             log.warning("a camera frame was not described", extra={"reason": str(error)})
             self.problem = error
+        except Exception:  # eyes are models and servers of others: a question is answered without
+            log.exception("a camera frame was not described")
+            self.problem = EyesUnavailable("What the camera shows could not be described.")
         finally:
             self._over.set()
 

@@ -24,5 +24,5 @@ def read_picture(jpeg: np.ndarray) -> Image.Image:
                     f"{MAX_SIDE} a side are allowed"
                 )
             return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         raise PictureRefused("the camera frame is no whole JPEG file") from error

@@ -34,6 +34,8 @@ class VoiceCatalogue:
     def load(self, name: str) -> Voice:
         """The voice of that name, kept once loaded. Raises UnknownVoice."""
         self.check(name)
+        if (voice := self._loaded.get(name)) is not None:
+            return voice  # without waiting for one that is being loaded
         with self._lock:
             if name not in self._loaded:
                 self._loaded[name] = self._make(name)

@@ -10,10 +10,12 @@ from actor_server.callers import Caller
 from actor_server.engine import ActorEngine
 from actor_server.errors import SessionExists, SessionLimit
 from actor_server.motion.procedural import ProceduralMotion
-from actor_server.render_thread import Close, Deliver, Open, RenderThread
+from actor_server.render_thread import INBOX_SIZE, Close, Deliver, Open, RenderThread
+from actor_server.saving import Saving
 from actor_server.session import Pacing
 from proto.message import Message
 from proto.messages import AVChunk, Failure, Grant, HiddenChunk, SessionReady
+from proto.time_law import CHUNK_US
 from tests.unit.actor_server.conditions import reply
 from tests.unit.actor_server.faces import SketchFace
 
@@ -73,6 +75,21 @@ def test_load_is_work_time_per_media_time() -> None:
     busy.record_work("b", 50_000, made=False)
     busy.record_work("a", 36_000, made=True)
     assert busy.load().real_time_factor == pytest.approx(0.2)
+
+
+def test_a_call_does_not_pay_for_the_load_of_calls_that_are_over() -> None:
+    busy = engine()
+    for name in ("a", "b"):
+        busy.open(name, SketchFace(), 1)
+    for _ in range(200):
+        busy.record_work("a", 2 * CHUNK_US, made=True)
+    assert busy.load().degradation is not Saving.NOTHING
+    for name in ("a", "b"):
+        busy.close(name)
+    busy.open("c", SketchFace(), 1)
+    for _ in range(8):
+        busy.record_work("c", 10_000, made=True)
+    assert busy.load().degradation is Saving.NOTHING
 
 
 def opening(session_id: str, face: SketchFace) -> Open:
@@ -156,3 +173,31 @@ def test_refused_speech_is_answered_to_its_sender(thread: RenderThread, said: Em
     assert [whom for message, whom in said.messages if isinstance(message, Failure)] == [b"thinker"]
     thread.post(Deliver(grant("a"), b"agent"))
     said.wait(AVChunk, "a")
+
+
+def test_a_session_that_cannot_be_opened_costs_no_other(
+    thread: RenderThread, said: Emitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = SketchFace()
+
+    def cannot() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(face, "decoder", cannot)
+    thread.post(opening("broken", face))
+    thread.post(opening("whole", SketchFace()))
+    said.wait(SessionReady, "whole")
+    failure = said.of(Failure, "broken")[0]
+    assert isinstance(failure, Failure)
+    assert failure.retryable
+    assert said.ended == ["broken"]
+
+
+def test_a_full_inbox_refuses_everything_but_what_frees_a_session() -> None:
+    stuck = RenderThread(engine(), lambda *_: None, lambda _: None)
+    while stuck.post(Deliver(grant("a"), b"agent")):
+        pass
+    assert stuck.waiting == INBOX_SIZE
+    assert stuck.post(Close("a"))
+    stuck.start()
+    stuck.stop()

@@ -267,7 +267,9 @@ def test_pods_start_before_every_place_is_taken(rendered: list[Document]) -> Non
         if document["kind"] == "ScaledObject":
             (trigger,) = document["spec"]["triggers"]
             assert 0 < float(trigger["metadata"]["threshold"]) < places
-            assert 'xstreamer_agent_calls{namespace="calls"}' in trigger["metadata"]["query"]
+            query = trigger["metadata"]["query"]
+            assert 'xstreamer_agent_calls{namespace="calls"}' in query
+            assert 'xstreamer_gateway_queue_length{namespace="calls"}' in query
             assert document["spec"]["scaleTargetRef"]["name"] == "call-agent"
 
 

@@ -1,6 +1,7 @@
 """Quick stand-ins for the three models, and a session wired to them."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -85,6 +86,12 @@ class EvenVoice:
         )
 
 
+def _open_gate() -> threading.Event:
+    gate = threading.Event()
+    gate.set()
+    return gate
+
+
 @dataclass
 class ScriptedStream:
     """Hears its text once it has got any audio."""
@@ -92,11 +99,14 @@ class ScriptedStream:
     text: str
     heard_samples: int = 0
     closed: bool = False
+    gate: threading.Event = field(default_factory=_open_gate)
+    """A transcription waits for it."""
 
     def hear(self, pcm: np.ndarray) -> None:
         self.heard_samples += len(pcm)
 
     def transcribe(self) -> str:
+        self.gate.wait(5)
         return self.text if self.heard_samples else ""
 
     def close(self) -> None:

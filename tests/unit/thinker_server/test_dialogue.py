@@ -49,12 +49,36 @@ def test_the_oldest_leave_when_the_context_is_full_and_the_opening_stays() -> No
     assert ChatMessage("user", "question 0") not in prompt
 
 
-def test_a_question_longer_than_the_context_is_still_asked() -> None:
-    dialogue = Dialogue([SYSTEM], (), words, 10)
+def test_a_question_longer_than_the_context_is_asked_as_far_as_it_fits() -> None:
+    dialogue = Dialogue([SYSTEM], (), words, 20)
     dialogue.add(said(1, "q", "a"))
     asked = Exchange(2, " ".join(["very"] * 50))
     dialogue.add(asked)
-    assert dialogue.prompt(asked)[-1].text == asked.user_text
+    prompt = dialogue.prompt(asked)
+    assert prompt[-1].text.split() == ["very"] * 9
+    assert prompt[1:3] == [ChatMessage("user", "q"), ChatMessage("assistant", "a")]
+    assert asked.shortened
+    assert dialogue.prompt(asked)[-1] == prompt[-1]
+
+
+def test_a_question_that_fits_is_left_alone() -> None:
+    dialogue = Dialogue([SYSTEM], (), words, 20)
+    asked = Exchange(2, "a b c d e f g h i")
+    assert dialogue.prompt(asked)[-1].text == "a b c d e f g h i"
+    assert not asked.shortened
+
+
+def test_of_a_long_history_is_known_what_the_first_question_will_find() -> None:
+    history = [
+        HistoryTurn.model_validate({"role": role, "text": f"{turn} b c"})
+        for turn in range(20)
+        for role in ("user", "assistant")
+    ]
+    dialogue = Dialogue([SYSTEM], history, words, 40)
+    known = dialogue.known()
+    assert words(known) <= 20
+    assert known[-1] == ChatMessage("assistant", "19 b c")
+    assert dialogue.prompt(Exchange(21, "and now?"))[: len(known)] == known
 
 
 def test_a_second_interrupt_cannot_unhear_less() -> None:

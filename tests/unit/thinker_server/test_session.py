@@ -15,11 +15,12 @@ from proto.messages import (
     UserAudio,
     UserText,
 )
-from tests.unit.thinker_server.doubles import ScriptedConversation, wired_session
+from tests.unit.thinker_server.doubles import EvenVoice, ScriptedConversation, wired_session
 from thinker_server.brain.brain import ChatMessage
 from thinker_server.errors import BrainUnavailable
 from thinker_server.listening import BLOCK_US, UPDATE_US
 from thinker_server.reply import ReplyLimits
+from thinker_server.speaking.voice import Utterance
 
 pytestmark = pytest.mark.unit
 
@@ -235,3 +236,76 @@ async def test_an_interrupt_before_the_transcript_leaves_no_listener_behind() ->
         wired.session.receive(cut)
         await wired.until(TurnEnd)
     assert [stream.closed for stream in wired.recogniser.streams] == [True]
+
+
+async def test_an_answer_that_fails_unforeseen_ends_and_the_next_one_works() -> None:
+    conversation = ScriptedConversation(["Fine."], error=IndexError("a library stumbled"))
+    async with wired_session(conversation, ["Hello?"]) as wired:
+        end = await wired.ask(1)
+        conversation.error = None
+        again = await wired.ask(2)
+    failures = [m for m in wired.agent if isinstance(m, Failure)]
+    assert [f.code for f in failures] == ["reply_failed"], "no code that loses the session"
+    assert (end.reason, again.reason) == ("failed", "completed")
+
+
+async def test_a_clause_that_the_voice_cannot_say_costs_only_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    synthesise = EvenVoice.synthesise
+
+    def stumble(voice: EvenVoice, text: str) -> Utterance:
+        if "10" in text:
+            raise IndexError("list index out of range")
+        return synthesise(voice, text)
+
+    monkeypatch.setattr(EvenVoice, "synthesise", stumble)
+    conversation = ScriptedConversation(["It is this. Then 10 of them. And that."])
+    async with wired_session(conversation, ["How many?"]) as wired:
+        end = await wired.ask(1)
+    assert end.reason == "completed"
+    assert end.audio_tokens == 5 * 4
+
+
+async def test_whoever_types_in_mid_turn_is_listened_to_anew() -> None:
+    async with wired_session(ScriptedConversation(["Yes.", "No."]), ["a", "b"]) as wired:
+        wired.talk(1)
+        wired.session.receive(UserText(session_id="s", epoch=1, turn=2, text="Which city?"))
+        await wired.until(TurnEnd)
+        assert [stream.closed for stream in wired.recogniser.streams] == [True]
+        for block in range(3):
+            wired.session.receive(_block(9_000_000 + block * 20_000))
+        wired.talk(3, blocks=0)
+        wired.boundary("ended", 3, epoch=3)
+        await wired.until(TurnEnd, 2)
+    assert wired.recogniser.streams[1].heard_samples == 3 * 320, "the first sounds are kept"
+
+
+async def test_what_was_heard_before_an_interrupt_was_said() -> None:
+    conversation = ScriptedConversation(["Never.", "Fine."])
+    async with wired_session(conversation, ["Which city", "In France?"]) as wired:
+        wired.talk(1, blocks=UPDATE_US // BLOCK_US)
+        await wired.until(Transcript)  # as far as it was shown already
+        wired.recogniser.streams[0].gate.clear()
+        wired.session.receive(_block(4_000_000))
+        wired.boundary("ended", 1, epoch=1)
+        cut = Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=0, last_shown_chunk=-1)
+        wired.session.receive(cut)
+        await wired.until(TurnEnd)
+        wired.recogniser.streams[0].gate.set()
+        await wired.ask(3)
+    finals = [m.text for m in wired.agent if isinstance(m, Transcript) and m.final]
+    assert finals == ["Which city", "In France?"]
+    assert conversation.prompts[-1][-1] == ChatMessage("user", "Which city In France?")
+
+
+async def test_a_question_too_long_to_be_read_is_shortened_and_the_caller_told() -> None:
+    conversation = ScriptedConversation(["Fine."])
+    async with wired_session(conversation, ["-"]) as wired:
+        text = " ".join(["very"] * 900)
+        wired.session.receive(UserText(session_id="s", epoch=4, turn=2, text=text))
+        await wired.until(TurnEnd)
+    asked = conversation.prompts[0][-1].text
+    assert text.startswith(asked)
+    assert 400 < len(asked.split()) <= 500
+    assert [m.code for m in wired.agent if isinstance(m, Failure)] == ["question_shortened"]

@@ -15,7 +15,7 @@ from proto.messages import (
     UserText,
 )
 from services.room_agent.call_ports import Phase
-from services.room_agent.call_session import CUT_OFF, UNHEARD, CallSession
+from services.room_agent.call_session import CUT_OFF, MAX_ASKED_AGAIN, UNHEARD, CallSession
 from services.room_agent.conversation import MAX_TURNS, Conversation
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.turn_detector import TurnEvent
@@ -293,6 +293,32 @@ async def test_a_thinker_that_comes_back_is_asked_again(session: CallSession, po
     session.go_on()
     assert len(asked(ports)) == 2, "that one was pending, too"
     assert [turn.text for turn in session.history] == ["What time is it?"]
+
+
+async def test_a_question_of_which_engines_die_is_given_up(
+    session: CallSession, ports: Ports
+) -> None:
+    speak(session)
+    heard_as(session, "What is 2 to the power of 128?")
+    for _ in range(5):
+        session.thinker_lost()
+        session.go_on()
+    assert len(asked(ports)) == MAX_ASKED_AGAIN
+    assert ports.notices[-1] == UNHEARD
+    assert not session.busy
+    speak(session)
+    heard_as(session, "And of 2?")
+    session.thinker_lost()
+    session.go_on()
+    assert asked(ports)[-1][0] == "And of 2?"
+
+
+async def test_what_is_heard_late_was_said_earlier(session: CallSession, ports: Ports) -> None:
+    session.behind_us = 3_000_000
+    speak(session)
+    assert session.reply is not None
+    late_us = session.reply.timing.ended_us - session.reply.timing.voice_end_us
+    assert late_us >= 3_000_000
 
 
 async def test_a_question_that_nobody_understood_is_asked_for_again(

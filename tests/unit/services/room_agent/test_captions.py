@@ -98,3 +98,19 @@ async def test_words_that_the_room_did_not_take_come_with_the_next_ones() -> Non
     captioner.end_reply_words(4)
     await shown(captioner)
     assert (room.captions["reply-4"].text, room.captions["reply-4"].final) == ("Hello you.", True)
+
+
+async def test_last_words_that_the_room_did_not_take_come_with_the_end() -> None:
+    class Broken(FakeCaption):
+        async def write(self, text: str) -> None:
+            raise ConnectionError("no connection")
+
+    room = FakeRoom(0.1)
+    captioner = Captioner(room)
+    captioner.show_reply_words(4, "Hello ")
+    await shown(captioner)
+    captioner._open[4] = Broken()
+    captioner.show_reply_words(4, "you.")
+    captioner.end_reply_words(4)
+    await shown(captioner)
+    assert (room.captions["reply-4"].text, room.captions["reply-4"].final) == ("Hello you.", True)

@@ -236,6 +236,34 @@ async def test_an_actor_that_owes_a_chunk_too_long_is_opened_again() -> None:
 
 
 @virtually
+async def test_an_actor_that_is_away_is_asked_for_nothing_and_owes_nothing() -> None:
+    async with call(engine_silence_s=1.0) as running:
+        running.agent.actor_state(LinkState.LOST)
+        granted = len(running.engines.actor.of(Grant))
+        await running.listen(5.0)
+        assert len(running.engines.actor.of(Grant)) == granted
+        assert not running.engines.actor.lost, "it would be opened twice when it is back"
+        running.engines.actor.credit = running.engines.actor.number = 0
+        running.agent.actor_state(LinkState.OPEN)
+        await answered(running)
+
+
+@virtually
+async def test_a_noise_that_does_not_end_holds_an_answer_for_a_moment_only() -> None:
+    async with call(barge_in_ms=5_000, hold_ms=60) as running:
+        running.agent.read("Hello")
+        await running.until(lambda: running.room.states[-1] == "speaking")
+        began_s = now_s()
+        await running.say(3.0)
+        gaps = [
+            later.at_s - earlier.at_s - 0.02
+            for earlier, later in pairwise(p for p in running.room.audio.played if p.pcm.any())
+        ]
+        assert 0.3 < max(gaps) < 1.0
+        assert running.room.audio.last_speech_s() > began_s + 1.5
+
+
+@virtually
 async def test_a_reply_that_never_comes_is_given_up() -> None:
     async with call(reply_timeout_s=3.0) as running:
         running.engines.thinker.think_s = 60.0

@@ -1,0 +1,52 @@
+"""A recording from before the call is heard once, by the agent that it was made for."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from livekit import rtc
+from livekit.protocol.models import TF_PRECONNECT_BUFFER
+
+from proto.time_law import HEARING_BLOCK_SAMPLES
+from services.room_agent.preconnect import PreconnectBuffer
+from tests.unit.services.room_agent.test_hostile_clients import Recording
+from tests.unit.services.room_agent.virtual_time import virtually
+
+pytestmark = pytest.mark.unit
+
+
+def track(sid: str) -> rtc.TrackPublication:
+    features = [int(TF_PRECONNECT_BUFFER)]
+    return SimpleNamespace(sid=sid, audio_features=features)  # type: ignore[return-value]
+
+
+def recording(sid: str, seconds: float, kind: str = "audio/raw") -> rtc.ByteStreamReader:
+    pcm = np.ones(round(48_000 * seconds), np.int16)
+    return Recording(pcm.tobytes(), kind, {"trackId": sid})  # type: ignore[return-value]
+
+
+@virtually
+async def test_a_track_that_is_subscribed_to_again_brings_no_words_twice() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    await buffer._receive(recording("TR_1", 1.0))
+    assert len(await buffer.blocks(track("TR_1"))) * HEARING_BLOCK_SAMPLES == pytest.approx(
+        16_000, abs=2 * HEARING_BLOCK_SAMPLES
+    )
+    assert await buffer.blocks(track("TR_1")) == []
+    assert buffer._recordings == {}
+
+
+@virtually
+async def test_who_waited_in_vain_waits_no_second_time() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    assert await buffer.blocks(track("TR_1")) == []
+    await buffer._receive(recording("TR_1", 1.0))
+    assert await buffer.blocks(track("TR_1")) == []
+
+
+@virtually
+async def test_a_recording_that_nobody_understands_is_waited_for_no_longer() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    await buffer._receive(recording("TR_1", 1.0, "video/mp4"))
+    assert buffer._recordings["TR_1"].done()
+    assert await buffer.blocks(track("TR_1")) == []
