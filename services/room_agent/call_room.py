@@ -33,6 +33,9 @@ class RoomEvents(Protocol):
     def caller_left(self) -> None:
         """The last person has left the room; they may come back."""
 
+    def reconnected(self) -> None:
+        """Our own connection broke and is there again; what was sent meanwhile is lost."""
+
     def declared(self, statement: str) -> None:
         """The tracks have their names, perhaps new ones; this is the signed word about them."""
 

@@ -126,6 +126,7 @@ class LiveKitRoom:
         room.on("participant_connected", on_join)
         room.on("participant_disconnected", on_leave)
         room.on("local_track_republished", on_republish)
+        room.on("reconnected", events.reconnected)
         room.on("disconnected", on_disconnect)
         room.on("data_received", on_data)
         room.register_text_stream_handler(CHAT_TOPIC, on_chat)

@@ -182,6 +182,10 @@ class RoomAgent:
         """Nobody is here any more; they may come back."""
         self._left_us = call_us()
 
+    def reconnected(self) -> None:
+        """The last words of both sides may not have come through."""
+        self._captions.show_again()
+
     def declared(self, statement: str) -> None:
         """The signed word that both tracks are synthetic."""
         self._attributes.set(PROVENANCE, statement)

@@ -275,6 +275,19 @@ async def test_a_reply_that_never_comes_is_given_up() -> None:
 
 
 @virtually
+async def test_an_agent_that_was_cut_off_shows_the_last_turn_again() -> None:
+    async with call() as running:
+        running.agent.read("Hello")
+        await running.until(lambda: running.room.reports)
+        said = running.room.captions["reply-1"].text
+        running.room.captions.clear()
+        running.agent.reconnected()
+        await running.listen(0.5)
+        assert running.room.captions["reply-1"].text == said
+        assert running.room.captions["reply-1"].final
+
+
+@virtually
 async def test_a_caller_who_comes_back_is_shown_the_last_turn_again() -> None:
     async with call() as running:
         running.agent.read("Hello")
