@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 from gateway.capacity import LoadMeter, calls_that_fit
@@ -36,11 +37,20 @@ class Admission:
     @asynccontextmanager
     async def place(self, ticket: str | None) -> AsyncIterator[None]:
         """Open a call while inside. Raises GatewayError 429, with a ticket, without a place."""
+        waited = ticket is not None and self.waits(ticket)
         async with self._door:
             await self._ask(ticket)
             self._opening += 1
         try:
             yield
+        except GatewayError as error:
+            if (
+                ticket is not None
+                and waited
+                and error.problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            ):
+                self._line.give_back(ticket, self.clock_s())  # no fault of theirs
+            raise
         finally:
             self._opening -= 1
 

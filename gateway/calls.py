@@ -69,7 +69,11 @@ class Calls:
         Raises GatewayError 503 when LiveKit does not answer; the call is still on then.
         """
         await asyncio.to_thread(self.store.ending, room, reason)
-        await self.rooms.delete(room)
+        try:
+            await self.rooms.delete(room)
+        except (GatewayError, api.TwirpError):
+            await asyncio.to_thread(self.store.not_ending, room)
+            raise
         await asyncio.to_thread(self.store.end, room, reason)
 
     async def caller_joined(self, room: str) -> None:

@@ -1,16 +1,15 @@
 """Multipart uploads with a limit that holds while the body arrives."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
-from starlette.types import Message
+from starlette.types import Message, Receive
 
 from gateway.errors import GatewayError
 from gateway.portrait_check import too_large
@@ -20,7 +19,7 @@ FIELDS_BYTES = 64 * 1024
 """Room for the text fields and part headers beside the picture."""
 MAX_FIELDS = 8
 MAX_LENGTH_DIGITS = 19
-BODY_S = 60.0
+STALL_S = 15.0
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_S = 10.0
 """A refused body is read on and thrown away up to here: a client that is still sending when the
@@ -47,25 +46,19 @@ class PortraitForm:
             ) from None
 
 
-@asynccontextmanager
-async def _in_time() -> AsyncIterator[None]:
-    """A body that stalls would hold a place for a call, or a connection, for ever."""
+async def _unstalled(receive: Receive) -> Message:
+    """The next part of a body: one that stalls would hold a place for a call for ever."""
     try:
-        async with asyncio.timeout(BODY_S):
-            yield
+        async with asyncio.timeout(STALL_S):
+            return await receive()
     except TimeoutError:
         raise GatewayError(
-            408, "too_slow", f"The body did not come within {BODY_S:.0f} s", "Try again."
+            408, "too_slow", f"Nothing of the body came for {STALL_S:.0f} s", "Try again."
         ) from None
 
 
 async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm:
     """Raises GatewayError 413 as soon as the limit is passed, 415 for another content type, 408."""
-    async with _in_time():
-        return await _read_portrait_form(request, limit_bytes)
-
-
-async def _read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise GatewayError(
@@ -104,13 +97,9 @@ async def _read_portrait_form(request: Request, limit_bytes: int) -> PortraitFor
 
 async def read_body(request: Request, limit_bytes: int) -> bytes:
     """A small body, whole. Raises GatewayError 413 as soon as it is longer than that, and 408."""
-    async with _in_time():
-        return await _read_body(request, limit_bytes)
-
-
-async def _read_body(request: Request, limit_bytes: int) -> bytes:
     body = bytearray()
-    async for part in request.stream():
+    patient = Request(request.scope, partial(_unstalled, request.receive))
+    async for part in patient.stream():
         body += part
         if len(body) > limit_bytes:
             limit = f"Send at most {limit_bytes} bytes."
@@ -135,7 +124,7 @@ class _LimitedBody:
         self._complete = False
 
     async def receive(self) -> Message:
-        message = await self._request.receive()
+        message = await _unstalled(self._request.receive)
         self._received_bytes += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
         if self._received_bytes > self.limit_bytes:

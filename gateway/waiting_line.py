@@ -52,6 +52,10 @@ class WaitingLine:
         self._asked_s[known] = now_s
         return Standing(position, known)
 
+    def give_back(self, ticket: str, now_s: float) -> None:
+        """Whose turn it was, and who did not get in, comes next."""
+        self._asked_s = {ticket: now_s, **self._asked_s}
+
     def leave(self, ticket: str) -> None:
         """Give the place in the line up."""
         self._asked_s.pop(ticket, None)

@@ -78,8 +78,10 @@ class Dialogue:
         self._exchanges: list[Exchange] = []
         self._count_tokens = count_tokens
         self._room_tokens = room_tokens
+        self._half_tokens = (count_tokens(self._opening) + room_tokens) // 2
+        """Half of what the opening leaves."""
         # What is read before the first question must still be there when it comes.
-        while self._earlier and count_tokens(self.known()) > room_tokens // 2:
+        while self._earlier and count_tokens(self.known()) > self._half_tokens:
             self._earlier = _without_oldest(self._earlier)
 
     def add(self, exchange: Exchange) -> None:
@@ -101,7 +103,7 @@ class Dialogue:
             # Down to half, not just below the limit: what is cut must be read anew by the brain.
             while self._drop_oldest(asked):
                 messages = self._messages(asked)
-                if self._count_tokens(messages) <= self._room_tokens // 2:
+                if self._count_tokens(messages) <= self._half_tokens:
                     break
         return messages
 
@@ -120,12 +122,12 @@ class Dialogue:
         def fits(characters: int) -> bool:
             text = asked.question[: len(asked.question) - len(asked.user_text) + characters]
             question = [*self._opening, ChatMessage("user", text)]
-            return self._count_tokens(question) <= self._room_tokens // 2
+            return self._count_tokens(question) <= self._half_tokens
 
-        if fits(len(asked.user_text)):
+        if fits(len(asked.user_text)) or not fits(1):
             return
         longest = bisect_left(range(len(asked.user_text)), 1, key=lambda n: int(not fits(n))) - 1
-        asked.user_text = asked.user_text[: max(1, longest)]
+        asked.user_text = asked.user_text[:longest]
         asked.shortened = True
 
     def _drop_oldest(self, asked: Exchange) -> bool:

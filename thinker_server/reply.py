@@ -18,6 +18,7 @@ import numpy as np
 from proto.message import Message
 from proto.messages import TextDelta, TurnState
 from thinker_server.brain.brain import ChatMessage, Conversation
+from thinker_server.errors import ReplyFailed
 from thinker_server.outlet import Outlet
 from thinker_server.segments.segmenter import Part
 from thinker_server.segments.spoken_reply import Caption, SpokenReply
@@ -66,6 +67,7 @@ class ReplyPipeline:
         self._voicing = voicing
         self._limits = limits
         self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(MAX_WAITING_CLAUSES)
+        self._unsaid = 0
         self.work = ReplyWork()
 
     async def run(
@@ -123,11 +125,19 @@ class ReplyPipeline:
             await self._send(captions, parts, outlet, trace)
         last = await loop.run_in_executor(self._voicing, lambda: list(reply.end()))
         await self._send([], last, outlet, trace)
+        if self._unsaid and not reply.audio_tokens:
+            raise ReplyFailed("The voice could not say the answer. Please ask differently.")
 
     def _voice_clause(self, clause: Clause, reply: SpokenReply) -> tuple[list[Caption], list[Part]]:
         """In a worker thread: speech of a clause and the parts that it completes."""
         started = monotonic()
-        captions, parts = reply.speak(clause, voiced(clause, self._voice))
+        try:
+            utterance = voiced(clause, self._voice)
+        except Exception:  # voices are libraries: one stumbles over numbers of 37 digits
+            log.exception("a clause could not be said", extra={"characters": len(clause.text)})
+            self._unsaid += 1
+            utterance = _SILENT
+        captions, parts = reply.speak(clause, utterance)
         ready = list(parts)
         self.work.voicing_s += monotonic() - started
         return captions, ready
@@ -161,13 +171,9 @@ class ReplyPipeline:
 
 
 def voiced(clause: Clause, voice: Voice) -> Utterance:
-    """A clause as the voice says it; silence when nothing of it can be said."""
+    """A clause as the voice says it; silence when there is nothing to say."""
     text = spoken_text(clause.text)
-    try:
-        return voice.synthesise(text) if text else _SILENT
-    except Exception:  # voices are libraries: one stumbles over numbers of 37 digits
-        log.exception("a clause could not be said", extra={"characters": len(text)})
-        return _SILENT
+    return voice.synthesise(text) if text else _SILENT
 
 
 def _first(group: ExceptionGroup[Exception]) -> Exception:

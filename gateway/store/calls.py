@@ -92,6 +92,10 @@ class CallStore:
         """Why it will have ended; the first who says so is right."""
         self._change(room, end_reason=func.coalesce(Call.end_reason, reason))
 
+    def not_ending(self, room: str) -> None:
+        """It could not be ended."""
+        self._change(room, end_reason=None)
+
     def end(self, room: str, reason: str) -> bool:
         """Whether the call was live until now; what was said in it is wiped."""
         if not self._end(room, reason):

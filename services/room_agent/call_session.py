@@ -255,7 +255,7 @@ class CallSession:
         if message.final and message.text:
             if message.turn == self.turn:
                 self._words = message.text
-            self._remember("user", message.text)
+            self._remember("user", message.text, late=message.turn < self.turn)
 
     def _about_reply(self, message: TextDelta | TurnState | TurnEnd) -> None:
         reply = self.reply
@@ -273,7 +273,7 @@ class CallSession:
             case TurnEnd():
                 reply.total_tokens = message.audio_tokens
                 reply.timing.outcome = message.reason
-                if message.reason == "failed":
+                if message.reason == "failed" and not self._noticed:
                     self._notice("The answer failed. Please say that again.")
                 if reply.silent:
                     self._finish(reply, 0)
@@ -363,9 +363,11 @@ class CallSession:
             self._remember("assistant", reply.said)
         self._ports.report_turn(reply.timing)
 
-    def _remember(self, role: str, text: str) -> None:
-        said = text[:MAX_TEXT_CHARACTERS]
-        self._said.append(HistoryTurn.model_validate({"role": role, "text": said}))
+    def _remember(self, role: str, text: str, *, late: bool = False) -> None:
+        """`late`: said before the question that came last."""
+        said = HistoryTurn.model_validate({"role": role, "text": text[:MAX_TEXT_CHARACTERS]})
+        place = len(self._said) - (late and bool(self._said) and self._said[-1].role == "user")
+        self._said.insert(place, said)
         del self._said[:-MAX_HISTORY_TURNS]
         self._tell()
 

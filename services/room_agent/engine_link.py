@@ -110,7 +110,7 @@ class EngineLink:
         failures = 0
         while True:
             # Openings that wait in ZeroMQ for an engine that is away would all be served later.
-            await self._heard.wait()
+            await self._wait_until_heard()
             opened_s = _now_s()
             self._lost.clear()
             if self.state is not LinkState.OPEN:
@@ -121,6 +121,14 @@ class EngineLink:
             failures = 0 if _now_s() - opened_s > STEADY_S else failures + 1
             await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
             self._heard.clear()
+
+    async def _wait_until_heard(self) -> None:
+        while not self._heard.is_set():
+            try:
+                async with asyncio.timeout(self._port.silence_s):
+                    await self._heard.wait()
+            except TimeoutError:
+                self.lose("silence")
 
     async def _wait_until_lost(self) -> None:
         """Returns when the session must be opened again. An engine may load for minutes first.

@@ -60,7 +60,7 @@ class LiveKitRoom:
         *,
         took_over: bool = False,
     ) -> None:
-        """`took_over`: another agent has heard what was said before the call began."""
+        """`took_over`: another agent has heard the recordings of the tracks that are there."""
         self._job = job
         self._room = job.room
         self._declare = declare
@@ -69,6 +69,7 @@ class LiveKitRoom:
         self._caller = ""
         self._jitter_us = 0
         self._took_over = took_over
+        self._heard_before: set[str] = set()
         self._listening: dict[str, asyncio.Task[None]] = {}
         self._preconnect = PreconnectBuffer(job.room)
         self._camera = CallerCamera(job.room)
@@ -82,6 +83,9 @@ class LiveKitRoom:
         self._register(events, tasks)
         self._follow_microphone(events, tasks)
         await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+        if self._took_over:
+            people = self._room.remote_participants.values()
+            self._heard_before = {sid for person in people for sid in person.track_publications}
         await publish(self._room.local_participant, self.audio, self.video)
         self._declare_tracks(events)
         self._camera.find()
@@ -168,7 +172,8 @@ class LiveKitRoom:
         watch = asyncio.create_task(self._watch_jitter(track), name="jitter")
         try:
             await events.listens()
-            blocks = [] if self._took_over else await self._preconnect.blocks(publication)
+            known = publication.sid in self._heard_before
+            blocks = [] if known else await self._preconnect.blocks(publication)
             for number, block in enumerate(blocks):
                 events.hear(block, behind_us=(len(blocks) - number) * HEARING_BLOCK_US)
                 if number % BREATH_BLOCKS == 0:

@@ -51,17 +51,17 @@ class PreconnectBuffer:
             return []
         if publication.sid in self._taken:
             return []  # a connection made anew subscribes again
-        self._taken.add(publication.sid)
         try:
             async with asyncio.timeout(WAIT_S):
                 pcm = await asyncio.shield(self._recording(publication.sid))
         except TimeoutError:
             log.info("no pre-connect audio came", extra={"track": publication.sid})
-            return []
-        finally:
-            self._recordings.pop(publication.sid, None)
+            pcm = np.zeros(0, np.int16)
+        self._taken.add(publication.sid)
+        self._recordings.pop(publication.sid, None)
         whole = len(pcm) // HEARING_BLOCK_SAMPLES * HEARING_BLOCK_SAMPLES
-        log.info("pre-connect audio", extra={"seconds": whole / HEARING_HZ})
+        if whole:
+            log.info("pre-connect audio", extra={"seconds": whole / HEARING_HZ})
         return list(pcm[:whole].reshape(-1, HEARING_BLOCK_SAMPLES))
 
     def _recording(self, track_sid: str) -> asyncio.Future[np.ndarray]:

@@ -87,8 +87,14 @@ def shorten_log(log: Path) -> None:
     """
     with suppress(FileNotFoundError):
         if log.stat().st_size > KEEP_LOG_BYTES:
-            shutil.copyfile(log, log.with_suffix(".log.1"))
-            os.truncate(log, 0)
+            kept = log.with_suffix(".log.1")
+            try:
+                shutil.copyfile(log, kept)
+            except OSError:
+                kept.unlink()  # a disk that is full is full of this
+                raise
+            finally:
+                os.truncate(log, 0)
 
 
 def tail(log: Path, lines: int) -> list[str]:

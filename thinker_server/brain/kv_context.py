@@ -53,10 +53,10 @@ class KVContext:
         """Forget what follows the first `tokens` tokens; returns how many are kept.
 
         Layers that keep more than plain keys and values (sliding windows, recurrent states) cannot
-        go back, so there everything is forgotten.
+        go back, so there everything is forgotten; so is whatever a step that failed has left.
         """
         self._unread = []
-        if tokens >= len(self._read):
+        if 0 < len(self._read) <= tokens:
             return len(self._read)
         if tokens and all(type(layer) is DynamicLayer for layer in self._cache.layers):
             self._cache.crop(tokens - len(self._read))

@@ -71,6 +71,13 @@ describe("somebody who calls", () => {
     await expect(placeInTurn(line(answers))).rejects.toBeInstanceOf(Refusal);
   });
 
+  test("does not wait for ever for a server that is in trouble", async () => {
+    const dead = line([full(1), ...Array<Error>(20).fill(away)], 999);
+    await expect(placeInTurn(dead)).rejects.toThrow("does not answer");
+    expect(dead.log.filter((entry) => entry === "t")).toHaveLength(13);
+    expect(dead.log.at(-1)).toBe("t left");
+  });
+
   test("leaves the line when there is nothing to wait for", async () => {
     const gone = line([full(1), new Refusal("avatar_not_found", "There is none", "", 404)]);
     await expect(placeInTurn(gone)).rejects.toThrow("There is none");

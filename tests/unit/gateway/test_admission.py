@@ -83,6 +83,19 @@ def test_a_call_that_could_not_be_opened_leaves_its_place(
     assert ask(client).status_code == 201
 
 
+def test_whose_call_could_not_be_opened_comes_next(
+    client: TestClient, one_place: FakeMeter, rooms: FakeRooms
+):
+    room = ask(client).json()["room"]
+    first, second = (ask(client).json()["ticket"] for _ in range(2))
+    client.delete(f"/api/rooms/{room}")
+    rooms.down = True
+    assert ask(client, first).status_code == 503
+    rooms.down = False
+    assert ask(client, second).json()["position"] == 2
+    assert ask(client, first).status_code == 201
+
+
 def test_rooms_that_nobody_came_to_do_not_hold_their_place_for_ever(
     client: TestClient, one_place: FakeMeter, services: Services
 ):

@@ -135,5 +135,5 @@ async def stalled(reads: Callable[[Request], Awaitable[object]]) -> GatewayError
 async def test_a_body_that_stalls_is_given_up(
     reads: Callable[[Request], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway.uploads.BODY_S", 0.05)
+    monkeypatch.setattr("gateway.uploads.STALL_S", 0.05)
     assert (await asyncio.wait_for(stalled(reads), 5)).problem.status == 408

@@ -61,6 +61,21 @@ def test_a_question_longer_than_the_context_is_asked_as_far_as_it_fits() -> None
     assert dialogue.prompt(asked)[-1] == prompt[-1]
 
 
+def test_a_long_opening_costs_no_question() -> None:
+    opening = [ChatMessage("system", " ".join(["kind"] * 80))]
+    history = (HistoryTurn(role="user", text="hi"), HistoryTurn(role="assistant", text="hello"))
+    dialogue = Dialogue(opening, history, words, 100)
+    asked = Exchange(2, "a b c d e f")
+    assert [message.text for message in dialogue.prompt(asked)[1:]] == [
+        "hi",
+        "hello",
+        asked.user_text,
+    ]
+    full = Dialogue([ChatMessage("system", " ".join(["kind"] * 200))], (), words, 100)
+    assert full.prompt(asked)[-1].text == "a b c d e f"
+    assert not asked.shortened
+
+
 def test_a_question_that_fits_is_left_alone() -> None:
     dialogue = Dialogue([SYSTEM], (), words, 20)
     asked = Exchange(2, "a b c d e f g h i")

@@ -267,6 +267,19 @@ async def test_a_clause_that_the_voice_cannot_say_costs_only_itself(
     assert end.audio_tokens == 5 * 4
 
 
+async def test_an_answer_of_which_nothing_can_be_said_is_no_silence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stumble(voice: EvenVoice, text: str) -> Utterance:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr(EvenVoice, "synthesise", stumble)
+    async with wired_session(ScriptedConversation(["10 of them."]), ["How many?"]) as wired:
+        end = await wired.ask(1)
+    assert end.reason == "failed"
+    assert [m.code for m in wired.agent if isinstance(m, Failure)] == ["reply_failed"]
+
+
 async def test_whoever_types_in_mid_turn_is_listened_to_anew() -> None:
     async with wired_session(ScriptedConversation(["Yes.", "No."]), ["a", "b"]) as wired:
         wired.talk(1)

@@ -16,11 +16,14 @@ export interface Waiting<Place> {
   leave(ticket: string): void;
 }
 
+/** A minute of them at the usual pace: then it is no moment any more. */
+const MAX_TROUBLES = 12;
 const PASSING: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 /** The place, once there is one; null when it is no longer wanted. Throws other refusals. */
 export async function placeInTurn<Place>(waiting: Waiting<Place>): Promise<Place | null> {
   let line: { standing: AtCapacity; ticket: string } | null = null;
+  let troubles = 0;
   for (;;) {
     try {
       const place = await waiting.ask(line?.ticket ?? null);
@@ -30,7 +33,8 @@ export async function placeInTurn<Place>(waiting: Waiting<Place>): Promise<Place
     } catch (error) {
       if (error instanceof AtCapacity && error.ticket !== null) {
         line = { standing: error, ticket: error.ticket };
-      } else if (line === null || !isPassing(error)) {
+        troubles = 0;
+      } else if (line === null || !isPassing(error) || ++troubles > MAX_TROUBLES) {
         if (line !== null) waiting.leave(line.ticket);
         throw error;
       }

@@ -65,8 +65,20 @@ async def test_each_registration_is_told_signed():
         assert claims.sha256 == base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
-@pytest.mark.parametrize("url", [None, "http://127.0.0.1:9"])
-async def test_a_gateway_that_is_not_there_costs_nothing(url: str | None):
+async def test_a_gateway_that_is_not_there_is_told_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
+    monkeypatch.setattr("services.room_agent.announcement.EVERY_S", 0.05)
     worker = server()
-    async with announcing(config(url), worker):
+    async with announcing(config("http://127.0.0.1:9"), worker):
+        worker.emit("worker_registered", "AW_1", None)
+        async with asyncio.timeout(5):
+            while caplog.text.count("not told of this worker") < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def test_without_a_gateway_nobody_is_told():
+    worker = server()
+    async with announcing(config(None), worker):
         worker.emit("worker_registered", "AW_1", None)

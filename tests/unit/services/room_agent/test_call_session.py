@@ -313,6 +313,24 @@ async def test_a_question_of_which_engines_die_is_given_up(
     assert asked(ports)[-1][0] == "And of 2?"
 
 
+async def test_words_that_are_known_late_were_said_before_those_that_were_typed(
+    session: CallSession,
+) -> None:
+    speak(session)
+    session.typed("And in Spain?")
+    session.thinker_said(Transcript(session_id=CALL, turn=1, text="In France?", final=True))
+    assert [turn.text for turn in session.history] == ["In France?", "And in Spain?"]
+
+
+async def test_the_engines_own_words_are_not_replaced(session: CallSession, ports: Ports) -> None:
+    speak(session)
+    why = Failure(session_id=CALL, code="reply_failed", message="Ask differently.", retryable=True)
+    session.thinker_said(why)
+    end = TurnEnd(session_id=CALL, epoch=session.epoch, turn=1, audio_tokens=0, reason="failed")
+    session.thinker_said(end)
+    assert ports.notices == ["Ask differently."]
+
+
 async def test_what_is_heard_late_was_said_earlier(session: CallSession, ports: Ports) -> None:
     session.behind_us = 3_000_000
     speak(session)
