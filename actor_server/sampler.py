@@ -94,7 +94,9 @@ class SamplerStream:
 class PyramidSampler:
     """N steps of DDIM over at most `window` chunks in flight, for up to `rows` sessions.
 
-    `rules` are the sight that the model was trained with. Not thread-safe.
+    `rules` are the sight that the model was trained with. `padded` passes always compute
+    `window` + 1 chunks a row, so that their shapes are the same whatever is in flight.
+    Not thread-safe.
     """
 
     def __init__(
@@ -106,8 +108,9 @@ class PyramidSampler:
         *,
         rules: SightRules = FULL_SIGHT,
         noise: Noise = named_noise,
+        padded: bool = False,
     ) -> None:
-        self.model, self.steps, self.window = model, steps, window
+        self.model, self.steps, self.window, self.padded = model, steps, window, padded
         self.cache = RingCache(model, rows, window)
         self._free = list(range(rows))
         self._rules, self._noise = rules, noise
@@ -157,8 +160,9 @@ class PyramidSampler:
         return [None if chunk is None else chunk.latents.clone() for chunk in emitted]
 
     def _compute(self, streams: list[SamplerStream]) -> None:
-        lead = int(any(stream.pyramid.pending for stream in streams))
-        slots = lead + max(len(stream.pyramid.flying) for stream in streams)
+        lead = int(self.padded or any(stream.pyramid.pending for stream in streams))
+        flying = (len(stream.pyramid.flying) for stream in streams)
+        slots = lead + (self.window if self.padded else max(flying))
         rows = [self._row(stream, lead, slots) for stream in streams]
         chunks = [_in_slots(stream, row) for stream, row in zip(streams, rows, strict=True)]
         latents = torch.stack([torch.stack([chunk.latents for chunk in row]) for row in chunks])

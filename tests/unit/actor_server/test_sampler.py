@@ -9,6 +9,7 @@ from torch import Tensor
 
 from actor_server.model.conditioner import Conditions
 from actor_server.model.geometry import TINY, ActorGeometry
+from actor_server.model.layers import CrossView, KeyValues, SelfView
 from actor_server.model.mask import FULL_SIGHT, SightRules
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.source import NEVER_SHOWN, ChunkForgotten, WindowFull
@@ -31,8 +32,10 @@ def open_stream(
     geometry: ActorGeometry = SHORT_MEMORY,
     rules: SightRules = FULL_SIGHT,
     model: VideoTransformer | None = None,
+    padded: bool = False,
 ) -> tuple[PyramidSampler, SamplerStream]:
-    sampler = PyramidSampler(model or tiny_actor(geometry), steps, window, rows=1, rules=rules)
+    model = model or tiny_actor(geometry)
+    sampler = PyramidSampler(model, steps, window, rows=1, rules=rules, padded=padded)
     return sampler, sampler.open(PORTRAIT, seed=5)
 
 
@@ -330,3 +333,56 @@ def test_rows_are_given_back() -> None:
     stream.close()
     again = chunks_of(play(sampler, sampler.open(PORTRAIT, seed=5), conditions))
     assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize(
+    ("steps", "window"), [(1, 1), (4, 1), (4, 2), (4, 4), (3, 5), (8, 3), (25, 6)]
+)
+def test_padded_passes_compute_the_same(steps: int, window: int) -> None:
+    conditions = random_conditions(1, 9)
+    padded = chunks_of(play(*open_stream(steps, window, padded=True), conditions))
+    plain = chunks_of(play(*open_stream(steps, window), conditions))
+    torch.testing.assert_close(padded, plain, atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("rules", [SightRules(token_causal=True), SightRules(use_reference=False)])
+def test_padded_passes_compute_the_same_in_the_ablations(rules: SightRules) -> None:
+    conditions = random_conditions(1, 8)
+    padded = chunks_of(play(*open_stream(4, 2, rules=rules, padded=True), conditions))
+    plain = chunks_of(play(*open_stream(4, 2, rules=rules), conditions))
+    torch.testing.assert_close(padded, plain, atol=EXACT, rtol=0)
+
+
+def test_padded_sessions_in_different_states_equal_each_alone() -> None:
+    """The sessions of `call` begin, pause and are interrupted."""
+    model = tiny_actor(SHORT_MEMORY)
+    together = call(PyramidSampler(model, 4, 2, rows=4, padded=True), (3, 1, 0, 2))
+    for row, chunks in together.items():
+        alone = call(PyramidSampler(model, 4, 2, rows=1), (row,))[row]
+        torch.testing.assert_close(torch.stack(chunks), torch.stack(alone), atol=EXACT, rtol=0)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_all_padded_passes_have_one_shape(padded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    sampler, stream = open_stream(4, 2, padded=padded)
+    shapes = set()
+    compute = sampler.model.velocities
+
+    def watched(
+        latents: Tensor, levels: Tensor, view: SelfView, cross: CrossView
+    ) -> tuple[Tensor, list[KeyValues]]:
+        own = (latents, levels, *view.rotation, view.mask, cross.mask, cross.slots[0].keys)
+        velocity, kept = compute(latents, levels, view, cross)
+        seen = view.extend(0, kept[0].keys, kept[0].values)
+        shapes.add(tuple(tuple(tensor.shape) for tensor in (*own, velocity, *seen)))
+        return velocity, kept
+
+    monkeypatch.setattr(sampler.model, "velocities", watched)
+    for _ in play(sampler, stream, random_conditions(1, 6)):
+        pass
+    stream.rollback(4)
+    for _ in play(sampler, stream, random_conditions(1, 8)):
+        pass
+    assert (len(shapes) == 1) == padded
+    slots = max(latents[1] for latents, *_ in shapes)
+    assert slots == 2 + 1
