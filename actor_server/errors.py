@@ -51,6 +51,19 @@ class PortraitDeskBusy(ActorError):
     retryable = True
 
 
+class TensorsUnreadable(ActorError):
+    """Files of tensors are missing, damaged or not one model; the text says which and how."""
+
+
+class LanguageModelUnusable(ActorError):
+    """No Actor can begin with this language model; the text says why and what to do."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: name the directory of GLM-4-Voice-9B that `xstreamer weights convert` made"
+        )
+
+
 class WeightsUnusable(ActorError):
     """The transformer's weight file cannot be used; the text says why and what to do."""
 

@@ -1,4 +1,4 @@
-"""The Actor's weight file: one safetensors file that says itself what it is.
+"""The Actor's weights: a safetensors file, or a directory of shards, that says itself what it is.
 
 Matrices are stored in half precision, vectors (norms, biases, latent statistics) in single. The
 metadata, all text: `format` and `version`, `geometry` (JSON of ActorGeometry, visibility included),
@@ -6,20 +6,27 @@ metadata, all text: `format` and `version`, `geometry` (JSON of ActorGeometry, v
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
-from actor_server.errors import WeightsUnusable
+from actor_server.errors import TensorsUnreadable, WeightsUnusable
+from actor_server.model.empty import empty_actor
+from actor_server.model.float8 import quantised, use_float8
 from actor_server.model.geometry import ActorGeometry
 from actor_server.model.video_transformer import VideoTransformer
+from actor_server.tensor_files import SHARD_BYTES, TensorFiles, write_shards
+from actor_server.tensor_table import differences
 
 FORMAT: Final = "xstreamer-actor"
 VERSION: Final = "1"
+STATISTICS: Final = ("latent_mean", "latent_std")
+"""What stays in single precision: the codec computes with it."""
 
 
 @dataclass(frozen=True)
@@ -35,43 +42,104 @@ class SamplerDefaults:
 
 
 def save_actor(path: Path, model: VideoTransformer, sampler: SamplerDefaults, recipe: str) -> None:
-    """Write the model's weights, replacing the file in one step."""
-    tensors = {
-        name: tensor.detach().cpu().to(torch.float16 if tensor.ndim > 1 else torch.float32)
-        for name, tensor in model.state_dict().items()
-    }
-    metadata = {
-        "format": FORMAT,
-        "version": VERSION,
-        "geometry": json.dumps(model.geometry.to_dict()),
-        "sampler": json.dumps(asdict(sampler)),
-        "recipe": recipe,
-    }
+    """Write the model's weights into one file, replacing it in one step."""
+    tensors = {name: _halved(tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
     part = path.with_name(f"{path.name}.part")
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, metadata)
+    save_file(
+        {name: tensor.contiguous() for name, tensor in tensors.items()},
+        part,
+        _metadata(model.geometry, sampler, recipe),
+    )
     part.replace(path)
 
 
-def load_actor(path: Path) -> tuple[VideoTransformer, SamplerDefaults]:
-    """The model in single precision, ready to sample with, and its sampler's defaults.
+def save_actor_shards(
+    directory: Path,
+    geometry: ActorGeometry,
+    tensors: Iterable[tuple[str, Tensor]],
+    sampler: SamplerDefaults,
+    recipe: str,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Make a directory of shards of tensors that come one by one; matrices as they are given.
+
+    Raises: FileExistsError.
+    """
+    stored = ((name, tensor if tensor.ndim > 1 else tensor.float()) for name, tensor in tensors)
+    write_shards(directory, stored, _metadata(geometry, sampler, recipe), shard_bytes)
+
+
+def load_actor(
+    path: Path,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    float8: bool = False,
+) -> tuple[VideoTransformer, SamplerDefaults]:
+    """The model, ready to sample with, and its sampler's defaults.
+
+    It computes in `dtype`, whatever is stored; `float8` keeps the layers' matrices in one byte a
+    number (`model/float8.py`). Memory never holds more than the model and one tensor.
 
     Raises: WeightsUnusable, whose text says what is wrong with the file and what to do.
     """
-    if not path.is_file():
+    if not path.exists():
         raise WeightsUnusable(f"there is no weight file {path}")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            _check_format(path, metadata)
-            model = VideoTransformer(ActorGeometry.from_dict(json.loads(metadata["geometry"])))
-            sampler = SamplerDefaults(**json.loads(metadata["sampler"]))
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
-        model.load_state_dict(tensors)
-    except SafetensorError as error:
-        raise WeightsUnusable(f"{path} is damaged or cut short ({error})") from error
+        files = TensorFiles(path)
+        model, sampler = _described(path, files)
+        if float8:
+            use_float8(model.layers)
+        model.load_state_dict(dict(_as_used(files.tensors(device), model, dtype)), assign=True)
+    except TensorsUnreadable as error:
+        raise WeightsUnusable(str(error)) from error
+    return model.to(device).eval().requires_grad_(False), sampler
+
+
+def _described(path: Path, files: TensorFiles) -> tuple[VideoTransformer, SamplerDefaults]:
+    """The model without memory, whose tensors are those of the files, and its sampler."""
+    _check_format(path, files.metadata)
+    try:
+        sampler = SamplerDefaults(**json.loads(files.metadata["sampler"]))
+        model = empty_actor(ActorGeometry.from_dict(json.loads(files.metadata["geometry"])))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise WeightsUnusable(f"{path} does not hold this Actor ({error})") from error
-    return model.eval().requires_grad_(False), sampler
+    expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    if problems := differences(files.shapes, expected):
+        raise WeightsUnusable(f"{path} does not hold this Actor ({problems})")
+    return model, sampler
+
+
+def _as_used(
+    tensors: Iterable[tuple[str, Tensor]], model: VideoTransformer, dtype: torch.dtype
+) -> Iterator[tuple[str, Tensor]]:
+    wanted = model.state_dict()
+    for name, tensor in tensors:
+        if name in STATISTICS:
+            yield name, tensor.float()
+        elif wanted[name].dtype is torch.float8_e4m3fn:
+            weight, scale = quantised(tensor)
+            yield name, weight
+            yield f"{name.removesuffix('weight')}scale", scale
+        else:
+            yield name, tensor.to(dtype)
+
+
+def _halved(tensor: Tensor) -> Tensor:
+    """Bfloat16 keeps its range."""
+    if tensor.ndim < 2:
+        return tensor.float()
+    return tensor if tensor.dtype is torch.bfloat16 else tensor.half()
+
+
+def _metadata(geometry: ActorGeometry, sampler: SamplerDefaults, recipe: str) -> dict[str, str]:
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "geometry": json.dumps(geometry.to_dict()),
+        "sampler": json.dumps(asdict(sampler)),
+        "recipe": recipe,
+    }
 
 
 def _check_format(path: Path, metadata: dict[str, str]) -> None:

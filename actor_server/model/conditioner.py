@@ -123,8 +123,10 @@ class Conditioner(nn.Module):
         self.heard = two_layers(FEATURE_DIM, width)
         self.kinds = nn.Embedding(len(KINDS) + 1, width)
         self.slots = nn.Parameter(torch.zeros(sight.slots + HEARD_SLOTS + TEXT_SLOTS + 1, width))
-        audio_at = (torch.arange(sight.slots) - sight.history_tokens) / CHUNK_AUDIO_TOKENS
-        heard_at = (torch.arange(HEARD_SLOTS) - HEARD_SLOTS) / CHUNK_AUDIO_TOKENS
+        # real even where the model is built on the meta device: no weight file holds it
+        slots, heard = (torch.arange(n, device="cpu") for n in (sight.slots, HEARD_SLOTS))
+        audio_at = (slots - sight.history_tokens) / CHUNK_AUDIO_TOKENS
+        heard_at = (heard - HEARD_SLOTS) / CHUNK_AUDIO_TOKENS
         times = torch.cat([audio_at, heard_at]).double()
         self.register_buffer("fixed_times", times, persistent=False)
 

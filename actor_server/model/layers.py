@@ -146,3 +146,12 @@ def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
 def two_layers(inputs: int, width: int) -> nn.Sequential:
     """The MLP that brings something of another kind to the model's width."""
     return nn.Sequential(nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width))
+
+
+def begin_linears(module: nn.Module) -> None:
+    """What a linear layer makes begins as large as what it reads."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.normal_(part.weight, std=part.in_features**-0.5)
+            if part.bias is not None:
+                nn.init.zeros_(part.bias)

@@ -18,6 +18,7 @@ from actor_server.model.layers import (
     SelfView,
     VideoLayer,
     additive,
+    begin_linears,
     two_layers,
 )
 from actor_server.model.mask import SightRules, oldest_seen, video_mask
@@ -173,11 +174,7 @@ class VideoTransformer(nn.Module):
 
     def _initialise(self) -> None:
         """Outputs of residual branches begin small, those that read conditions and v at zero."""
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=module.in_features**-0.5)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        begin_linears(self)
         nn.init.zeros_(self.velocity.weight)
         for layer in self.layers:
             assert isinstance(layer, VideoLayer)

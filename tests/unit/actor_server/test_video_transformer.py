@@ -8,6 +8,7 @@ import torch
 from transformers import GlmConfig, GlmForCausalLM
 
 from actor_server.model.conditioner import Conditions
+from actor_server.model.empty import empty_actor
 from actor_server.model.geometry import NANO, PAPER_9B, TINY, ActorGeometry
 from actor_server.model.layers import KeyValues, SelfView, additive
 from actor_server.model.rotary import rotate, rotation_at, rotation_in_time
@@ -197,12 +198,30 @@ def test_a_geometry_survives_json(geometry: ActorGeometry) -> None:
 
 def test_nano_and_9b_have_the_size_that_their_documents_state() -> None:
     def millions(geometry: ActorGeometry) -> float:
-        with torch.device("meta"):
-            model = VideoTransformer(geometry)
-        return sum(parameter.numel() for parameter in model.parameters()) / 1e6
+        return sum(parameter.numel() for parameter in empty_actor(geometry).parameters()) / 1e6
 
     assert 5 < millions(NANO) < 7
     assert 9_500 < millions(PAPER_9B) < 9_800
+
+
+def test_9b_has_as_much_in_its_layers_and_cross_attention_as_the_paper_says() -> None:
+    def billions(geometry: ActorGeometry, cross: bool) -> float:
+        layers = empty_actor(geometry).layers
+        sizes = {name: parameter.numel() for name, parameter in layers.named_parameters()}
+        wanted = "cross_attn" if cross else ""
+        return (
+            sum(
+                size
+                for name, size in sizes.items()
+                if wanted in name and (cross or "cross_att" not in name)
+            )
+            / 1e9
+        )
+
+    every_head_its_own_keys = replace(PAPER_9B, kv_heads=PAPER_9B.heads)
+    assert billions(PAPER_9B, cross=False) == pytest.approx(8.158, abs=5e-4)
+    assert billions(PAPER_9B, cross=True) == pytest.approx(1.43, abs=5e-3)
+    assert billions(every_head_its_own_keys, cross=True) == pytest.approx(2.68, abs=5e-3)
 
 
 @pytest.mark.parametrize(

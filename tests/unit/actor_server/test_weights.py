@@ -8,8 +8,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from actor_server.errors import WeightsUnusable
-from actor_server.weights import SamplerDefaults, load_actor, save_actor
-from tests.unit.actor_server.small_actor import small_model
+from actor_server.tensor_files import TensorFiles
+from actor_server.weights import (
+    STATISTICS,
+    SamplerDefaults,
+    load_actor,
+    save_actor,
+    save_actor_shards,
+)
+from tests.unit.actor_server.small_actor import SMALL, small_model
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +28,16 @@ def saved(tmp_path: Path) -> Path:
     path = tmp_path / "actor.safetensors"
     save_actor(path, small_model(), SAMPLER, "trained on nothing")
     return path
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """The same model in bfloat16, in more than two files."""
+    directory, model = tmp_path / "actor", small_model().bfloat16()
+    tensors = model.state_dict().items()
+    save_actor_shards(directory, SMALL, tensors, SAMPLER, "trained on nothing", shard_bytes=30_000)
+    assert len(TensorFiles(directory).files) > 2
+    return directory
 
 
 def rewritten(path: Path, **metadata: str) -> Path:
@@ -108,3 +125,71 @@ def test_nothing_is_left_beside_the_file(saved: Path) -> None:
 def test_more_chunks_in_flight_than_passes_make_no_sense(steps: int, window: int) -> None:
     with pytest.raises(ValueError, match="passes"):
         SamplerDefaults(steps, window)
+
+
+def test_shards_are_the_model_that_one_file_is(saved: Path, shards: Path) -> None:
+    one, other = load_actor(saved)[0].state_dict(), load_actor(shards)[0].state_dict()
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert tensor.dtype is other[name].dtype is torch.float32
+        torch.testing.assert_close(other[name], tensor, rtol=2**-7, atol=1e-5)
+
+
+def test_bfloat16_stays_bfloat16_to_the_bit_but_latent_statistics_are_single(shards: Path) -> None:
+    model, sampler = load_actor(shards, dtype=torch.bfloat16)
+    assert sampler == SAMPLER
+    for name, tensor in small_model().bfloat16().state_dict().items():
+        loaded = model.state_dict()[name]
+        assert loaded.dtype is (torch.float32 if name in STATISTICS else torch.bfloat16)
+        assert torch.equal(loaded, tensor.to(loaded.dtype))
+
+
+def test_a_model_in_bfloat16_is_saved_as_it_is(tmp_path: Path) -> None:
+    """Half precision of the other kind ends at 65,504."""
+    model = small_model().bfloat16()
+    model.velocity.weight[0, 0] = 1e6
+    save_actor(tmp_path / "actor.safetensors", model, SAMPLER, "")
+    loaded, _ = load_actor(tmp_path / "actor.safetensors", dtype=torch.bfloat16)
+    assert torch.equal(loaded.velocity.weight, model.velocity.weight)
+
+
+def test_loading_draws_no_random_numbers(saved: Path) -> None:
+    before = torch.get_rng_state()
+    load_actor(saved)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_directory_without_weights_is_named(tmp_path: Path) -> None:
+    with pytest.raises(WeightsUnusable, match=r"lacks model\.safetensors"):
+        load_actor(tmp_path)
+
+
+def test_a_missing_shard_is_named(shards: Path) -> None:
+    (shards / "model-00002.safetensors").unlink()
+    with pytest.raises(WeightsUnusable, match=r"actor lacks model-00002\.safetensors"):
+        load_actor(shards)
+
+
+def test_a_shard_that_is_cut_short_is_named(shards: Path) -> None:
+    shard = shards / "model-00002.safetensors"
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(WeightsUnusable, match=r"model-00002\.safetensors is damaged or cut short"):
+        load_actor(shards)
+
+
+def test_a_shard_of_another_model_is_named(shards: Path) -> None:
+    rewritten(shards / "model-00002.safetensors", recipe="trained on something")
+    with pytest.raises(WeightsUnusable, match=r"model-00002\.safetensors belongs to another model"):
+        load_actor(shards)
+
+
+def test_tensors_that_are_not_the_models_are_named(saved: Path) -> None:
+    with safe_open(saved, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    tensors["extra"] = tensors.pop("norm.weight")
+    tensors["velocity.bias"] = torch.zeros(3)
+    save_file(tensors, saved, metadata)
+    words = r"missing: norm\.weight; unknown: extra; .* velocity\.bias is \[3\], must be \[31\]"
+    with pytest.raises(WeightsUnusable, match=words):
+        load_actor(saved)
