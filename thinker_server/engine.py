@@ -1,7 +1,6 @@
 """The models of one Thinker process and the sessions that share them."""
 
 import asyncio
-import ctypes
 import gc
 import logging
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from thinker_server.config import ThinkerConfig
 from thinker_server.dialogue import Dialogue, Exchange
 from thinker_server.errors import LanguageUnsupported
 from thinker_server.hearing.recogniser import Recogniser
+from thinker_server.memory import give_back
 from thinker_server.metrics import ThinkerMetrics
 from thinker_server.outlet import Send
 from thinker_server.reply import ReplyLimits
@@ -52,12 +52,11 @@ async def _warm_up(brain: Brain, recognisers: Sequence[Recogniser]) -> None:
     await conversation.close()
 
 
-def _return_freed_memory() -> None:
-    """Loading frees up to 0.2 GB that the C library would keep; after it little is freed again."""
+def _settle() -> None:
+    """Loading frees up to 0.2 GB that the C library would keep."""
     gc.collect()
     gc.freeze()  # what is loaded stays: no later collection looks at it
-    if (trim := getattr(ctypes.CDLL(None), "malloc_trim", None)) is not None:  # glibc has it
-        trim(0)
+    give_back()
 
 
 class ThinkerEngine:
@@ -103,7 +102,7 @@ class ThinkerEngine:
         eyes = choose_eyes(config)
         asyncio.run(_warm_up(brain, list(recognisers.values())))
         stay_offline()
-        _return_freed_memory()
+        _settle()
         return cls(config, brain, recognisers, voices, eyes)
 
     async def open(self, opened: OpenThinkerSession, send: Send) -> ThinkerSession[Exchange]:

@@ -22,12 +22,14 @@ from thinker_server.actor_links import ActorLinks
 from thinker_server.backend import Engine
 from thinker_server.config import ThinkerConfig
 from thinker_server.errors import SessionExists, SessionUnknown, ThinkerError, TooManySessions
+from thinker_server.memory import give_back
 from thinker_server.outlet import Destination
 from thinker_server.session import ThinkerSession
 
 log = logging.getLogger(__name__)
 
 STATUS_INTERVAL_S = 5.0
+TIDY_INTERVAL_S = 30.0
 
 
 @dataclass
@@ -54,6 +56,7 @@ class ThinkerServer:
         async with socket as self._socket, asyncio.TaskGroup() as self._tasks:
             self._links = ActorLinks(self._tasks, _client_keys(self._config))
             self._tasks.create_task(self._watch())
+            self._tasks.create_task(self._tidy())
             log.info("the Thinker is ready", extra={"endpoint": self._config.endpoint})
             try:
                 while True:
@@ -68,6 +71,12 @@ class ThinkerServer:
             await asyncio.sleep(STATUS_INTERVAL_S)
             for session_id, call in list(self._calls.items()):
                 await self._answer(call.peer, self._status(session_id))
+
+    async def _tidy(self) -> None:
+        while True:
+            await asyncio.sleep(TIDY_INTERVAL_S)
+            if self._calls:
+                await asyncio.to_thread(give_back)
 
     async def _route(self, peer: bytes, message: Message) -> None:
         if isinstance(message, Ping):
