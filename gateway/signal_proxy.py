@@ -24,7 +24,8 @@ router = APIRouter(include_in_schema=False)
 
 SIGNAL_PATHS = ("rtc", "rtc/v1")
 OPEN_TIMEOUT_S = 5.0
-PRINTABLE = re.compile(r"[ -~]*")
+QUERY = re.compile(r"[!-\"$-~]*")
+TOKEN = re.compile(r"[ -~]*")
 MAX_SIGNAL_BYTES = 1024 * 1024
 NORMAL_CLOSURE = 1000
 GOING_AWAY = 1001
@@ -88,12 +89,12 @@ def _upstream(
 ) -> tuple[str, dict[str, str]]:
     """Where a request goes on to, and with which headers. Raises GatewayError 400.
 
-    A token is printable ASCII; our own client would fail on anything else.
+    Both are printable ASCII, a query without fragment; our own clients would fail on anything else.
     """
     path: str = connection.scope["path"].removeprefix("/livekit/")
     query = connection.scope["query_string"].decode("latin-1")
     token = connection.headers.get("authorization", "")
-    if not PRINTABLE.fullmatch(query + token):
+    if not QUERY.fullmatch(query) or not TOKEN.fullmatch(token):
         raise GatewayError(400, "bad_token", "The token is none", "Ask for a new one.")
     url = upstream_url(livekit_url, path, query, websocket=websocket)
     return url, {"Authorization": token} if token else {}
