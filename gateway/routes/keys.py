@@ -22,7 +22,7 @@ class NewKey(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
-    scopes: Annotated[frozenset[Scope], Field(min_length=1)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=16)]
 
 
 class KeyView(BaseModel):
@@ -60,7 +60,7 @@ class SessionView(BaseModel):
 async def create_key(wanted: NewKey, caller: AdminKey, services: ServicesDep) -> KeyCreated:
     """The key is in this answer and nowhere else: only its hash is kept."""
     _sent_with_a_key(caller)
-    scopes: tuple[Scope, ...] = tuple(sorted(wanted.scopes))
+    scopes: tuple[Scope, ...] = tuple(sorted(set(wanted.scopes)))
     key, shown = await asyncio.to_thread(services.keys.create, wanted.name, scopes)
     return KeyCreated(**KeyView.of(key).model_dump(), key=shown)
 
