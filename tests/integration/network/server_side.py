@@ -102,7 +102,9 @@ async def play(name: str, worker: Worker, server_tun: int, portrait: Path) -> di
         os.close(caller_tun)
         ours.close()
     if not out:
-        return {"failed": complaint.decode()[-4000:], "network": relay.report()}
+        sys.stderr.buffer.write(complaint)
+        why = complaint.decode(errors="replace").strip().rpartition("\n")[2]
+        return {"failed": why, "network": relay.report()}
     # LiveKit's native client sometimes aborts when its process ends: the call was over by then.
     figures: dict[str, Any] = json.loads(out)
     return figures
