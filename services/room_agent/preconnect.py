@@ -75,17 +75,14 @@ class PreconnectBuffer:
         attributes = reader.info.attributes or {}
         try:
             encoded = await _read_bounded(reader)
-            kind = reader.info.mime_type
-            if "opus" in kind:
-                pcm = await _decode(encoded)
-            elif kind != RAW:
-                raise ValueError(f"recordings of {kind} are not understood")  # Safari's MP4
-            else:
+            if reader.info.mime_type == RAW:
                 pcm = _resample(
                     encoded,
                     int(attributes.get("sampleRate", "48000")),
                     int(attributes.get("channels", "1")),
                 )
+            else:
+                pcm = await _decode(encoded)
         except Exception as error:  # noqa: BLE001 - decoders raise what they like; nobody waits then
             log.warning("pre-connect audio unusable", extra={"reason": repr(error)})
             pcm = np.zeros(0, np.int16)
@@ -103,7 +100,7 @@ async def _read_bounded(reader: rtc.ByteStreamReader) -> bytes:
 
 
 async def _decode(encoded: bytes) -> np.ndarray:
-    """Opus in WebM or Ogg to (N,) s16 at 16 kHz."""
+    """Opus in WebM or Ogg, or Safari's MP4, to (N,) s16 at 16 kHz."""
     decoder = AudioStreamDecoder(sample_rate=HEARING_HZ, num_channels=1)
     try:
         decoder.push(encoded)

@@ -1,7 +1,9 @@
 """A recording from before the call is heard once, by the agent that it was made for."""
 
+import io
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from livekit import rtc
@@ -50,3 +52,29 @@ async def test_a_recording_that_nobody_understands_is_waited_for_no_longer() -> 
     await buffer._receive(recording("TR_1", 1.0, "video/mp4"))
     assert buffer._recordings["TR_1"].done()
     assert await buffer.blocks(track("TR_1")) == []
+
+
+def safari(seconds: int) -> bytes:
+    """A tone as a phone records it: AAC in fragments of an MP4."""
+    rate, frame_samples = 48_000, 1024
+    tone = np.sin(np.arange(rate * seconds) * 2 * np.pi * 440 / rate).astype(np.float32) / 4
+    file = io.BytesIO()
+    flags = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+    with av.open(file, "w", format="mp4", options=flags) as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        for begin in range(0, len(tone) - frame_samples, frame_samples):
+            samples = tone[None, begin : begin + frame_samples]
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, begin
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return file.getvalue()
+
+
+async def test_a_phones_recording_is_heard() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    sent = Recording(safari(2), "video/mp4", {"trackId": "TR_1"})
+    await buffer._receive(sent)  # type: ignore[arg-type]
+    blocks = await buffer.blocks(track("TR_1"))
+    assert len(blocks) * HEARING_BLOCK_SAMPLES == pytest.approx(32_000, rel=0.03)
+    assert np.abs(np.stack(blocks)).max() > 5_000
