@@ -46,7 +46,6 @@ async def test_who_waited_in_vain_waits_no_second_time() -> None:
     assert await buffer.blocks(track("TR_1")) == []
 
 
-@virtually
 async def test_a_recording_that_nobody_understands_is_waited_for_no_longer() -> None:
     buffer = PreconnectBuffer(rtc.Room())
     await buffer._receive(recording("TR_1", 1.0, "video/mp4"))
