@@ -97,6 +97,8 @@ async def play(scenario: Scenario, caller: Caller, network: CallerEnd) -> dict[s
     record = caller.record
     await until("the avatar listens", lambda: caller.attribute("lk.agent.state") == "listening", 30)
     await until("a frame", lambda: record.frames, 30)
+    async with asyncio.timeout(30):
+        await caller.heard()  # what is said before that is lost without a recording
     before = await identity(caller)
     begun = time.monotonic()
     await ask(caller)

@@ -128,6 +128,7 @@ class Caller:
         )
         publication = await self.room.local_participant.publish_track(track, options)
         self.microphone_sid = publication.sid
+        self._publication = publication
         if said_before is not None:
             await self._send_recording(said_before)
         self._spawn(self._speak())
@@ -148,6 +149,10 @@ class Caller:
         )
         await writer.write(samples.tobytes())
         await writer.aclose()
+
+    async def heard(self) -> None:
+        """Returns when the avatar takes the microphone's sound."""
+        await self._publication.wait_for_subscription()
 
     async def say(self, wav: bytes) -> float:
         """Play a WAV; returns the moment at which its last sample left."""
