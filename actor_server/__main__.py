@@ -10,7 +10,7 @@ import sys
 from pydantic import ValidationError
 
 from actor_server.config import ActorConfig
-from actor_server.errors import SpeechWeightsUnusable, WeightsUnusable
+from actor_server.errors import LtxWeightsUnusable, SpeechWeightsUnusable, WeightsUnusable
 from proto.wire.curve import CurveServer
 from proto.wire.logs import log_to_stderr
 
@@ -37,8 +37,7 @@ async def serve(config: ActorConfig) -> None:
     """Load, warm up, then answer until SIGTERM or SIGINT."""
     from prometheus_client import start_http_server
 
-    from actor_server.mesh_studio import MeshStudio
-    from actor_server.motion.choice import choose_motion
+    from actor_server.choice import choose_mover, choose_studio
     from actor_server.server import ActorServer
     from actor_server.speech.choice import choose_speech
 
@@ -49,11 +48,9 @@ async def serve(config: ActorConfig) -> None:
     speech = await asyncio.to_thread(
         choose_speech, config.speech, config.speech_directory, config.speech_device
     )
-    with contextlib.closing(MeshStudio(config.assets.expanduser())) as studio:
+    with contextlib.closing(await asyncio.to_thread(choose_studio, config)) as studio:
         await asyncio.to_thread(studio.warm_up)
-        motion = await asyncio.to_thread(
-            choose_motion, config.motion, config.weights, config.max_sessions
-        )
+        motion = await asyncio.to_thread(choose_mover, config, studio)
         if config.metrics_port:
             start_http_server(config.metrics_port, config.metrics_host)
         server = ActorServer(config, motion, studio, speech)
@@ -79,7 +76,12 @@ def main() -> int:
     limit_threads(config.threads)
     try:
         asyncio.run(serve(config))
-    except (FileNotFoundError, WeightsUnusable, SpeechWeightsUnusable) as error:
+    except (
+        FileNotFoundError,
+        WeightsUnusable,
+        LtxWeightsUnusable,
+        SpeechWeightsUnusable,
+    ) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     return 0

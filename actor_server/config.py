@@ -1,13 +1,14 @@
 """Configuration of the Actor process: environment XSTREAMER_ACTOR_*, built once in __main__."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from proto.endpoints import ACTOR_ENDPOINT
 
+CodecKind = Literal["mesh", "ltx"]
 MotionKind = Literal["auto", "diffusion", "teacher"]
 SpeechKind = Literal["carried", "glm4voice"]
 
@@ -24,11 +25,24 @@ class ActorConfig(BaseSettings):
     """Directory with the model files of the asset manifest (face landmarker, segmenter, ...)."""
     portrait_timeout_s: Annotated[float, Field(gt=0)] = 20.0
 
+    codec: CodecKind = "mesh"
+    """What draws the face: a mesh over the portrait, or LTX-Video's decoder (paper size)."""
+    autoencoder: Path | None = None
+    """Directory of LTX-Video's autoencoder as diffusers stores it; None: where `xstreamer weights
+    pull` brings it."""
+
     motion: MotionKind = "auto"
     """What moves the face: the video transformer (`diffusion`), the rules that taught it
     (`teacher`), or `auto`: the transformer where its weights are there."""
     weights: Path | None = None
-    """A weight file of the transformer; None: the one that is shipped."""
+    """A weight file of the transformer, or a directory of shards; None: the one that is shipped,
+    which moves a mesh."""
+    device: str = "auto"
+    """Where codec `ltx` and its transformer compute: `cuda:1`, `cpu`, or `auto`: the last GPU."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """In which numbers they do."""
+    float8: bool = False
+    """Keep the matrices of that transformer's layers in one byte a number."""
 
     speech: SpeechKind = "carried"
     """Where speech comes from: the Thinker's messages carry it, or the Actor decodes the audio ids
@@ -36,7 +50,7 @@ class ActorConfig(BaseSettings):
     speech_weights: Path | None = None
     """Directory with that decoder's files; None: where `xstreamer weights pull` brings them."""
     speech_device: str = "auto"
-    """Where it computes: `cuda:1`, `cpu`, or `auto`: the GPU if there is one."""
+    """Where it computes: `cuda:1`, `cpu`, or `auto`: the last GPU if there is one."""
 
     threads: Annotated[int, Field(ge=1, le=16)] = 1
     """Threads inside torch, cv2, numba and BLAS; one is enough for a call."""
@@ -57,6 +71,19 @@ class ActorConfig(BaseSettings):
     curve_public_key: str | None = None
     curve_secret_key: str | None = None
     curve_client_keys: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be_moved(self) -> Self:
+        if self.codec == "ltx" and self.motion == "teacher":
+            raise ValueError('motion "teacher" moves a mesh: use codec "mesh", or "diffusion"')
+        if self.codec == "ltx" and self.weights is None:
+            raise ValueError('codec "ltx" needs `weights` (docs/models/paper-scale.md)')
+        return self
+
+    @property
+    def autoencoder_directory(self) -> Path:
+        """`autoencoder`, or its place among the assets."""
+        return (self.autoencoder or self.assets / "LTX-Video-0.9.5" / "vae").expanduser()
 
     @property
     def speech_directory(self) -> Path:

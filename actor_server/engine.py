@@ -6,7 +6,7 @@ clock in microseconds. For traces alone it may be given that clock itself.
 
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,13 +59,15 @@ class ActorEngine:
         pacing: Pacing,
         max_sessions: int,
         clock_us: Callable[[], int] | None = None,
+        savings: Iterable[Saving] = (),
     ) -> None:
+        """`savings`: the steps by which painters save work, besides those of the motion."""
         self._source = source
         self._clock_us = clock_us
         self._pacing = pacing
         self._max_sessions = max_sessions
         self._sessions: dict[str, ActorSession] = {}
-        self._ladder = (Saving.NOTHING, *sorted({*source.savings, Saving.HALF_RATE}))
+        self._ladder = (Saving.NOTHING, *sorted({*source.savings, *savings}))
         self._relief = self._no_relief()
         self._work_us: deque[int] = deque(maxlen=LOAD_WINDOW_CHUNKS)
         self._unfinished_us: dict[str, int] = {}
@@ -95,7 +97,7 @@ class ActorEngine:
         own_seed = seed ^ zlib.crc32(session_id.encode())
         self._sessions[session_id] = ActorSession(
             session_id,
-            face.decoder(),
+            face,
             self._source,
             own_seed,
             self._pacing,

@@ -3,30 +3,50 @@
 Shapes: C = CHUNK_FRAMES frames of I420, (384, 256) uint8 each.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.motion.source import Floats
+from actor_server.saving import Saving
 from proto.portrait_code import PortraitCode
-from proto.time_law import CHUNK_FRAMES, FRAME_WIDTH, I420_ROWS
 
 Picture = NDArray[np.uint8]
 
 
-class FaceDecoder(Protocol):
-    """Draws one call's frames; owns scratch memory, so one for each session."""
+class Drawn(NamedTuple):
+    """A chunk's frames (C, 384, 256), and how much the face moves in it, 0 (still) to 1."""
 
-    def render(self, latent: Floats, out: Picture) -> Picture:
-        """Draw a motion latent (31,) into an I420 frame (384, 256)."""
+    frames: Picture
+    motion_level: float
+
+
+class Painter(Protocol):
+    """Draws one call's chunks, in order; owns what it remembers of them. Not thread-safe."""
+
+    def draw(self, latents: Floats) -> Drawn | None:
+        """Add a chunk's latents; the next chunk to be shown.
+
+        None while that one waits for chunks that follow it.
+        """
+
+    def rollback(self, chunk: int) -> None:
+        """Go on after `chunk`, the last one shown, or begin again after -1."""
+
+    def ease(self, saving: Saving) -> None:
+        """Save so much work from the next chunk on; nothing where there is no way to."""
 
 
 class Face(Protocol):
     """A portrait made ready; shared by its calls, never written to."""
 
-    def decoder(self) -> FaceDecoder:
-        """A decoder for one more call."""
+    @property
+    def reference(self) -> Floats:
+        """The portrait's own latent, at which the motion begins."""
+
+    def painter(self) -> Painter:
+        """A painter for one more call."""
 
 
 class Verdict(Protocol):
@@ -52,6 +72,14 @@ class FaceStudio(Protocol):
     def label(self) -> str:
         """A short name for people: what draws the face."""
 
+    @property
+    def savings(self) -> tuple[Saving, ...]:
+        """The steps by which its painters can save work."""
+
+    @property
+    def chunk_shape(self) -> tuple[int, int]:
+        """(T, D) of a chunk's latents, as its painters take them."""
+
     def check(self, image: bytes) -> Verdict:
         """May this image become an avatar? Never raises for what is in it."""
 
@@ -61,23 +89,5 @@ class FaceStudio(Protocol):
     def warm_up(self) -> None:
         """Compile and load everything, so that no call waits for it."""
 
-
-class Painter:
-    """Draws a call's chunks; a frame like the one before it is not drawn again."""
-
-    def __init__(self, decoder: FaceDecoder) -> None:
-        self._decoder = decoder
-        self._latent: Floats | None = None
-        self._frame = np.empty((I420_ROWS, FRAME_WIDTH), np.uint8)
-
-    def draw(self, latents: Floats) -> Picture:
-        """Frames (C, 384, 256) of a chunk's latents (C, 31)."""
-        frames = np.empty((CHUNK_FRAMES, I420_ROWS, FRAME_WIDTH), np.uint8)
-        for frame, latent in zip(frames, latents, strict=True):
-            if self._latent is not None and np.array_equal(latent, self._latent):
-                frame[:] = self._frame
-            else:
-                self._decoder.render(latent, frame)
-            self._latent, self._frame = latent, frame
-        self._frame = self._frame.copy()  # the chunk is not ours any more
-        return frames
+    def close(self) -> None:
+        """Free the models."""

@@ -7,12 +7,16 @@ import numpy as np
 
 from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.decoder import MeshDecoder, warm_up
+from actor_server.codec.mesh.latent import portrait_latent
 from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.prepared import CROP_SIZE, PreparedPortrait
 from actor_server.errors import PortraitRefused
-from actor_server.face import Face, FaceDecoder
+from actor_server.face import Face, Painter
+from actor_server.mesh_painter import MeshPainter
+from actor_server.motion.source import CHUNK_LATENTS, Floats
 from actor_server.portrait.intake import PortraitIntake
 from actor_server.portrait.verdict import PortraitVerdict
+from actor_server.saving import Saving
 
 
 @dataclass(frozen=True)
@@ -21,15 +25,22 @@ class MeshFace:
 
     portrait: MeshPortrait
 
-    def decoder(self) -> FaceDecoder:
-        """A decoder for one more call."""
-        return MeshDecoder(self.portrait)
+    @property
+    def reference(self) -> Floats:
+        """Motion is relative to the portrait, so all portraits begin alike, (LATENT_DIM,)."""
+        return portrait_latent()
+
+    def painter(self) -> Painter:
+        """A painter for one more call."""
+        return MeshPainter(MeshDecoder(self.portrait))
 
 
 class MeshStudio:
     """Owns the landmarker and its companions. Raises FileNotFoundError when a model is missing."""
 
     label = "mesh"
+    savings = (Saving.HALF_RATE,)
+    chunk_shape = CHUNK_LATENTS
 
     def __init__(self, assets: Path) -> None:
         self._intake = PortraitIntake.from_assets(assets)

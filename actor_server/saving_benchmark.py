@@ -18,15 +18,13 @@ from rich.console import Console
 
 from actor_server.benchmark import speech
 from actor_server.codec.mesh.benchmark import PORTRAITS, commit, machine
-from actor_server.codec.mesh.latent import portrait_latent
 from actor_server.config import ActorConfig
-from actor_server.face import Face, Painter
+from actor_server.face import Face
 from actor_server.mesh_studio import MeshStudio
 from actor_server.model.geometry import NANO
 from actor_server.motion.choice import choose_motion
 from actor_server.motion.source import Floats, MotionSource
 from actor_server.saving import Saving
-from actor_server.session import shown
 from proto.time_law import CHUNK_US
 
 FADING_CHUNKS: Final = 4
@@ -44,8 +42,9 @@ class Cost:
 
 
 def measure(source: MotionSource, face: Face, saving: Saving, chunks: int) -> Cost:
-    stream, painter = source.open(portrait_latent(), seed=1), Painter(face.decoder())
+    stream, painter = source.open(face.reference, seed=1), face.painter()
     stream.ease(saving)
+    painter.ease(saving)
     condition = speech(NANO)
     motion, drawing = [], []
     for _ in range(FADING_CHUNKS + chunks):
@@ -55,7 +54,7 @@ def measure(source: MotionSource, face: Face, saving: Saving, chunks: int) -> Co
         while latents is None:
             latents = stream.next_chunk()
         moved = time.thread_time()
-        painter.draw(shown(latents, saving))
+        painter.draw(latents)
         motion.append(moved - began)
         drawing.append(time.thread_time() - moved)
     stream.close()

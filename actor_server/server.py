@@ -75,7 +75,7 @@ class ActorServer:
         self._errands = asyncio.Semaphore(MAX_ERRANDS)
         self._outbox: asyncio.Queue[tuple[Message, bytes]] = asyncio.Queue(OUTBOX_SIZE)
         pacing = Pacing(config.idle_hold_ms * 1000, config.underrun_hold_ms * 1000)
-        self._engine = ActorEngine(source, pacing, config.max_sessions, now_us)
+        self._engine = ActorEngine(source, pacing, config.max_sessions, now_us, studio.savings)
         self._saving: tuple[Saving, ...] = ()
 
     async def run(self, curve: CurveServer | None = None) -> None:

@@ -13,14 +13,13 @@ The laws:
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from actor_server.codec.mesh.latent import LATENT_STD, portrait_latent
-from actor_server.face import FaceDecoder, Painter
+from actor_server.face import Face
 from actor_server.motion.source import Condition, Floats, HeardWindow, Kind, MotionSource
 from actor_server.saving import Saving
 from actor_server.speech_queue import SpeechCut, TurnSpeech, silent_pcm
@@ -34,8 +33,6 @@ MAX_HEARD_TOKENS: Final = 8
 """Two chunks of the caller's voice: what came earlier is past, however late it arrived."""
 LISTEN_MEMORY_US: Final = 1_500_000
 """The face goes on listening this long after the caller's last word."""
-FULL_MOTION: Final = 0.25
-"""Mean change per frame, in standard deviations, that counts as motion level 1."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class ActorSession:
     def __init__(
         self,
         session_id: str,
-        decoder: FaceDecoder,
+        face: Face,
         source: MotionSource,
         seed: int,
         pacing: Pacing,
@@ -78,13 +75,15 @@ class ActorSession:
         self.chunk = 0
         """Number of the next chunk to leave."""
         self.saving = Saving.NOTHING
-        self._painter = Painter(decoder)
+        self._painter = face.painter()
         self._pacing = pacing
         self._sight = source.sight
-        self._motion = source.open(portrait_latent(), seed)
+        self._motion = source.open(face.reference, seed)
         self._begun = False
         """A pass was made for the next chunk: nothing is gained by waiting any more."""
         self._planned: deque[_Slot] = deque()
+        self._undrawn: deque[_Slot] = deque()
+        """Clean chunks that cannot be drawn before others have followed them."""
         self._speech: TurnSpeech | None = None
         self._turn = 0
         self._trace: tuple[Stamp, ...] = ()
@@ -106,6 +105,7 @@ class ActorSession:
         if saving != self.saving:
             self.saving = saving
             self._motion.ease(saving)
+            self._painter.ease(saving)
 
     def close(self) -> None:
         """Free what the motion holds of its source."""
@@ -147,17 +147,21 @@ class ActorSession:
         return max(granted_us, self._deadline_us + CHUNK_US)
 
     def step(self, now_us: int) -> AVChunk | None:
-        """Run one pass of the motion; the chunk that became ready, or None. Needs credit."""
+        """Run one pass of the motion; the chunk that can be shown now, or None. Needs credit."""
         if not self._planned:
             self._plan(now_us)
         while len(self._planned) < self._motion.window and self._foreseen:
             self._plan(now_us)
         latents = self._motion.next_chunk()
-        self._begun = latents is None
+        self._begun = True
         if latents is None:
             return None
-        slot = self._planned.popleft()
-        stamps = self._stamped_clean(slot.stamps)
+        self._undrawn.append(self._stamped_clean(self._planned.popleft()))
+        drawn = self._painter.draw(latents)
+        if drawn is None:
+            return None
+        self._begun = False
+        slot = self._undrawn.popleft()
         self._deadline_us = self.deadline_us()
         self._grants.popleft()
         chunk = AVChunk(
@@ -169,10 +173,10 @@ class ActorSession:
             first_token=slot.first_token,
             audio_tokens=slot.audio_tokens,
             last=slot.last,
-            motion_level=motion_level(latents),
+            motion_level=drawn.motion_level,
             pcm=slot.pcm,
-            frames=self._painter.draw(shown(latents, self.saving)),
-            stamps=stamps,
+            frames=drawn.frames,
+            stamps=slot.stamps,
         )
         self.chunk += 1
         return chunk
@@ -212,12 +216,12 @@ class ActorSession:
             return ()
         return (*stamps, Stamp(name="actor_entered", at_us=now_us, host=stamps[-1].host))
 
-    def _stamped_clean(self, stamps: tuple[Stamp, ...]) -> tuple[Stamp, ...]:
+    def _stamped_clean(self, slot: _Slot) -> _Slot:
         """The same, and that the chunk is clean; drawing comes next."""
-        if not stamps or self._clock_us is None:
-            return stamps
-        clean = Stamp(name="actor_clean", at_us=self._clock_us(), host=stamps[-1].host)
-        return (*stamps, clean)
+        if not slot.stamps or self._clock_us is None:
+            return slot
+        clean = Stamp(name="actor_clean", at_us=self._clock_us(), host=slot.stamps[-1].host)
+        return replace(slot, stamps=(*slot.stamps, clean))
 
     def _quiet_kind(self, now_us: int) -> Kind:
         listening = self._caller_speaks or now_us - self._caller_spoke_us < LISTEN_MEMORY_US
@@ -263,22 +267,18 @@ class ActorSession:
         self._motion.flush(self.epoch + 1)
         self._planned.clear()
         self._begun = False
+        if self._undrawn:
+            self._go_back(self.chunk - 1)
 
     def _interrupt(self, message: Interrupt) -> None:
         self._raise_epoch(message.epoch)
         self._drop_speech()
         self._grants.clear()
-        shown = min(message.last_shown_chunk, self.chunk - 1)
+        self._go_back(min(message.last_shown_chunk, self.chunk - 1))
+
+    def _go_back(self, shown: int) -> None:
+        """Forget every chunk after the last one shown, -1: all."""
         self._motion.rollback(shown)
+        self._painter.rollback(shown)
+        self._undrawn.clear()
         self.chunk = shown + 1
-
-
-def shown(latents: Floats, saving: Saving) -> Floats:
-    """What is drawn of a chunk's latents (C, 31): every second one twice, to save work."""
-    return latents if saving < Saving.HALF_RATE else np.repeat(latents[::2], 2, axis=0)
-
-
-def motion_level(latents: Floats) -> float:
-    """How much the face moves in a chunk's latents (C, 31): 0 still, 1 lively speech."""
-    change = np.abs(np.diff(latents, axis=0) / LATENT_STD).mean()
-    return float(min(1.0, change / FULL_MOTION))

@@ -31,10 +31,11 @@ PHONE_MEMORY_US: Final = 1_000_000
 
 @dataclass(frozen=True)
 class _Token:
-    """One audio token: pcm (TOKEN_SAMPLES,) s16, features (8, MEL_BINS) or None."""
+    """One audio token: pcm (TOKEN_SAMPLES,) s16, features (8, MEL_BINS) and state (D,) or None."""
 
     pcm: NDArray[np.int16]
     features: NDArray[np.float16] | None
+    state: NDArray[np.float16] | None
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class TurnSpeech:
             samples = slice(index * TOKEN_SAMPLES, (index + 1) * TOKEN_SAMPLES)
             assert part.pcm is not None
             features = None if part.features is None else part.features[index]
-            self._tokens.append(_Token(part.pcm[samples], features))
+            state = None if part.audio_states is None else part.audio_states[index]
+            self._tokens.append(_Token(part.pcm[samples], features, state))
         if part.phones is not None:
             self._phones_given = True
             self._phones.extend(part.phones)
@@ -127,6 +129,7 @@ class TurnSpeech:
         visible = self._history_tokens + CHUNK_AUDIO_TOKENS + self._lookahead_tokens
         features = np.zeros((visible, TOKEN_MEL_FRAMES, MEL_BINS), np.float32)
         heard = np.zeros(visible, np.bool_)
+        states: dict[int, NDArray[np.float16]] = {}
         for row in range(visible):
             index = first - self._history_tokens + row - self._first
             if 0 <= index < len(self._tokens):
@@ -134,7 +137,9 @@ class TurnSpeech:
                 heard[row] = token.features is not None
                 if token.features is not None:
                     features[row] = token.features
-        slot, states = self._visible_text(first, count)
+                if token.state is not None:
+                    states[row] = token.state
+        slot, text_states = self._visible_text(first, count)
         horizon_us = tokens_to_us(first + CHUNK_AUDIO_TOKENS) + PHONE_MEMORY_US
         near = tuple(phone for phone in self._phones if phone.start_us < horizon_us)
         return SpeechWindow(
@@ -144,9 +149,10 @@ class TurnSpeech:
             history_tokens=self._history_tokens,
             features=features,
             heard=heard,
+            audio_states=_rows(states, visible) if len(states) == heard.sum() else None,
             phones=near if self._phones_given else None,
             first_text_slot=slot,
-            text_states=states,
+            text_states=text_states,
             last=self.final and first + count >= self.received_tokens,
         )
 
@@ -172,6 +178,17 @@ class TurnSpeech:
         oldest_slot = self.spoken_tokens // SEGMENT_AUDIO_TOKENS * SEGMENT_TEXT_SLOTS
         while self._text and self._text[0][0] < oldest_slot:
             self._text.popleft()
+
+
+def _rows(states: dict[int, NDArray[np.float16]], count: int) -> NDArray[np.float16] | None:
+    """(count, D) with zeros between; None where there are none, or of more than one width."""
+    widths = {len(state) for state in states.values()}
+    if len(widths) != 1:
+        return None
+    rows = np.zeros((count, widths.pop()), np.float16)
+    for row, state in states.items():
+        rows[row] = state
+    return rows
 
 
 def silent_pcm() -> NDArray[np.int16]:

@@ -115,12 +115,12 @@ class SpeechThread:
     def _step(self, session_id: str) -> None:
         started_ns = perf_counter_ns()
         try:
-            part = self._engine.step(session_id)
+            parts = self._engine.step(session_id)
         except Exception:  # noqa: BLE001 - the session boundary: one reply's fault ends that reply
             self._break_off(session_id)
             return
         metrics.SPEECH_BLOCK_SECONDS.observe((perf_counter_ns() - started_ns) / 1e9)
-        if part is not None:
+        for part in parts:
             self._pass_on(part)
 
     def _break_off(self, session_id: str) -> None:

@@ -150,7 +150,7 @@ def _ports(settings: Settings) -> Iterator[Finding]:
 def _preset(settings: Settings) -> Iterator[Finding]:
     running = read_state(settings.data).get("preset")
     detail = f"configured: {settings.preset}; {f'running: {running}' if running else NOTHING_RUNS}"
-    problem = missing_weights(settings) if settings.preset == "glm4voice" else None
+    problem = missing_weights(settings)
     if problem is None:
         yield Finding("preset", True, detail)
     else:

@@ -168,8 +168,9 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    preset: Literal["nano", "glm4voice", "tiny-glm"] = "nano"
-    """`tiny-glm` is glm4voice with tiny random models: noise, but whole calls without weights."""
+    preset: Literal["nano", "glm4voice", "glm4voice-18b", "tiny-glm", "tiny-18b"] = "nano"
+    """`tiny-glm` and `tiny-18b` are glm4voice and glm4voice-18b with tiny random models: noise, but
+    whole calls without weights."""
     only: Annotated[
         tuple[ProcessName, ...], NoDecode, BeforeValidator(_names), Field(min_length=1)
     ] = EVERY_PROCESS

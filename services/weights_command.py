@@ -70,7 +70,7 @@ def check(preset: Preset = DEFAULT_PRESET, thorough: Thorough = False) -> None:
 
 @weights_app.command("convert")
 def convert() -> None:
-    """Make of the hub's language model the one that the Thinker loads; memory holds one shard."""
+    """Make of the hub's language model the one that the Thinker loads, if it is not there."""
     from thinker_server.errors import WeightsUnusable
     from thinker_server.glm4voice.convert import convert_language_model
 
@@ -79,7 +79,8 @@ def convert() -> None:
         source = settings.cache_paths.assets / LANGUAGE_MODEL
         target = settings.cache / "converted" / LANGUAGE_MODEL
         if target.exists():
-            raise WeightsError(f"{target} is there already: delete it to convert again")
+            _say(f"{target} is there already; delete it to convert again")
+            return
         _require_room(source, target.parent)
         with Progress(console=out) as progress:
             task = progress.add_task("tensors", total=None)
@@ -129,12 +130,12 @@ def _content_problems(folder: Path) -> Iterator[str]:
     """What keeps this program from computing with the files of a repository."""
     if not folder.is_dir():
         return
-    from actor_server.errors import SpeechWeightsUnusable
+    from actor_server.errors import LtxWeightsUnusable, SpeechWeightsUnusable
     from thinker_server.errors import WeightsUnusable
 
     try:
         _CONTENT_CHECKS[folder.name](folder)
-    except (SpeechWeightsUnusable, WeightsUnusable) as error:
+    except (LtxWeightsUnusable, SpeechWeightsUnusable, WeightsUnusable) as error:
         yield str(error)
     else:
         _say(f"ok  names and shapes of {folder.name}")
@@ -164,10 +165,17 @@ def _check_speech_decoder(folder: Path) -> None:
     load_speech_models(folder)
 
 
+def _check_autoencoder(folder: Path) -> None:
+    from actor_server.codec.ltx.checkpoint import load_autoencoder
+
+    load_autoencoder(folder / "vae")
+
+
 _CONTENT_CHECKS: dict[str, Callable[[Path], None]] = {
     LANGUAGE_MODEL: _check_language_model,
     "glm-4-voice-tokenizer": _check_speech_tokenizer,
     "glm-4-voice-decoder": _check_speech_decoder,
+    "LTX-Video-0.9.5": _check_autoencoder,
 }
 
 

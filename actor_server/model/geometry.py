@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 from actor_server.codec.mesh.latent import LATENT_DIM
-from actor_server.motion.conditioning import FEATURE_DIM, Visibility
+from actor_server.motion.conditioning import audio_width
+from actor_server.motion.source import Visibility
 from proto.time_law import CHUNK_FRAMES
 
 CONTEXT_CHUNKS: Final = 31
@@ -16,9 +17,9 @@ class ActorGeometry:
     """Sizes of a `VideoTransformer`, checked when made.
 
     grid: (frames, height, width) of one chunk's tokens. rotary_pairs: how the rotated half of a
-    head is split over t, h, w. audio_width: width of an audio slot. phone_width: width of a
-    phone's embedding, 0 where there are none. project_conditions: False where the conditions are
-    hidden states of the same kind already, and attended to as they come (the paper).
+    head is split over t, h, w. phone_width: width of a phone's embedding, 0 where there are none.
+    project_conditions: False where the conditions are hidden states of the same kind already, and
+    attended to as they come (the paper).
 
     Source: X-Streamer, section 3.2; GLM-4-9B for the 9B preset.
     """
@@ -33,7 +34,6 @@ class ActorGeometry:
     grid: tuple[int, int, int]
     rotary_pairs: tuple[int, int, int]
     sight: Visibility
-    audio_width: int
     phone_width: int = 0
     project_conditions: bool = True
     context_chunks: int = CONTEXT_CHUNKS
@@ -47,11 +47,8 @@ class ActorGeometry:
             raise ValueError(
                 f"{self.rotary_pairs} rotary pairs do not fill half of a {self.head_dim} wide head"
             )
-        if not self.project_conditions and self.audio_width != self.sight.state_width:
-            raise ValueError(
-                f"audio of width {self.audio_width} and text of {self.sight.state_width} "
-                "must be projected to attend to both"
-            )
+        if not self.project_conditions and not self.sight.audio_states:
+            raise ValueError("features of audio and states of text must be projected to fit")
 
     @property
     def tokens(self) -> int:
@@ -63,6 +60,11 @@ class ActorGeometry:
     def reference_tokens(self) -> int:
         """R: one still of the codec."""
         return self.grid[1] * self.grid[2]
+
+    @property
+    def audio_width(self) -> int:
+        """Width of an audio slot."""
+        return audio_width(self.sight)
 
     @property
     def condition_width(self) -> int:
@@ -78,6 +80,7 @@ class ActorGeometry:
         """The inverse of `to_dict`, also after a trip through JSON."""
         grid, pairs = tuple(values["grid"]), tuple(values["rotary_pairs"])
         sight = Visibility(**values["sight"])
+        values = {name: value for name, value in values.items() if name != "audio_width"}
         return cls(**{**values, "grid": grid, "rotary_pairs": pairs, "sight": sight})
 
 
@@ -92,7 +95,6 @@ NANO: Final = ActorGeometry(
     grid=(CHUNK_FRAMES, 1, 1),
     rotary_pairs=(4, 6, 6),
     sight=Visibility(history_tokens=4, lookahead_tokens=2, state_width=576),
-    audio_width=FEATURE_DIM,
     phone_width=32,
 )
 """Motion latents of a mesh, 8 a chunk; small enough for one CPU thread."""
@@ -108,7 +110,6 @@ TINY: Final = ActorGeometry(
     grid=(2, 1, 1),
     rotary_pairs=(1, 1, 0),
     sight=Visibility(history_tokens=1, lookahead_tokens=1, state_width=6),
-    audio_width=FEATURE_DIM,
     phone_width=2,
 )
 """For tests of laws that hold at every size."""
@@ -123,8 +124,7 @@ PAPER_9B: Final = ActorGeometry(
     latent_dim=128,
     grid=(1, 8, 8),
     rotary_pairs=(8, 12, 12),
-    sight=Visibility(history_tokens=4, lookahead_tokens=2, state_width=4096),
-    audio_width=4096,
+    sight=Visibility(4, 2, state_width=4096, audio_states=True),
     project_conditions=False,
     norm_eps=3.90625e-8,
 )

@@ -1,20 +1,25 @@
 """Which source moves the faces of this process."""
 
 import logging
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from actor_server.config import MotionKind
 from actor_server.errors import WeightsUnusable
 from actor_server.motion.fallback import FallbackMotion
+from actor_server.motion.limits import within_limits
 from actor_server.motion.procedural import ProceduralMotion
-from actor_server.motion.source import MotionSource
+from actor_server.motion.source import CHUNK_LATENTS, Floats, MotionSource
 from actor_server.motion.still import StillMotion
 from actor_server.saving import Saving
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from actor_server.compute import Compute
+    from actor_server.motion.diffusion import DiffusionMotion
 
+log = logging.getLogger(__name__)
 
 SHIPPED_WEIGHTS: Final = Path(str(files("actor_server.motion") / "data" / "nano_actor.safetensors"))
 
@@ -47,12 +52,34 @@ def _moving(kind: MotionKind, weights: Path | None, max_sessions: int) -> Motion
 
 
 def _diffusion(weights: Path, max_sessions: int) -> MotionSource:
+    diffusion = diffusion_from(weights, CHUNK_LATENTS, max_sessions, limits=within_limits)
+    return FallbackMotion(diffusion, ProceduralMotion, Saving.TEACHER)
+
+
+def diffusion_from(
+    weights: Path,
+    chunk_shape: tuple[int, int],
+    max_sessions: int,
+    compute: "Compute | None" = None,
+    limits: Callable[[Floats], Floats] | None = None,
+) -> "DiffusionMotion":
+    """The transformer of a weight file, warm; `compute`: None is one thread's single precision.
+
+    Raises: WeightsUnusable, also where it makes other chunks than `chunk_shape`, (T, D).
+    """
     # torch takes a second and 0.4 GB (PSS, `xstreamer status`) that the rules do not need
+    from actor_server.compute import Compute
     from actor_server.motion.diffusion import DiffusionMotion
     from actor_server.weights import load_actor
 
-    model, sampler = load_actor(weights)
-    log.info("faces move by diffusion", extra={"weights": str(weights), "sampler": str(sampler)})
-    diffusion = DiffusionMotion(model, sampler.steps, sampler.window, max_sessions)
+    compute = compute or Compute()
+    model, sampler = load_actor(
+        weights, dtype=compute.dtype, device=compute.device, float8=compute.float8
+    )
+    if (made := (model.geometry.tokens, model.geometry.latent_dim)) != chunk_shape:
+        raise WeightsUnusable(f"{weights} makes chunks of {made}, the face takes {chunk_shape}")
+    used = {"weights": str(weights), "sampler": str(sampler), "compute": str(compute)}
+    log.info("faces move by diffusion", extra=used)
+    diffusion = DiffusionMotion(model, sampler.steps, sampler.window, max_sessions, limits)
     diffusion.warm_up()
-    return FallbackMotion(diffusion, ProceduralMotion, Saving.TEACHER)
+    return diffusion

@@ -41,10 +41,11 @@ KINDS: Final[tuple[Kind, ...]] = ("speaking", "listening", "idle")
 class ConditionArrays:
     """One chunk's condition. What is not `seen` is zero and must not matter.
 
-    audio (V, 640) float16 log-mel of the speech, audio_seen (V,) bool; row A is the chunk's own
-    first token. phones (V, 4) uint8 ids, UNKNOWN_PHONE where the voice gives none.
-    heard (H, 640) float16 of the caller's voice since the chunk before, the latest last;
-    heard_seen (H,) bool. text (S, D) float16 states, text_seen (S,) bool, text_at (S,) float32:
+    audio (V, 640) float16 log-mel of the speech, or (V, D) states where the model sees those,
+    audio_seen (V,) bool; row A is the chunk's own first token. phones (V, 4) uint8 ids,
+    UNKNOWN_PHONE where the voice gives none. heard (H, 640) float16 of the caller's voice since the
+    chunk before, the latest last; heard_seen (H,) bool. text (S, D) float16 states, text_seen (S,)
+    bool, text_at (S,) float32:
     their time in chunks from the chunk's start. kind: index into KINDS.
     """
 
@@ -63,7 +64,7 @@ def condition_arrays(condition: Condition, sight: Visibility) -> ConditionArrays
     """The arrays of one chunk. Raises ValueError for a window of another visibility."""
     heard, heard_seen = _heard(condition.heard.features)
     speech = condition.speech
-    audio = np.zeros((sight.slots, FEATURE_DIM), np.float16)
+    audio = np.zeros((sight.slots, audio_width(sight)), np.float16)
     seen = np.zeros(sight.slots, np.bool_)
     phones = np.full((sight.slots, PHONE_BINS), UNKNOWN_PHONE, np.uint8)
     text = np.zeros((TEXT_SLOTS, sight.state_width), np.float16)
@@ -75,15 +76,22 @@ def condition_arrays(condition: Condition, sight: Visibility) -> ConditionArrays
                 f"a window of {len(speech.heard)} tokens with {speech.history_tokens} of history "
                 f"came to a model that sees {sight.slots} with {sight.history_tokens}"
             )
-        seen = speech.heard
-        audio = speech.features.reshape(sight.slots, FEATURE_DIM).astype(np.float16)
+        if not sight.audio_states:
+            audio, seen = speech.features.reshape(audio.shape).astype(np.float16), speech.heard
+        elif speech.audio_states is not None and speech.audio_states.shape == audio.shape:
+            audio, seen = speech.audio_states, speech.heard
         if speech.phones is not None:
-            phones = np.where(seen[:, None], _phone_ids(speech, sight.slots), UNKNOWN_PHONE)
+            phones = np.where(speech.heard[:, None], _phone_ids(speech, sight.slots), UNKNOWN_PHONE)
             phones = phones.astype(np.uint8)
         if speech.text_states is not None:
             _place_text(speech, text, text_seen, text_at)
     kind = KINDS.index(condition.kind)
     return ConditionArrays(audio, seen, phones, heard, heard_seen, text, text_seen, text_at, kind)
+
+
+def audio_width(sight: Visibility) -> int:
+    """Width of what is seen of an audio token."""
+    return sight.state_width if sight.audio_states else FEATURE_DIM
 
 
 def _heard(features: Floats) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:

@@ -4,16 +4,15 @@ All its streams share one model and one sampler, whose cache has a row for each 
 """
 
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 import torch
 
-from actor_server.codec.mesh.latent import LATENT_DIM, portrait_latent
 from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.conditioning import condition_arrays
-from actor_server.motion.limits import within_limits
-from actor_server.motion.source import CHUNK_LATENTS, Condition, Floats, Visibility
+from actor_server.motion.source import Condition, Floats, Visibility
 from actor_server.sampler import PyramidSampler, SamplerStream
 from actor_server.saving import Saving
 
@@ -44,7 +43,7 @@ class DiffusionStream:
         if made is None:
             return None
         self._epochs.popleft()
-        return within_limits(self._motion.latents(made))
+        return self._motion.latents(made)
 
     def flush(self, epoch: int) -> int:
         """Drop what is in flight and older than `epoch`; what is not begins again from noise."""
@@ -71,17 +70,22 @@ class DiffusionStream:
 
 
 class DiffusionMotion:
-    """The MotionSource of a trained transformer: N `steps`, W chunks in the `window`."""
+    """The MotionSource of a trained transformer: N `steps`, W chunks in the `window`.
+
+    `limits`: what the codec can draw of a chunk's latents.
+    """
 
     label = "diffusion"
 
-    def __init__(self, model: VideoTransformer, steps: int, window: int, max_sessions: int) -> None:
-        geometry = model.geometry
-        if (geometry.tokens, geometry.latent_dim) != CHUNK_LATENTS:
-            raise ValueError(
-                f"the transformer makes chunks of {(geometry.tokens, geometry.latent_dim)}, "
-                f"the face is moved by {CHUNK_LATENTS}"
-            )
+    def __init__(
+        self,
+        model: VideoTransformer,
+        steps: int,
+        window: int,
+        max_sessions: int,
+        limits: Callable[[Floats], Floats] | None = None,
+    ) -> None:
+        self._limits = limits
         self.sampler = PyramidSampler(model, steps, window, max_sessions)
         # with more chunks in flight, two would be clean after one pass
         halves = window == 1 and steps % 2 == 0
@@ -95,21 +99,31 @@ class DiffusionMotion:
         return self.sampler.model.geometry.sight
 
     def open(self, reference: Floats, seed: int) -> DiffusionStream:
-        """Begin at the portrait. Raises ValueError for another codec's latent."""
-        if reference.shape != (LATENT_DIM,):
-            raise ValueError(f"reference is {reference.shape}, this source moves ({LATENT_DIM},)")
-        normalised = torch.from_numpy((reference - self._mean) / self._std)
-        return DiffusionStream(self, self.sampler.open(normalised[None], seed))
+        """Begin at the portrait (R, D), or (D,) where it is one token.
+
+        Raises ValueError for another codec's latent.
+        """
+        geometry, tokens = self.sampler.model.geometry, np.atleast_2d(reference)
+        if tokens.shape != (geometry.reference_tokens, geometry.latent_dim):
+            raise ValueError(
+                f"the reference is {reference.shape}, the transformer begins with "
+                f"{(geometry.reference_tokens, geometry.latent_dim)}"
+            )
+        normalised = torch.from_numpy((tokens - self._mean) / self._std)
+        return DiffusionStream(self, self.sampler.open(normalised, seed))
 
     def warm_up(self) -> None:
         """Make one chunk, so that no call waits for what torch does only once."""
-        stream = self.open(portrait_latent(), seed=0)
+        geometry = self.sampler.model.geometry
+        nobody = np.zeros((geometry.reference_tokens, geometry.latent_dim), np.float32)
+        stream = self.open(nobody, seed=0)
         stream.offer(Condition("idle", epoch=0))
         while stream.next_chunk() is None:
             pass
         stream.close()
 
     def latents(self, normalised: torch.Tensor) -> Floats:
-        """What the codec draws, (T, LATENT_DIM), of the transformer's (T, LATENT_DIM)."""
+        """What the codec draws, (T, D), of the transformer's (T, D)."""
         latents: Floats = normalised.float().cpu().numpy() * self._std + self._mean
-        return latents.astype(np.float32)
+        latents = latents.astype(np.float32)
+        return latents if self._limits is None else self._limits(latents)

@@ -28,11 +28,16 @@ NEVER_SHOWN: Final = -1
 
 @dataclass(frozen=True)
 class Visibility:
-    """What a chunk may see: audio tokens [4c - A, 4c + 3 + L], text states of width D."""
+    """What a chunk may see: audio tokens [4c - A, 4c + 3 + L], text states of width D.
+
+    `audio_states`: of an audio token it sees the Thinker's state of width D (the paper, section
+    3.2), not the features of the sound.
+    """
 
     history_tokens: int
     lookahead_tokens: int
     state_width: int
+    audio_states: bool = False
 
     @property
     def slots(self) -> int:
@@ -53,10 +58,11 @@ class SpeechWindow:
     """The speech that one chunk may see: audio tokens [first - A, first + 3 + L] of its turn.
 
     Shapes: features (V, 8, 80) float32 log-mel, zero where `heard` (V,) is False (before the turn,
-    or after its end); text_states (S, D) float16 of the text slots from `first_text_slot` on, or
-    None. `first_token` is the chunk's own first token and lies at row `history_tokens`.
-    `audio_tokens` of its four sound in the chunk (fewer only in the turn's last one).
-    `phones` are all known ones near the window, microseconds from the start of the turn.
+    or after its end); audio_states (V, D) float16, zero likewise, or None; text_states (S, D)
+    float16 of the text slots from `first_text_slot` on, or None. `first_token` is the chunk's own
+    first token and lies at row `history_tokens`. `audio_tokens` of its four sound in the chunk
+    (fewer only in the turn's last one). `phones` are all known ones near the window, microseconds
+    from the start of the turn.
     """
 
     turn: int
@@ -65,6 +71,7 @@ class SpeechWindow:
     history_tokens: int
     features: Floats
     heard: NDArray[np.bool_]
+    audio_states: NDArray[np.float16] | None = None
     phones: tuple[Phone, ...] | None = None
     first_text_slot: int = 0
     text_states: NDArray[np.float16] | None = None
@@ -81,6 +88,8 @@ class SpeechWindow:
                 f"{visible} visible tokens and a mask of {self.heard.shape} cannot hold "
                 f"{self.history_tokens} of history and the chunk's {CHUNK_AUDIO_TOKENS}"
             )
+        if self.audio_states is not None and len(self.audio_states) != visible:
+            raise ValueError(f"{len(self.audio_states)} audio states for {visible} visible tokens")
 
     @property
     def start_us(self) -> int:

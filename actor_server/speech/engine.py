@@ -43,8 +43,8 @@ class SpeechEngine:
         ]
         return min(waiting)[1] if waiting else None
 
-    def step(self, session_id: str) -> HiddenChunk | None:
-        """Decode one block of a session named by `next_session`."""
+    def step(self, session_id: str) -> list[HiddenChunk]:
+        """Decode one block of a session named by `next_session`; the parts that became whole."""
         reply = self._lines[session_id].reply
         assert reply is not None
         return reply.step()

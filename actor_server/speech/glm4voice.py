@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from actor_server.compute import device_named
 from actor_server.speech.assembly import MIN_FIRST_BLOCK_TOKENS, SpeechAssembly
 from actor_server.speech.chance import FixedChance
 from actor_server.speech.checkpoint import load_speech_models
@@ -37,14 +38,9 @@ class Glm4VoiceSpeech:
 
     @classmethod
     def from_files(cls, folder: Path, device: str) -> "Glm4VoiceSpeech":
-        """`device` is torch's name of it, or `auto`: the GPU if there is one.
-
-        Raises: SpeechWeightsUnusable.
-        """
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
+        """`device`: see `device_named`. Raises SpeechWeightsUnusable."""
         flow, vocoder = load_speech_models(folder)
-        return cls(flow, vocoder, torch.device(device))
+        return cls(flow, vocoder, device_named(device))
 
     def open(self) -> "Glm4VoiceStream":
         """Begin a reply."""

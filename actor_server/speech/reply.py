@@ -1,9 +1,11 @@
 """One reply on its way through the decoder: parts with audio ids in, parts with speech out."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actor_server.errors import SpeechRefused
 from actor_server.speech.stream import Samples, SpeechDecoder
@@ -11,8 +13,10 @@ from proto.feature_resampler import FeatureResampler
 from proto.message import Stamp
 from proto.messages import HiddenChunk
 from proto.speech_features import SpeechFeatures, token_features
-from proto.time_law import TOKEN_SAMPLES
+from proto.time_law import SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS, TOKEN_SAMPLES
 
+_TextSlot = tuple[int, np.int32, NDArray[np.float16]]
+"""Number of the slot, its token, its state (D,)."""
 MAX_WAITING_TOKENS: Final = 4500
 """Six minutes of speech; a reply is seconds long."""
 
@@ -20,8 +24,8 @@ MAX_WAITING_TOKENS: Final = 4500
 class DecodedReply:
     """The same parts come out however the reply was cut when it came in.
 
-    What a decoded part says of its tokens is in time: token k is the speech of its 80 ms. It brings
-    no text states: the face follows the sound, and what this Thinker thinks it was not trained on.
+    What a decoded part says of its tokens is in time: token k is the speech of its 80 ms. The
+    Thinker's states of audio and text travel with the tokens that they belong to.
     """
 
     def __init__(self, first: HiddenChunk, decoder: SpeechDecoder) -> None:
@@ -34,6 +38,9 @@ class DecodedReply:
         self._stream = decoder.open()
         self._received = 0
         self._waiting = np.zeros(0, np.int32)
+        self._states: deque[NDArray[np.float16] | None] = deque()
+        """Of the tokens not given out yet."""
+        self._text: deque[_TextSlot] = deque()
         self._final = False
         self._finished = False
         self._speech = np.zeros(0, np.int16)
@@ -51,6 +58,9 @@ class DecodedReply:
             )
         if part.audio_tokens:
             self._queue(part)
+        if part.text_ids is not None and part.text_states is not None:
+            slots = range(part.first_text_slot, part.first_text_slot + len(part.text_ids))
+            self._text.extend(zip(slots, part.text_ids, part.text_states, strict=True))
         self._received += part.audio_tokens
         self._final = part.final
 
@@ -65,6 +75,8 @@ class DecodedReply:
         if len(self._waiting) + part.audio_tokens > MAX_WAITING_TOKENS:
             raise SpeechRefused(f"more than {MAX_WAITING_TOKENS} audio tokens wait to be decoded")
         self._waiting = np.concatenate([self._waiting, part.audio_ids])
+        unknown = [None] * part.audio_tokens
+        self._states.extend(unknown if part.audio_states is None else part.audio_states)
 
     @property
     def ready(self) -> bool:
@@ -75,24 +87,40 @@ class DecodedReply:
     def _block_waits(self) -> bool:
         return len(self._waiting) >= self._stream.next_block
 
-    def step(self) -> HiddenChunk | None:
-        """Decode one block; the part that became whole, if one did. Only when `ready`."""
+    def step(self) -> list[HiddenChunk]:
+        """Decode one block; the parts that became whole, in order. Only when `ready`."""
         if self._block_waits:
             size = self._stream.next_block
             block, self._waiting = self._waiting[:size], self._waiting[size:]
-            return self._part(self._stream.extend(block))
+            return self._parts(self._stream.extend(block))
         self._finished = True
-        return self._part(self._stream.finish(self._waiting))
+        return self._parts(self._stream.finish(self._waiting))
 
-    def _part(self, speech: Samples) -> HiddenChunk | None:
-        """All tokens whose samples are there; None if there are none and more will come."""
+    def _parts(self, speech: Samples) -> list[HiddenChunk]:
+        """All tokens whose samples are there, cut where segments end: text is their own."""
         speech = np.concatenate([self._speech, speech])
-        tokens = len(speech) // TOKEN_SAMPLES
-        pcm, self._speech = np.split(speech, [tokens * TOKEN_SAMPLES])
-        if tokens == 0 and not self._finished:
-            return None
-        first, self.decoded_tokens = self.decoded_tokens, self.decoded_tokens + tokens
+        end = self.decoded_tokens + len(speech) // TOKEN_SAMPLES
+        parts = []
+        while self.decoded_tokens < end:
+            segment_end = (self.decoded_tokens // SEGMENT_AUDIO_TOKENS + 1) * SEGMENT_AUDIO_TOKENS
+            tokens = min(end, segment_end) - self.decoded_tokens
+            pcm, speech = np.split(speech, [tokens * TOKEN_SAMPLES])
+            parts.append(self._part(pcm, final=self._finished and len(speech) < TOKEN_SAMPLES))
+        self._speech = speech
+        if self._finished and not parts:
+            parts.append(self.broken_off())
+        return parts
+
+    def _part(self, pcm: NDArray[np.int16], *, final: bool) -> HiddenChunk:
+        first, tokens = self.decoded_tokens, len(pcm) // TOKEN_SAMPLES
+        self.decoded_tokens += tokens
         stamps, self._stamps = tuple(self._stamps), ()
+        of_tokens = [self._states.popleft() for _ in range(min(tokens, len(self._states)))]
+        states = [state for state in of_tokens if state is not None]
+        slots = (self.decoded_tokens - 1) // SEGMENT_AUDIO_TOKENS * SEGMENT_TEXT_SLOTS
+        text = []
+        while self._text and self._text[0][0] < slots + SEGMENT_TEXT_SLOTS:
+            text.append(self._text.popleft())
         return HiddenChunk(
             session_id=self._session_id,
             epoch=self.epoch,
@@ -100,13 +128,17 @@ class DecodedReply:
             turn=self.turn,
             first_token=first,
             audio_tokens=tokens,
-            final=self._finished,
+            first_text_slot=text[0][0] if text else 0,
+            final=final,
             features=token_features(self._features.push(self._resampler.push(pcm))),
             pcm=pcm,
+            audio_states=np.stack(states) if states and len(states) == tokens else None,
+            text_ids=np.array([token for _, token, _ in text], np.int32) if text else None,
+            text_states=np.stack([state for *_, state in text]) if text else None,
         )
 
     def broken_off(self) -> HiddenChunk:
-        """The part that ends a reply which cannot be decoded any further."""
+        """The part that ends a reply of which nothing more can be, or is to be, decoded."""
         return HiddenChunk(
             session_id=self._session_id,
             epoch=self.epoch,

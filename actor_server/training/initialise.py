@@ -113,7 +113,6 @@ def geometry_like(config: GlmConfig, video: ActorGeometry = PAPER_9B) -> ActorGe
             ffn_width=config.intermediate_size,
             rotary_pairs=_over_axes(head_dim // 4),
             sight=replace(video.sight, state_width=width),
-            audio_width=width,
             rope_theta=rotary["rope_theta"],
             norm_eps=config.rms_norm_eps,
         )

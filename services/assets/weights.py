@@ -70,7 +70,9 @@ def repositories(preset: str, path: Path = WEIGHTS) -> tuple[Repository, ...]:
     """What a preset needs. Raises WeightsError for a preset that needs no weights."""
     entries = tomllib.loads(path.read_text())["repository"]
     known = tuple(
-        Repository(e["preset"], e["repo"], tuple(e["files"]), tuple(e["needs"])) for e in entries
+        Repository(preset, e["repo"], tuple(e["files"]), tuple(e["needs"]))
+        for e in entries
+        for preset in e["presets"]
     )
     found = tuple(repository for repository in known if repository.preset == preset)
     if not found:

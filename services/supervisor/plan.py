@@ -24,7 +24,7 @@ AGENT_STOP_S = 5.0
 """What an agent may take to leave when its calls have ended."""
 PRELOADED = {
     "thinker": ("torch", "pydantic_settings", "prometheus_client", "proto.wire.sockets"),
-    "actor": ("torch", "actor_server.mesh_studio", "actor_server.server"),
+    "actor": ("torch", "actor_server.choice", "actor_server.server"),
     "agent": ("services.room_agent.worker", "services.room_agent.health"),
 }
 """What takes these processes long to import, and what several of them share: one that crashed is

@@ -1,29 +1,28 @@
 """A whole call of preset tiny-glm: what it says is noise, everything else is the real thing."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import httpx
 import numpy as np
 import pytest
 
-from proto.messages import EngineStatus, Ping
 from proto.time_law import AUDIO_TOKEN_US
-from proto.wire.sockets import request
 from services.callbench.questions import clip
 from tests.conftest import Stack, is_gone, start_stack, stop_stack
-from tests.integration.room_agent.caller import Caller, Record, call, until
+from tests.integration.room_agent.caller import Record, until
+from tests.integration.tiny_calls import (
+    ANSWER_WITHIN_S,
+    STILL_S,
+    called,
+    heard_out,
+    noise_moments,
+    until_freed,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.realtime]
 
-AGENT_WITHIN_S: Final = 60.0
-ANSWER_WITHIN_S: Final = 60.0
-STILL_S: Final = 2.0
-NOISE_RMS: Final = 300.0
-"""The tiny decoder's voice is ten times as loud, the line between replies silent."""
 PICTURE_AGAINST_SOUND_S: Final = 0.5
 """Both leave on one clock; a busy receiver's buffers and the mouth's first move are left."""
 SEARCH_S: Final = 1.5
@@ -41,36 +40,6 @@ def machine(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert not [process for process in below if not is_gone(process)]
 
 
-@asynccontextmanager
-async def called(machine: Stack) -> AsyncIterator[Caller]:
-    """A call to the first avatar, once its face is to be seen."""
-    gateway = httpx.AsyncClient(base_url=machine.gateway_url, timeout=20, trust_env=False)
-    async with gateway:
-        answer = await gateway.post("/api/rooms", json={"avatar_id": "mara"})
-        granted = answer.raise_for_status().json()
-        async with call(granted["livekit_url"], granted["token"]) as caller:
-            await until("a face", lambda: caller.record.frames, AGENT_WITHIN_S)
-            await until("an avatar that listens", lambda: is_listening(caller), AGENT_WITHIN_S)
-            yield caller
-        (await gateway.delete(f"/api/rooms/{granted['room']}")).raise_for_status()
-
-
-def is_listening(caller: Caller) -> bool:
-    return caller.attribute("lk.agent.state") == "listening"
-
-
-async def heard_out(caller: Caller, turns: int) -> None:
-    """The answer has ended and so many turns were reported."""
-    await until(f"turn {turns}", lambda: len(caller.record.turns) >= turns, ANSWER_WITHIN_S)
-    await until("the end of the answer", lambda: is_listening(caller), ANSWER_WITHIN_S)
-    await asyncio.sleep(STILL_S)
-
-
-def noise_moments(record: Record, after: float = 0.0) -> list[float]:
-    """When the avatar was heard after a moment."""
-    return [at for at, rms in record.heard() if at > after and rms > NOISE_RMS]
-
-
 def mouth_between(record: Record, first: float, last: float) -> list[float]:
     """How much the mouth changed in each frame of a time."""
     return [change for at, change in record.mouth if first <= at < last]
@@ -85,16 +54,6 @@ def mouth_began(record: Record, around: float) -> float:
 
     moments = around + np.arange(-SEARCH_S, SEARCH_S, 0.04)
     return float(moments[np.argmax([livelier(at) for at in moments])])
-
-
-async def sessions(machine: Stack) -> int:
-    """What both engines hold."""
-    count = 0
-    for engine in ("thinker", "actor"):
-        status = await request(machine.state()[f"{engine}_endpoint"], Ping(session_id="test"), 10)
-        assert isinstance(status, EngineStatus)
-        count += status.sessions
-    return count
 
 
 async def test_a_spoken_question_is_answered_by_a_voice_a_mouth_and_captions(
@@ -149,10 +108,3 @@ async def test_an_interruption_stops_the_reply_and_is_answered(machine: Stack) -
         assert not caller.attribute("xs.error")
     await until_freed(machine)
     assert {process["restarts"] for process in machine.state()["processes"].values()} == {0}
-
-
-async def until_freed(machine: Stack) -> None:
-    """Both engines forget the call when its caller has left."""
-    async with asyncio.timeout(ANSWER_WITHIN_S):
-        while await sessions(machine):  # noqa: ASYNC110  # the engines do not tell by themselves
-            await asyncio.sleep(0.2)

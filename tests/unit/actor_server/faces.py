@@ -4,9 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from actor_server.codec.mesh.latent import portrait_latent
 from actor_server.errors import PortraitRefused
-from actor_server.face import Face, FaceDecoder, Picture
-from actor_server.motion.source import Floats
+from actor_server.face import Face, Painter, Picture
+from actor_server.mesh_painter import MeshPainter
+from actor_server.motion.source import CHUNK_LATENTS, Floats
+from actor_server.saving import Saving
 from proto.portrait_code import PortraitCode
 
 
@@ -18,8 +21,10 @@ class SketchFace:
     drawn: list[Floats] = field(default_factory=list)
     broken: bool = False
 
-    def decoder(self) -> FaceDecoder:
-        return self
+    reference: Floats = field(default_factory=portrait_latent)
+
+    def painter(self) -> Painter:
+        return MeshPainter(self)
 
     def render(self, latent: Floats, out: Picture) -> Picture:
         if self.broken:
@@ -46,6 +51,8 @@ class SketchStudio:
     """Images are text: `face N`, `broken` or anything else, which is refused."""
 
     label: str = "sketch"
+    savings: tuple[Saving, ...] = (Saving.HALF_RATE,)
+    chunk_shape: tuple[int, int] = CHUNK_LATENTS
     built: int = 0
 
     def check(self, image: bytes) -> SketchVerdict:
@@ -65,6 +72,9 @@ class SketchStudio:
 
     def warm_up(self) -> None:
         """Nothing to compile."""
+
+    def close(self) -> None:
+        """Nothing to free."""
 
 
 def image(text: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from actor_server.codec.mesh.latent import LATENT_STD
 from actor_server.model.geometry import NANO
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.diffusion import DiffusionMotion
+from actor_server.motion.limits import within_limits
 
 SMALL = dataclasses.replace(
     NANO, layers=2, width=32, heads=2, kv_heads=1, head_dim=16, ffn_width=48, rotary_pairs=(2, 1, 1)
@@ -28,4 +29,4 @@ def small_model(seed: int = 7) -> VideoTransformer:
 
 def small_diffusion(steps: int, window: int, max_sessions: int = 4) -> DiffusionMotion:
     """In double precision: a chunk's sums are rounded otherwise in passes of other sizes."""
-    return DiffusionMotion(small_model().double(), steps, window, max_sessions)
+    return DiffusionMotion(small_model().double(), steps, window, max_sessions, within_limits)

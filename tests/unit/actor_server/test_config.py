@@ -27,6 +27,18 @@ def test_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: 
         ActorConfig()
 
 
+def test_ltx_faces_need_a_transformer_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XSTREAMER_ACTOR_CODEC", "ltx")
+    with pytest.raises(ValidationError, match=r"paper-scale\.md"):
+        ActorConfig()
+    monkeypatch.setenv("XSTREAMER_ACTOR_WEIGHTS", "/own/actor")
+    monkeypatch.setenv("XSTREAMER_ACTOR_ASSETS", "/models")
+    assert str(ActorConfig().autoencoder_directory) == "/models/LTX-Video-0.9.5/vae"
+    monkeypatch.setenv("XSTREAMER_ACTOR_MOTION", "teacher")
+    with pytest.raises(ValidationError, match="moves a mesh"):
+        ActorConfig()
+
+
 def test_speech_is_carried_unless_a_decoder_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XSTREAMER_ACTOR_ASSETS", "/models")
     assert ActorConfig().speech == "carried"

@@ -26,7 +26,7 @@ PROMPT = Pacing(idle_hold_us=0, underrun_hold_us=0)
 
 
 def engine(max_sessions: int = 4) -> ActorEngine:
-    return ActorEngine(MOTION, PROMPT, max_sessions)
+    return ActorEngine(MOTION, PROMPT, max_sessions, savings=(Saving.HALF_RATE,))
 
 
 def grant(session_id: str, credit: int = 1) -> Grant:
@@ -183,7 +183,7 @@ def test_a_session_that_cannot_be_opened_costs_no_other(
     def cannot() -> None:
         raise MemoryError
 
-    monkeypatch.setattr(face, "decoder", cannot)
+    monkeypatch.setattr(face, "painter", cannot)
     thread.post(opening("broken", face))
     thread.post(opening("whole", SketchFace()))
     said.wait(SessionReady, "whole")

@@ -98,7 +98,7 @@ def test_trials_that_fail_become_rarer() -> None:
 
 def test_the_engine_eases_its_newest_sessions_and_says_how_many() -> None:
     motion = PassMotion(passes=2)
-    engine = ActorEngine(motion, Pacing(0, 0), max_sessions=2)
+    engine = ActorEngine(motion, Pacing(0, 0), max_sessions=2, savings=(Saving.HALF_RATE,))
     for name in ("old", "new"):
         engine.open(name, SketchFace(), 1)
     for _ in range(WINDOW_CHUNKS):

@@ -8,7 +8,7 @@ import pytest
 
 from actor_server.codec.mesh.latent import LATENT_STD, POSE, ROLL, speech_neutral_latent
 from actor_server.engine import ActorEngine
-from actor_server.face import Painter
+from actor_server.mesh_painter import MeshPainter
 from actor_server.motion.fallback import FallbackMotion
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import Floats
@@ -70,7 +70,7 @@ class Machine:
         self.passes = SwayingMotion(PASSES)
         moving = FallbackMotion(self.passes, ProceduralMotion, Saving.TEACHER)
         source = FallbackMotion(moving, StillMotion, Saving.STILL)
-        self.engine = ActorEngine(source, Pacing(0, 0), calls)
+        self.engine = ActorEngine(source, Pacing(0, 0), calls, savings=(Saving.HALF_RATE,))
         self.calls = {name: Call(name) for name in "abcd"[:calls]}
         for call in self.calls.values():
             self.engine.open(call.name, call.face, 1)
@@ -162,7 +162,12 @@ def test_work_that_suddenly_takes_twice_the_time_makes_no_picture_late_for_long(
 
 
 def test_a_source_without_cheaper_motion_has_only_the_steps_that_save() -> None:
-    engine = ActorEngine(FallbackMotion(ProceduralMotion(), StillMotion, Saving.STILL), Pacing(), 1)
+    engine = ActorEngine(
+        FallbackMotion(ProceduralMotion(), StillMotion, Saving.STILL),
+        Pacing(),
+        1,
+        savings=(Saving.HALF_RATE,),
+    )
     engine.open("a", SketchFace(), 1)
     seen = []
     for number in range(60):
@@ -204,8 +209,8 @@ def test_a_frame_that_is_not_drawn_again_is_the_same_picture() -> None:
             self.shade += 1
             return super().render(latent, out)
 
-    painter = Painter(Counting())
+    painter = MeshPainter(Counting())
     moving = np.arange(8, dtype=np.float32)[:, None] * LATENT_STD
     still = np.repeat(moving[-1:], 8, axis=0)
-    shades = [painter.draw(latents)[:, 0, 0].tolist() for latents in (moving, still, moving)]
+    shades = [painter.draw(latents).frames[:, 0, 0].tolist() for latents in (moving, still, moving)]
     assert shades == [[1, 2, 3, 4, 5, 6, 7, 8], [8] * 8, [9, 10, 11, 12, 13, 14, 15, 16]]

@@ -21,7 +21,7 @@ PACING = Pacing(idle_hold_us=120_000, underrun_hold_us=240_000)
 
 
 def open_session(face: SketchFace | None = None, seed: int = 1) -> ActorSession:
-    return ActorSession("s", (face or SketchFace()).decoder(), MOTION, seed, PACING)
+    return ActorSession("s", face or SketchFace(), MOTION, seed, PACING)
 
 
 def grant(credit: int = 1, epoch: int = 0) -> Grant:

@@ -1,10 +1,14 @@
 """A session whose motion needs several passes a chunk and sees two tokens ahead."""
 
+import numpy as np
 import pytest
 
-from actor_server.motion.source import MotionSource
+from actor_server.face import Drawn, Painter
+from actor_server.motion.source import Floats, MotionSource
+from actor_server.saving import Saving
 from actor_server.session import ActorSession, Pacing
 from proto.messages import AVChunk, Grant, HiddenChunk, Interrupt
+from proto.time_law import CHUNK_FRAMES, FRAME_WIDTH, I420_ROWS
 from tests.unit.actor_server.conditions import parts_of, reply
 from tests.unit.actor_server.faces import SketchFace
 from tests.unit.actor_server.passes import PassMotion
@@ -13,10 +17,11 @@ pytestmark = pytest.mark.unit
 
 PACING = Pacing(idle_hold_us=120_000, underrun_hold_us=240_000)
 PASSES = 3
+LATE = 2
 
 
 def open_session(source: MotionSource) -> ActorSession:
-    return ActorSession("s", SketchFace().decoder(), source, 1, PACING)
+    return ActorSession("s", SketchFace(), source, 1, PACING)
 
 
 def grant(session: ActorSession, credit: int = 1, now_us: int = 0, epoch: int = 0) -> None:
@@ -141,3 +146,75 @@ def test_a_closed_session_frees_its_stream() -> None:
     motion = PassMotion()
     open_session(motion).close()
     assert motion.streams[0].closed
+
+
+class LateFace(SketchFace):
+    """Its painter draws a chunk when two others have followed."""
+
+    def painter(self) -> Painter:
+        return LatePainter(self)
+
+
+class LatePainter:
+    """Frames have the shade of their chunk, counted from the first that was ever given."""
+
+    def __init__(self, face: LateFace) -> None:
+        self.face, self.given, self.drawn = face, 0, 0
+
+    def draw(self, latents: Floats) -> Drawn | None:
+        self.given += 1
+        if self.given - self.drawn <= LATE:
+            return None
+        frames = np.full((CHUNK_FRAMES, I420_ROWS, FRAME_WIDTH), self.drawn, np.uint8)
+        self.drawn += 1
+        return Drawn(frames, 0.5)
+
+    def rollback(self, chunk: int) -> None:
+        self.given = self.drawn = chunk + 1
+
+    def ease(self, saving: Saving) -> None:
+        """It cannot."""
+
+
+def late_session(source: PassMotion) -> ActorSession:
+    return ActorSession("s", LateFace(), source, 1, PACING)
+
+
+def test_a_painter_that_runs_behind_draws_each_chunk_with_its_own_sound() -> None:
+    session = late_session(PassMotion(passes=1))
+    whole = reply("AA " * 20)
+    assert whole.pcm is not None
+    session.deliver(whole, 0)
+    chunks = take(session, 6)
+    assert [chunk.chunk for chunk in chunks] == [*range(6)]
+    assert [int(chunk.frames[0, 0, 0]) for chunk in chunks] == [*range(6)]
+    assert [chunk.first_token for chunk in chunks] == [0, 4, 8, 12, 16, 20]
+    sound = np.concatenate([chunk.pcm for chunk in chunks])
+    assert np.array_equal(sound, whole.pcm[: len(sound)])
+    assert session.credit == 0
+
+
+def test_what_was_made_and_not_drawn_goes_with_the_reply_that_it_belonged_to() -> None:
+    motion = PassMotion(passes=1)
+    session = late_session(motion)
+    session.deliver(reply("AA " * 20, epoch=1), 0)
+    take(session, 3)
+    session.deliver(reply("IY " * 20, epoch=2, turn=2), 0)
+    assert motion.streams[0].rolled_back_to == 2
+    chunks = take(session, 3)
+    assert [chunk.chunk for chunk in chunks] == [3, 4, 5]
+    assert [(chunk.turn, chunk.first_token) for chunk in chunks] == [(2, 0), (2, 4), (2, 8)]
+    assert [int(chunk.frames[0, 0, 0]) for chunk in chunks] == [3, 4, 5]
+
+
+def test_an_interrupt_takes_the_painter_back_too() -> None:
+    session = late_session(PassMotion(passes=1))
+    session.deliver(reply("AA " * 20, epoch=1), 0)
+    take(session, 4)
+    stop = Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=4, last_shown_chunk=1)
+    session.deliver(stop, 0)
+    grant(session, 2, epoch=2)
+    steps = [session.step(0) for _ in range(2 + LATE)]
+    chunks = [chunk for chunk in steps if chunk is not None]
+    assert [chunk.chunk for chunk in chunks] == [2, 3]
+    assert [int(chunk.frames[0, 0, 0]) for chunk in chunks] == [2, 3]

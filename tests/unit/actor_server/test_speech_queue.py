@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from actor_server.errors import SpeechRefused
+from actor_server.motion.conditioning import condition_arrays
+from actor_server.motion.source import Condition, Visibility
 from actor_server.speech_queue import MAX_QUEUED_TOKENS, TurnSpeech
 from proto.messages import HiddenChunk
 from proto.time_law import CHUNK_SAMPLES, TOKEN_SAMPLES
@@ -132,3 +134,47 @@ def test_pcm_of_a_chunk_has_its_full_length_at_the_end_of_a_reply() -> None:
     speech.extend(parts_of(reply("AA " * 4), [])[0])
     while speech.ready:
         assert len(speech.cut().pcm) == CHUNK_SAMPLES
+
+
+def with_states(whole: HiddenChunk, width: int = 3) -> HiddenChunk:
+    """Token k has the state (k + 1, k + 1, ...)."""
+    states = np.repeat(np.arange(1, whole.audio_tokens + 1, dtype=np.float16)[:, None], width, 1)
+    return whole.model_copy(update={"audio_states": states})
+
+
+def test_the_window_shows_the_states_of_the_tokens_that_it_shows() -> None:
+    speech = queue(lookahead=2)
+    speech.extend(with_states(reply("AA " * 8)))
+    first, second = speech.cut().window, speech.cut().window
+    assert first.audio_states is not None
+    assert second.audio_states is not None
+    assert first.audio_states[:, 0].tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
+    assert second.audio_states[:, 2].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert second.heard.all()
+
+
+def test_without_the_state_of_every_token_there_are_none() -> None:
+    first, rest = parts_of(reply("AA " * 8), [6])
+    states = with_states(first).audio_states
+    assert states is not None
+    for other in (None, np.zeros((rest.audio_tokens, 5), np.float16)):
+        speech = queue(lookahead=4)
+        speech.extend(first.model_copy(update={"audio_states": states}))
+        speech.extend(rest.model_copy(update={"audio_states": other}))
+        assert speech.cut().window.audio_states is None
+
+
+@pytest.mark.parametrize("width", [3, 5])
+def test_a_model_of_states_is_conditioned_on_them_where_it_knows_their_width(width: int) -> None:
+    sight = Visibility(4, 2, state_width=3, audio_states=True)
+    speech = queue(lookahead=2)
+    speech.extend(with_states(reply("AA " * 8), width))
+    window = speech.cut().window
+    made = condition_arrays(Condition("speaking", 1, window), sight)
+    assert made.audio.shape == (10, 3)
+    if width == 3:
+        assert made.audio_seen.tolist() == window.heard.tolist()
+        assert made.audio[:, 1].tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5, 6]
+    else:
+        assert not made.audio_seen.any()
+        assert not made.audio.any()

@@ -23,6 +23,7 @@ from services.supervisor.presets import preset_values
 pytestmark = pytest.mark.unit
 
 COMPOSE_TEXT = (REPOSITORY / "docker-compose.yml").read_text()
+PAPER_TEXT = (REPOSITORY / "deploy" / "glm4voice-18b.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
@@ -75,6 +76,21 @@ def test_engines_on_gpus_have_a_card_each_and_what_the_preset_tells_them() -> No
         (device,) = service["deploy"]["resources"]["reservations"]["devices"]
         cards += device["device_ids"]
     assert cards == ["${THINKER_GPU:-0}", "${ACTOR_GPU:-1}"]
+
+
+def test_the_papers_size_changes_what_its_preset_changes() -> None:
+    changed = yaml.safe_load(PAPER_TEXT)["services"]
+    settings = Settings(preset="glm4voice-18b", cache=Path("/cache"))
+    for engine, values in preset_values(settings).items():
+        name = f"{engine}-gpu"
+        told = {**SERVICES[name]["environment"], **changed[name]["environment"]}
+        for key, value in values.items():
+            assert told[f"XSTREAMER_{engine}_{key}".upper()] == str(value)
+        assert {*changed[name]} == {"environment"}
+        for variable in changed[name]["environment"]:
+            key = variable.removeprefix(f"XSTREAMER_{engine}_".upper()).lower()
+            assert key in values
+    assert changed["assets-gpu"]["command"][2].count("--preset glm4voice-18b") == 1
 
 
 @pytest.mark.parametrize("profile", ["", "-gpu"])
@@ -162,8 +178,10 @@ def test_compose_itself_accepts_the_file() -> None:
     program = shutil.which("docker-compose")
     if program is None:
         pytest.skip("docker-compose is not installed: run `make setup-tests`")
-    for profile in ("nano", "gpu", "metrics"):
-        command = [program, "--env-file", "deploy/env.example", "--profile", profile]
+    files = ["-f", "docker-compose.yml"]
+    paper = [*files, "-f", "deploy/glm4voice-18b.yml"]
+    for profile, named in (("nano", files), ("gpu", files), ("metrics", files), ("gpu", paper)):
+        command = [program, *named, "--env-file", "deploy/env.example", "--profile", profile]
         secrets = dict.fromkeys(re.findall(r"\$\{([A-Z_]+):\?", COMPOSE_TEXT), "x")
         done = subprocess.run(
             [*command, "config", "--quiet"],

@@ -68,7 +68,7 @@ def test_weights_that_a_preset_misses_are_named_with_the_commands_that_bring_the
     settings = Settings(preset="glm4voice", data=tmp_path, cache=tmp_path)
     (finding,) = findings(doctor._preset, settings)
     assert not finding.ok
-    assert "xstreamer weights pull, then xstreamer weights convert" in finding.fix
+    assert "--preset glm4voice`, then `xstreamer weights convert`" in finding.fix
 
 
 def test_a_preset_with_a_brain_of_its_own_is_not_told_to_choose_another(tmp_path: Path) -> None:

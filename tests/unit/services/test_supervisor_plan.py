@@ -84,7 +84,7 @@ def test_a_process_understands_everything_it_is_told(
         assert hasattr(config, name.removeprefix(PREFIXES[process]).lower())
 
 
-@pytest.mark.parametrize("preset", ["glm4voice", "tiny-glm"])
+@pytest.mark.parametrize("preset", ["glm4voice", "tiny-glm", "glm4voice-18b", "tiny-18b"])
 def test_engines_of_glm4voice_read_the_same_weights_and_speak_the_same_codes(
     tmp_path: Path, preset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,6 +96,8 @@ def test_engines_of_glm4voice_read_the_same_weights_and_speak_the_same_codes(
     assert (thinker.backend, actor.speech) == ("glm4voice", "glm4voice")
     assert tmp_path in thinker.glm4voice_model.parents
     assert thinker.glm4voice_speech_tokenizer.parent == actor.speech_directory.parent
+    # Who thinks for a face that is moved by thoughts sends them.
+    assert thinker.glm4voice_states == (actor.codec == "ltx") == preset.endswith("18b")
 
 
 def test_a_preset_gives_way_to_what_a_user_sets(tmp_path: Path) -> None:

@@ -24,8 +24,7 @@ def drain(engine: SpeechEngine, steps: int = 1000) -> list[HiddenChunk]:
     for _ in range(steps):
         if (session_id := engine.next_session()) is None:
             break
-        if (part := engine.step(session_id)) is not None:
-            parts.append(part)
+        parts += engine.step(session_id)
     return parts
 
 

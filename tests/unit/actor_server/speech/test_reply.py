@@ -12,7 +12,7 @@ from proto.feature_resampler import FeatureResampler
 from proto.message import Stamp
 from proto.messages import HiddenChunk
 from proto.speech_features import SpeechFeatures, token_features
-from proto.time_law import TOKEN_SAMPLES
+from proto.time_law import SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS, TOKEN_SAMPLES
 from tests.unit.actor_server.speech.spelling import (
     CODES,
     SpellingDecoder,
@@ -32,8 +32,7 @@ def decoded(parts: list[HiddenChunk], decoder: SpellingDecoder | None = None) ->
     for part in parts:
         reply.take(part)
         while reply.ready:
-            if (spoken := reply.step()) is not None:
-                given.append(spoken)
+            given += reply.step()
     return given
 
 
@@ -74,11 +73,10 @@ def test_ten_tokens_make_the_first_chunk() -> None:
     reply = DecodedReply(coded([]), SpellingDecoder())
     reply.take(coded(SENTENCE[:9]))
     assert reply.ready
-    assert reply.step() is None  # samples, but no whole token
+    assert reply.step() == []  # samples, but no whole token
     assert not reply.ready
     reply.take(coded(SENTENCE[9:10], first_token=9))
-    first = reply.step()
-    assert first is not None
+    (first,) = reply.step()
     assert (first.first_token, first.audio_tokens) == (0, 4)
 
 
@@ -147,3 +145,43 @@ def test_a_reply_without_end_is_refused_before_it_fills_the_memory() -> None:
     reply.take(coded([1] * MAX_WAITING_TOKENS))
     with pytest.raises(SpeechRefused, match=f"more than {MAX_WAITING_TOKENS}"):
         reply.take(coded([1], first_token=MAX_WAITING_TOKENS))
+
+
+def thought(parts: list[HiddenChunk]) -> list[HiddenChunk]:
+    """The same parts with states: audio token k has state k, text slot s of a segment 100 + s."""
+    made, slot = [], 0
+    for part in parts:
+        end = part.first_token + part.audio_tokens
+        numbers = np.arange(part.first_token, end, dtype=np.float16)
+        update: dict[str, object] = {"audio_states": numbers[:, None]}
+        segment = part.first_token // SEGMENT_AUDIO_TOKENS
+        slots = range(max(slot, SEGMENT_TEXT_SLOTS * segment), SEGMENT_TEXT_SLOTS * segment + 5)
+        if slots:  # five of a segment's thirteen, with its first part
+            slot = slots.stop
+            update |= {
+                "first_text_slot": slots.start,
+                "text_ids": np.array(slots, np.int32),
+                "text_states": 100 + np.array(slots, np.float16)[:, None],
+            }
+        made.append(part.model_copy(update=update))
+    return made
+
+
+@pytest.mark.parametrize("sizes", [[4, 4, 4, 4, 4, 6] * 2, [26, 26], [1] * 60])
+def test_states_travel_with_the_speech_of_their_tokens(sizes: list[int]) -> None:
+    given = decoded(thought(coded_parts(SENTENCE, sizes)))
+    audio = [part.audio_states for part in given if part.audio_tokens]
+    assert np.concatenate([a for a in audio if a is not None])[:, 0].tolist() == [*range(70)]
+    seen: dict[int, float] = {}
+    for part in given:
+        last = part.first_token + part.audio_tokens - 1
+        assert part.first_token // SEGMENT_AUDIO_TOKENS == last // SEGMENT_AUDIO_TOKENS
+        if part.text_states is not None:
+            assert part.text_ids is not None
+            assert part.text_ids.tolist() == [
+                *range(part.first_text_slot, part.first_text_slot + len(part.text_states))
+            ]
+            assert part.first_text_slot // SEGMENT_TEXT_SLOTS <= last // SEGMENT_AUDIO_TOKENS
+            seen |= dict(zip(part.text_ids.tolist(), part.text_states[:, 0].tolist(), strict=True))
+    slots = [13 * segment + row for segment in range(3) for row in range(5)]
+    assert seen == {slot: 100 + slot for slot in slots}

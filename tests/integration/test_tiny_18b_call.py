@@ -1,0 +1,77 @@
+"""A whole call of preset tiny-18b: GLM's classes think, LTX's draw, all of them tiny and random."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+
+from proto.messages import EngineStatus, Ping
+from proto.time_law import AUDIO_TOKEN_US, FRAME_US
+from proto.wire.sockets import request
+from services.callbench.questions import clip
+from tests.conftest import Stack, is_gone, start_stack, stop_stack
+from tests.integration.room_agent.caller import until
+from tests.integration.tiny_calls import (
+    ANSWER_WITHIN_S,
+    STILL_S,
+    called,
+    heard_out,
+    noise_moments,
+    until_freed,
+)
+
+pytestmark = [pytest.mark.integration, pytest.mark.realtime]
+
+SHOWN: Final = 0.8
+"""Share of the frames of a time that a busy receiver still takes."""
+
+
+@pytest.fixture(scope="module")
+def machine(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The machine, as `xstreamer up --preset tiny-18b` starts it."""
+    running = start_stack(tmp_path_factory.mktemp("tiny-18b"), preset="tiny-18b")
+    below = running.descendants()
+    try:
+        yield running
+    finally:
+        stop_stack(running)
+    assert not [process for process in below if not is_gone(process)]
+
+
+async def test_thinker_and_actor_of_the_papers_kind_hold_a_call(machine: Stack) -> None:
+    status = await request(machine.state()["actor_endpoint"], Ping(session_id="test"), 10)
+    assert isinstance(status, EngineStatus)
+    assert status.labels["face"] == "ltx"
+    assert status.labels["motion"] == "diffusion"
+    async with called(machine) as caller:
+        record = caller.record
+        assert caller.attribute("xs.brain") == "GLM-4-Voice"
+        await asyncio.sleep(STILL_S)
+        await caller.say(clip("france").wav)
+        assert not noise_moments(record), "the avatar spoke before it was asked"
+        await heard_out(caller, turns=1)
+        (turn,) = record.turns
+        assert turn["outcome"] == "completed"
+        noise = noise_moments(record)
+        counted_s = turn["heard_tokens"] * AUDIO_TOKEN_US / 1e6
+        assert len(noise) * 0.01 == pytest.approx(counted_s, rel=0.2)
+        shown = [change for at, change in record.mouth if noise[0] <= at < noise[-1]]
+        assert len(shown) > SHOWN * (noise[-1] - noise[0]) * 1e6 / FRAME_US
+        assert np.median(shown) > 1  # what is drawn is noise, and none of it stands still
+        assert record.captions["reply-1"].text.strip()
+        assert record.captions["user-1"].text
+        # An answer that is cut into ends, and the next one comes.
+        await caller.room.local_participant.send_text("Tell me more.", topic="lk.chat")
+        before = len(noise)
+        await until("noise", lambda: len(noise_moments(record)) > before + 50, ANSWER_WITHIN_S)
+        await caller.say(clip("story").wav)
+        await until("the cut", lambda: len(record.turns) > 1, ANSWER_WITHIN_S)
+        assert (record.turns[1]["typed"], record.turns[1]["outcome"]) == (True, "interrupted")
+        await heard_out(caller, turns=3)
+        assert record.turns[2]["outcome"] == "completed"
+        assert not caller.attribute("xs.error")
+    await until_freed(machine)
+    assert {process["restarts"] for process in machine.state()["processes"].values()} == {0}
