@@ -80,6 +80,13 @@ def diffusion_from(
         raise WeightsUnusable(f"{weights} makes chunks of {made}, the face takes {chunk_shape}")
     used = {"weights": str(weights), "sampler": str(sampler), "compute": str(compute)}
     log.info("faces move by diffusion", extra=used)
-    diffusion = DiffusionMotion(model, sampler.steps, sampler.window, max_sessions, limits)
+    diffusion = DiffusionMotion(
+        model,
+        sampler.steps,
+        sampler.window,
+        max_sessions,
+        limits,
+        batched=compute.device.type == "cuda",
+    )
     diffusion.warm_up()
     return diffusion

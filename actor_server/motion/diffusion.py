@@ -12,7 +12,13 @@ import torch
 from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.conditioning import condition_arrays
-from actor_server.motion.source import Condition, Floats, Visibility
+from actor_server.motion.source import (
+    ChunkForgotten,
+    Condition,
+    Floats,
+    Visibility,
+    WindowFull,
+)
 from actor_server.sampler import PyramidSampler, SamplerStream
 from actor_server.saving import Saving
 
@@ -20,11 +26,11 @@ from actor_server.saving import Saving
 class DiffusionStream:
     """A MotionStream with up to W chunks in flight, N passes each."""
 
-    def __init__(self, motion: "DiffusionMotion", stream: SamplerStream) -> None:
+    def __init__(self, motion: "DiffusionMotion", sampled: SamplerStream) -> None:
+        self.sampled = sampled
         self._motion = motion
-        self._stream = stream
-        self._epochs: deque[int] = deque()
-        """Of the conditions in flight."""
+        self._offered: deque[tuple[int, Conditions]] = deque()
+        """Epochs and conditions of the chunks that were not given out."""
 
     @property
     def window(self) -> int:
@@ -33,46 +39,58 @@ class DiffusionStream:
 
     def offer(self, condition: Condition) -> None:
         """Add the next chunk's condition. Raises WindowFull."""
-        arrays = condition_arrays(condition, self._motion.sight)
-        self._stream.offer(Conditions.stack([[arrays]]))
-        self._epochs.append(condition.epoch)
+        if len(self._offered) >= self.window:
+            raise WindowFull(f"{self.window} chunks are in flight: run a pass first")
+        conditions = Conditions.stack([[condition_arrays(condition, self._motion.sight)]])
+        self.sampled.offer(conditions)
+        self._offered.append((condition.epoch, conditions))
 
     def next_chunk(self) -> Floats | None:
         """One pass over what is in flight; the oldest chunk once it is clean."""
-        (made,) = self._motion.sampler.run_pass([self._stream])
+        made = self._motion.run_pass(self)
         if made is None:
             return None
-        self._epochs.popleft()
+        self._offered.popleft()
         return self._motion.latents(made)
 
     def flush(self, epoch: int) -> int:
         """Drop what is in flight and older than `epoch`; what is not begins again from noise."""
-        older = sum(offered < epoch for offered in self._epochs)
-        if older:
-            self._stream.flush(keep=len(self._epochs) - older)
+        older = sum(offered < epoch for offered, _ in self._offered)
         for _ in range(older):
-            self._epochs.popleft()
+            self._offered.popleft()
+        if older and self._motion.forget_ahead(self):
+            self.sampled.rollback(self.sampled.made - 2)  # nobody saw that chunk
+            for _, conditions in self._offered:
+                self.sampled.offer(conditions)
+        elif older:
+            self.sampled.flush(keep=len(self._offered))
         return older
 
     def rollback(self, to_chunk: int) -> None:
         """Back to the context as it was after chunk `to_chunk`. Raises ChunkForgotten."""
-        self._stream.rollback(to_chunk)
-        self._epochs.clear()
+        if self._motion.made_ahead(self) and to_chunk == self.sampled.made - 1:
+            raise ChunkForgotten(f"chunk {to_chunk} was not given out")
+        self.sampled.rollback(to_chunk)
+        self._motion.forget_ahead(self)
+        self._offered.clear()
 
     def ease(self, saving: Saving) -> None:
         """Half of the passes, each over two levels of noise, also for the chunk at hand."""
         halved = saving >= Saving.FEWER_PASSES and Saving.FEWER_PASSES in self._motion.savings
-        self._stream.pyramid.levels = 2 if halved else 1
+        self.sampled.pyramid.levels = 2 if halved else 1
 
     def close(self) -> None:
         """Give the row of the cache back."""
-        self._stream.close()
+        self._motion.leave(self)
+        self.sampled.close()
 
 
 class DiffusionMotion:
     """The MotionSource of a trained transformer: N `steps`, W chunks in the `window`.
 
-    `limits`: what the codec can draw of a chunk's latents.
+    `limits`: what the codec can draw of a chunk's latents. `batched`: a pass that one stream asks
+    for is computed for all that have chunks in flight, and theirs is kept until they ask for it:
+    a GPU takes little longer for several rows than for one.
     """
 
     label = "diffusion"
@@ -84,8 +102,14 @@ class DiffusionMotion:
         window: int,
         max_sessions: int,
         limits: Callable[[Floats], Floats] | None = None,
+        *,
+        batched: bool = False,
     ) -> None:
         self._limits = limits
+        self._batched = batched
+        self._streams: list[DiffusionStream] = []
+        self._ahead: dict[DiffusionStream, torch.Tensor | None] = {}
+        """Outcomes of passes that their streams have not asked for yet, one for each at most."""
         self.sampler = PyramidSampler(model, steps, window, max_sessions)
         # with more chunks in flight, two would be clean after one pass
         halves = window == 1 and steps % 2 == 0
@@ -110,7 +134,36 @@ class DiffusionMotion:
                 f"{(geometry.reference_tokens, geometry.latent_dim)}"
             )
         normalised = torch.from_numpy((tokens - self._mean) / self._std)
-        return DiffusionStream(self, self.sampler.open(normalised, seed))
+        stream = DiffusionStream(self, self.sampler.open(normalised, seed))
+        self._streams.append(stream)
+        return stream
+
+    def run_pass(self, stream: DiffusionStream) -> torch.Tensor | None:
+        """The stream's next pass: its oldest chunk (T, D), normalised, if it has become clean."""
+        if stream in self._ahead:
+            return self._ahead.pop(stream)
+        others = [
+            other
+            for other in self._streams
+            if other is not stream and other not in self._ahead and other.sampled.in_flight
+        ]
+        together = [stream, *others] if self._batched else [stream]
+        mine, *theirs = self.sampler.run_pass([one.sampled for one in together])
+        self._ahead |= zip(together[1:], theirs, strict=True)
+        return mine
+
+    def made_ahead(self, stream: DiffusionStream) -> bool:
+        """Whether a chunk of the stream is clean that it has not asked for."""
+        return self._ahead.get(stream) is not None
+
+    def forget_ahead(self, stream: DiffusionStream) -> bool:
+        """Drop the outcome of a pass that the stream has not asked for; was it a clean chunk?"""
+        return self._ahead.pop(stream, None) is not None
+
+    def leave(self, stream: DiffusionStream) -> None:
+        """Called by `DiffusionStream.close`."""
+        self._streams.remove(stream)
+        self._ahead.pop(stream, None)
 
     def warm_up(self) -> None:
         """Make one chunk, so that no call waits for what torch does only once."""

@@ -27,6 +27,9 @@ def small_model(seed: int = 7) -> VideoTransformer:
     return model
 
 
-def small_diffusion(steps: int, window: int, max_sessions: int = 4) -> DiffusionMotion:
+def small_diffusion(
+    steps: int, window: int, max_sessions: int = 4, *, batched: bool = False
+) -> DiffusionMotion:
     """In double precision: a chunk's sums are rounded otherwise in passes of other sizes."""
-    return DiffusionMotion(small_model().double(), steps, window, max_sessions, within_limits)
+    model = small_model().double()
+    return DiffusionMotion(model, steps, window, max_sessions, within_limits, batched=batched)
