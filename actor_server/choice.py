@@ -6,7 +6,9 @@ from actor_server.config import ActorConfig
 from actor_server.face import FaceStudio
 from actor_server.mesh_studio import MeshStudio
 from actor_server.motion.choice import choose_motion, diffusion_from
+from actor_server.motion.held import HeldMotion
 from actor_server.motion.source import MotionSource
+from actor_server.saving import Saving
 
 log = logging.getLogger(__name__)
 
@@ -35,4 +37,5 @@ def choose_mover(config: ActorConfig, studio: FaceStudio) -> MotionSource:
     assert config.weights is not None, "config.py asks for them"
     compute = Compute.named(config.device, config.dtype, float8=config.float8)
     weights = config.weights.expanduser()
-    return diffusion_from(weights, studio.chunk_shape, config.max_sessions, compute)
+    diffusion = diffusion_from(weights, studio.chunk_shape, config.max_sessions, compute)
+    return HeldMotion(diffusion) if Saving.STILL in studio.savings else diffusion

@@ -1,5 +1,6 @@
 """The LTX codec as a FaceStudio: portraits judged, cropped and encoded. Not thread-safe."""
 
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -10,6 +11,7 @@ import torch
 
 from actor_server.codec.ltx.codec import LtxCodec
 from actor_server.codec.ltx.painter import LtxPainter
+from actor_server.codec.ltx.streaming import HISTORY_CHUNKS, PictureForgotten
 from actor_server.compute import Compute
 from actor_server.errors import PortraitRefused
 from actor_server.face import Drawn, Face, Painter, Picture
@@ -17,30 +19,54 @@ from actor_server.motion.source import Floats
 from actor_server.portrait.intake import PortraitIntake
 from actor_server.portrait.verdict import PortraitVerdict
 from actor_server.saving import Saving
-from proto.time_law import FRAME_HEIGHT, FRAME_WIDTH
+from proto.time_law import CHUNK_FRAMES, FRAME_HEIGHT, FRAME_WIDTH
 
 FULL_CHANGE: Final = 2.0
 """Mean change of a pixel from frame to frame, in grey levels, that counts as motion level 1."""
 
 
-class _CallPainter:
-    """An LtxPainter as calls want it."""
+class CallPainter:
+    """An LtxPainter as calls want it: it can stand still, without decoding."""
 
     def __init__(self, painter: LtxPainter) -> None:
         self._painter = painter
+        self._still = False
+        self._frame: Picture | None = None
+        """The last one shown, (384, 256)."""
+        self._decoded: deque[int] = deque([0], maxlen=HISTORY_CHUNKS + 1)
+        """How many chunks were decoded until then, after each chunk."""
+        self._chunks = 0
 
     @torch.inference_mode()
     def draw(self, latents: Floats) -> Drawn | None:
         """Add a chunk's tokens (T, D), normalised."""
-        frames = self._painter.draw(torch.from_numpy(latents))
-        return None if frames is None else Drawn(frames, motion_level(frames))
+        if self._still and self._frame is not None:
+            frames, decoded = np.repeat(self._frame[None], CHUNK_FRAMES, axis=0), 0
+        else:
+            drawn = self._painter.draw(torch.from_numpy(latents))
+            if drawn is None:
+                return None
+            frames, decoded = drawn, 1
+        self._frame = frames[-1].copy()  # the chunk is not ours any more
+        self._decoded.append(self._decoded[-1] + decoded)
+        self._chunks += 1
+        return Drawn(frames, motion_level(frames))
 
     def rollback(self, chunk: int) -> None:
-        """Raises streaming.PictureForgotten."""
-        self._painter.rollback(chunk)
+        """Go on after `chunk`, or begin again after -1. Raises streaming.PictureForgotten."""
+        undone = self._chunks - 1 - chunk
+        if not 0 <= undone < len(self._decoded):
+            raise PictureForgotten(f"chunk {chunk} of {self._chunks} is not among the last ones")
+        self._painter.rollback(self._decoded[-1 - undone] - 1)
+        for _ in range(undone):
+            self._decoded.pop()
+        self._chunks = chunk + 1
+        if chunk < 0:
+            self._frame = None
 
     def ease(self, saving: Saving) -> None:
-        """A chunk's frames are decoded together: there is no way to save work."""
+        """At STILL the last frame is shown on. Less cannot be saved: chunks are decoded whole."""
+        self._still = saving >= Saving.STILL
 
 
 def motion_level(frames: Picture) -> float:
@@ -58,14 +84,13 @@ class LtxFace:
 
     def painter(self) -> Painter:
         """A painter for one more call, decoding as the decoder was trained to."""
-        return _CallPainter(self.codec.open(torch.from_numpy(self.reference)))
+        return CallPainter(self.codec.open(torch.from_numpy(self.reference)))
 
 
 class LtxStudio:
     """Owns the codec, and the models that look at portraits."""
 
     label = "ltx"
-    savings: tuple[Saving, ...] = ()
 
     def __init__(self, intake: PortraitIntake, codec: LtxCodec) -> None:
         self._intake = intake
@@ -81,6 +106,11 @@ class LtxStudio:
         """That of a diffusers directory. Raises FileNotFoundError or LtxWeightsUnusable."""
         codec = LtxCodec.from_directory(autoencoder, compute.device, compute.dtype)
         return cls(PortraitIntake.from_assets(assets), codec)
+
+    @property
+    def savings(self) -> tuple[Saving, ...]:
+        """A decoder that runs behind cannot stand still: it owes pictures of what was before."""
+        return (Saving.STILL,) if self._codec.own_strategy == "causal" else ()
 
     def check(self, image: bytes) -> PortraitVerdict:
         """Judge an image file."""

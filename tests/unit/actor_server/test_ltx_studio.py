@@ -13,8 +13,10 @@ from actor_server.errors import PortraitRefused, WeightsUnusable
 from actor_server.ltx_studio import LtxStudio, motion_level
 from actor_server.model.geometry import PAPER_9B
 from actor_server.motion.choice import diffusion_from
+from actor_server.motion.held import HeldMotion
 from actor_server.motion.source import CHUNK_LATENTS
 from actor_server.portrait.intake import PortraitIntake
+from actor_server.saving import Saving
 from actor_server.session import ActorSession, Pacing
 from actor_server.tiny import SAMPLER, random_actor
 from actor_server.weights import save_actor
@@ -98,6 +100,36 @@ def test_what_is_thought_moves_the_face_and_an_interrupt_takes_it_back(
         assert np.array_equal(first.frames, again.frames)
     for one in (quiet, speaking, other):
         one.close()
+
+
+def test_an_overloaded_call_stands_still_and_goes_on_where_it_stood(
+    studio: LtxStudio, weights: Path
+) -> None:
+    moving = diffusion_from(weights, studio.chunk_shape, max_sessions=2)
+    motion, face = HeldMotion(moving), studio.build(MARA)
+    held, straight = (ActorSession("s", face, motion, 1, Pacing(0, 0)) for _ in range(2))
+    expected = chunks_of(straight, 4)
+    before = chunks_of(held, 2)
+    held.ease(Saving.STILL)
+    still = chunks_of(held, 3)
+    assert all((chunk.frames == before[-1].frames[-1]).all() for chunk in still)
+    assert {chunk.motion_level for chunk in still} == {0}
+    stop = Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=0, last_shown_chunk=3)
+    held.deliver(stop, 0)
+    held.ease(Saving.NOTHING)
+    after = chunks_of(held, 2, epoch=2)
+    assert [chunk.chunk for chunk in after] == [4, 5]
+    for mine, theirs in zip(before + after, expected, strict=True):
+        rounding = np.abs(mine.frames.astype(int) - theirs.frames)
+        assert rounding.max() <= 1
+    for one in (held, straight):
+        one.close()
+
+
+def test_only_a_decoder_that_draws_at_once_can_stand_still(studio: LtxStudio) -> None:
+    assert studio.savings == (Saving.STILL,)
+    released = LtxCodec(random_autoencoder(TINY | {"decoder_causal": False}))
+    assert LtxStudio(studio._intake, released).savings == ()
 
 
 def test_a_transformer_of_another_codec_is_refused(weights: Path) -> None:

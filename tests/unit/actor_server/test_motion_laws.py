@@ -15,6 +15,7 @@ from actor_server.codec.mesh.latent import (
     portrait_latent,
 )
 from actor_server.motion.fallback import FallbackMotion
+from actor_server.motion.held import HeldMotion
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import (
     CHUNK_LATENTS,
@@ -41,6 +42,7 @@ SOURCES: dict[str, Callable[[], MotionSource]] = {
     "diffusion with its fallback": lambda: FallbackMotion(
         small_diffusion(steps=3, window=2), ProceduralMotion, Saving.TEACHER
     ),
+    "diffusion that can be held": lambda: HeldMotion(small_diffusion(steps=4, window=3)),
     "all that a call has": lambda: FallbackMotion(
         FallbackMotion(small_diffusion(steps=4, window=1), ProceduralMotion, Saving.TEACHER),
         StillMotion,
