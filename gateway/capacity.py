@@ -29,24 +29,29 @@ class Load:
     thinker_factor: float = 0.0
     degradation_step: int = 0
     places: int = MANY
-    """Calls that all agents together may hold."""
+    """Calls that all agents together may hold; 0: none takes any."""
     workers: int = 1
     """Agents with engines of their own, which are like those measured."""
+    draining_calls: int = 0
+    """Calls of agents that take no more; neither these nor their engines are counted above."""
 
 
 def calls_that_fit(load: Load, taken: int) -> int:
-    """How many calls the machines bear while `taken` run; at least one.
+    """How many calls the machines bear while `taken` run; at least one where an agent takes calls.
 
     The agents' places, as far as their engines have time for them; what was not measured yet is
     trusted.
     """
+    if not load.places:
+        return 0
     if load.degradation_step >= OVERLOADED_STEP:
         return max(1, taken)
     engines = min(
         FULL / load.actor_factor if load.actor_factor else MANY,
         FULL / (load.thinker_factor * SPEAKING_SHARE) if load.thinker_factor else MANY,
     )
-    return max(1, min(load.places, max(1, int(engines)) * load.workers))
+    places = min(load.places, max(1, int(engines)) * load.workers)
+    return places + load.draining_calls
 
 
 class LoadMeter(Protocol):
@@ -79,7 +84,7 @@ class EngineMeter:
 
     async def _look(self) -> Load:
         settings = self._settings
-        actor, thinker, (places, workers) = await asyncio.gather(
+        actor, thinker, agents = await asyncio.gather(
             self._engine(settings.actor_endpoint, settings.actor_curve_server_key),
             self._engine(settings.thinker_endpoint, settings.thinker_curve_server_key),
             self._places(),
@@ -89,8 +94,7 @@ class EngineMeter:
             actor.real_time_factor if actor and measured else 0.0,
             thinker.real_time_factor if thinker and measured else 0.0,
             actor.degradation_step if actor and measured else 0,
-            places,
-            workers,
+            *agents,
         )
 
     async def _engine(self, endpoint: str, server_key: str) -> EngineStatus | None:
@@ -105,17 +109,19 @@ class EngineMeter:
             return None
         return answer if isinstance(answer, EngineStatus) else None
 
-    async def _places(self) -> tuple[int, int]:
-        """Of all workers, and how many those are: as they tell, else as the one that is asked says,
-        and where it does not answer as before. MANY until anybody has: readiness says so then.
+    async def _places(self) -> tuple[int, int, int]:
+        """Of all workers, how many those are, and calls of those that drain: as they tell, else as
+        the one that is asked says, and where it does not answer as before. MANY until anybody has:
+        readiness says so then.
         """
-        if told := self._workers.places:
-            return sum(told), len(told)
+        if told := self._workers.present:
+            taking = [worker.max_calls for worker in told if worker.max_calls]
+            return sum(taking), len(taking), sum(worker.draining_calls for worker in told)
         settings = self._settings
         try:
             answer = await self._http.get(
                 settings.agent_health_url, timeout=settings.ready_timeout_s
             )
-            return int(answer.json()["max_calls"]) * settings.workers, settings.workers
+            return int(answer.json()["max_calls"]) * settings.workers, settings.workers, 0
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return self.load.places, self.load.workers
+            return self.load.places, self.load.workers, 0

@@ -29,8 +29,8 @@ class Workers:
         self._heard[worker.name] = (worker, self.clock_s())
 
     @property
-    def places(self) -> list[int]:
-        """How many calls each of them may hold."""
+    def present(self) -> list[Announcement]:
+        """What each of them told last."""
         heard_since_s = self.clock_s() - GONE_S
         self._heard = {name: one for name, one in self._heard.items() if one[1] > heard_since_s}
-        return [worker.max_calls for worker, _ in self._heard.values()]
+        return [worker for worker, _ in self._heard.values()]

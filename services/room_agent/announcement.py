@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/api/workers"
 EVERY_S: Final = 10.0
+LOOK_S: Final = 1.0
+"""What changed is told so soon."""
 Text = Annotated[str, Field(max_length=300)]
 
 
@@ -33,6 +35,8 @@ class Announcement(BaseModel):
     registration: Text
     max_calls: Annotated[int, Field(ge=0, le=100_000)]
     """0: it takes no more."""
+    draining_calls: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Calls of one that takes no more: they fill no place of the others."""
 
 
 @asynccontextmanager
@@ -64,16 +68,21 @@ async def _announce(
     name = f"{socket.gethostname()}:{config.health_port}"
     registration = await registrations.get()
     verify = address.certificate is None or address.trust
+    clock_s = asyncio.get_running_loop().time
+    told, again_s = None, 0.0
     async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=verify) as client:
         while True:
-            places = 0 if server.draining else config.max_calls
-            await _tell(
-                client,
-                address,
-                Announcement(name=name, registration=registration, max_calls=places),
+            worker = Announcement(
+                name=name,
+                registration=registration,
+                max_calls=0 if server.draining else config.max_calls,
+                draining_calls=len(server.active_jobs) if server.draining else 0,
             )
+            if worker != told or clock_s() >= again_s:
+                told, again_s = worker, clock_s() + EVERY_S
+                await _tell(client, address, worker)
             with suppress(TimeoutError):
-                async with asyncio.timeout(EVERY_S):
+                async with asyncio.timeout(LOOK_S):
                     registration = await registrations.get()
 
 

@@ -40,22 +40,40 @@ def test_more_workers_bear_as_many_calls_each():
     assert calls_that_fit(Load(places=5, actor_factor=0.3, workers=3), 1) == 5
 
 
-def worker(name: str, registration: str, max_calls: int) -> Announcement:
-    return Announcement(name=name, registration=registration, max_calls=max_calls)
+def test_calls_of_a_worker_that_drains_fill_no_place_of_the_others():
+    staying = Load(places=2, actor_factor=0.1, draining_calls=2)
+    assert calls_that_fit(staying, taken=2) - 2 == 2
+
+
+@pytest.mark.parametrize("step", [0, 4])
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_nobody_comes_in_where_every_worker_drains(taken: int, step: int):
+    drained = Load(places=0, workers=0, draining_calls=1, degradation_step=step)
+    assert calls_that_fit(drained, taken) <= taken
+
+
+def worker(name: str, registration: str, max_calls: int, draining: int = 0) -> Announcement:
+    return Announcement(
+        name=name, registration=registration, max_calls=max_calls, draining_calls=draining
+    )
+
+
+def places(workers: Workers) -> list[int]:
+    return sorted(one.max_calls for one in workers.present)
 
 
 def test_workers_are_counted_while_they_are_heard_of():
     now_s = 100.0
     workers = Workers(lambda: now_s)
-    assert workers.places == []
+    assert places(workers) == []
     workers.hear(worker("a:1", "AW_1", 2))
     workers.hear(worker("b:1", "AW_2", 3))
-    assert sorted(workers.places) == [2, 3]
+    assert places(workers) == [2, 3]
     now_s += GONE_S - 1
     workers.hear(worker("b:1", "AW_2", 0))
-    assert sorted(workers.places) == [0, 2], "one that drains takes no more"
+    assert places(workers) == [0, 2], "one that drains takes no more"
     now_s += 2
-    assert workers.places == [0]
+    assert places(workers) == [0]
 
 
 def test_only_a_worker_that_registered_anew_wakes_the_watchdog():
@@ -66,7 +84,7 @@ def test_only_a_worker_that_registered_anew_wakes_the_watchdog():
         woken.append(workers.came.is_set())
         workers.came.clear()
     assert woken == [True, False, True]
-    assert workers.places == [2], "the same worker, started again"
+    assert places(workers) == [2], "the same worker, started again"
 
 
 async def measured(settings: GatewaySettings, wanted: Load, workers: Workers | None = None) -> Load:
@@ -123,6 +141,15 @@ async def test_workers_that_tell_of_themselves_are_all_counted(settings: Gateway
     for name in ("a:1", "b:1"):
         workers.hear(worker(name, "AW", 2))
     wanted = Load(places=4, workers=2)
+    assert await measured(elsewhere, wanted, workers) == wanted
+
+
+async def test_a_worker_that_drains_is_not_counted_but_its_calls_are(settings: GatewaySettings):
+    elsewhere = settings.model_copy(update={"thinker_endpoint": "", "actor_endpoint": ""})
+    workers = Workers()
+    workers.hear(worker("a:1", "AW_1", 2))
+    workers.hear(worker("b:1", "AW_2", 0, draining=2))
+    wanted = Load(places=2, workers=1, draining_calls=2)
     assert await measured(elsewhere, wanted, workers) == wanted
 
 

@@ -45,14 +45,14 @@ def test_a_worker_that_comes_is_counted_and_nobody_can_claim_to_be_one(
     body = told.model_dump_json().encode()
     headers = {"Authorization": signature(ADDRESS, body)}
     assert client.post("/api/workers", content=body, headers=headers).status_code == 204
-    assert services.workers.places == [3]
+    assert [one.max_calls for one in services.workers.present] == [3]
     forged = {"Authorization": signature(ADDRESS, b"another")}
     assert client.post("/api/workers", content=body, headers=forged).status_code == 401
     for garbage in (b"", b"null", b'{"name":1}', b"\xff", body + b"x", b"9" * 5000):
         signed = {"Authorization": signature(ADDRESS, garbage)}
         answer = client.post("/api/workers", content=garbage, headers=signed)
         assert answer.status_code in {413, 422}
-    assert services.workers.places == [3]
+    assert [one.max_calls for one in services.workers.present] == [3]
 
 
 def test_two_lines_of_one_agent_are_one_life(services: Services):

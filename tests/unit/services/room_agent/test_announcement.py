@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -32,13 +34,12 @@ def server() -> AgentServer:
     return AgentServer(ws_url="ws://127.0.0.1:1", api_key="key", api_secret=SECRET)
 
 
-async def test_each_registration_is_told_signed():
-    told: list[tuple[bytes, str]] = []
-    came = asyncio.Event()
+@asynccontextmanager
+async def gateway(told: "asyncio.Queue[tuple[bytes, str]]") -> AsyncIterator[str]:
+    """One that remembers what it is told, and how that was signed; its URL."""
 
     async def take(request: web.Request) -> web.Response:
-        told.append((await request.read(), request.headers["Authorization"]))
-        came.set()
+        told.put_nowait((await request.read(), request.headers["Authorization"]))
         return web.Response(status=204)
 
     application = web.Application()
@@ -47,15 +48,20 @@ async def test_each_registration_is_told_signed():
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    worker = server()
     try:
-        async with announcing(config(f"http://127.0.0.1:{runner.addresses[0][1]}/"), worker):
-            for registration in ("AW_1", "AW_2"):
-                came.clear()
-                worker.emit("worker_registered", registration, None)
-                await asyncio.wait_for(came.wait(), 5)
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
     finally:
         await runner.cleanup()
+
+
+async def test_each_registration_is_told_signed():
+    queue: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
+    worker = server()
+    told = []
+    async with gateway(queue) as url, announcing(config(url), worker):
+        for registration in ("AW_1", "AW_2"):
+            worker.emit("worker_registered", registration, None)
+            told.append(await asyncio.wait_for(queue.get(), 5))
     workers = [Announcement.model_validate_json(body) for body, _ in told]
     assert [one.registration for one in workers] == ["AW_1", "AW_2"]
     assert {one.max_calls for one in workers} == {config(None).max_calls}
@@ -65,11 +71,31 @@ async def test_each_registration_is_told_signed():
         assert claims.sha256 == base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
+async def test_a_worker_that_drains_says_at_once_how_many_calls_it_still_has(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr("services.room_agent.announcement.LOOK_S", 0.02)
+    running = [object(), object()]
+    monkeypatch.setattr(AgentServer, "active_jobs", running)
+    queue: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
+    worker = server()
+    said = []
+    async with gateway(queue) as url, announcing(config(url), worker):
+        worker.emit("worker_registered", "AW_1", None)
+        for change in (lambda: monkeypatch.setattr(worker, "_draining", True), running.pop, None):
+            one = Announcement.model_validate_json((await asyncio.wait_for(queue.get(), 5))[0])
+            said.append((one.max_calls, one.draining_calls))
+            if change is not None:
+                change()
+    assert said == [(config(None).max_calls, 0), (0, 2), (0, 1)]
+
+
 async def test_a_gateway_that_is_not_there_is_told_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level("INFO")
     monkeypatch.setattr("services.room_agent.announcement.EVERY_S", 0.05)
+    monkeypatch.setattr("services.room_agent.announcement.LOOK_S", 0.05)
     worker = server()
     async with announcing(config("http://127.0.0.1:9"), worker):
         worker.emit("worker_registered", "AW_1", None)
