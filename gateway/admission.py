@@ -66,7 +66,7 @@ class Admission:
         opening = self._opening  # read first: a call may then count twice, but never not at all
         live = await asyncio.to_thread(self.store.taken, self.settings.empty_timeout_s)
         taken = live + opening
-        fit = calls_that_fit(self.meter.load, taken)
+        fit = calls_that_fit(self.meter.load)
         CAPACITY.set(fit)
         standing = self._line.ask(ticket, fit - taken, self.clock_s())
         if standing.position:

@@ -1,6 +1,7 @@
-"""How many calls fit: computed from what engines and agent measure of themselves."""
+"""How many calls fit: computed from what engines and agents measure of themselves."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -8,8 +9,9 @@ import httpx
 
 from gateway.settings import GatewaySettings
 from gateway.workers import Workers
-from proto.messages import EngineStatus, Ping
-from proto.wire.sockets import PeerBusy, request
+from proto.messages import EngineStatus
+from proto.wire.sockets import status_of
+from services.room_agent.announcement import Announcement
 
 FULL: Final = 0.9
 """Share of an engine's time that may be used; beyond it the Actor's calls begin to save work."""
@@ -22,36 +24,43 @@ MANY: Final = 100_000
 
 
 @dataclass(frozen=True)
-class Load:
-    """What was measured. Factors: work seconds per media second of one call; 0: not measured."""
+class WorkerLoad:
+    """What was measured of an agent worker and its engines.
 
+    Factors: work seconds per media second of one call; 0: not measured.
+    """
+
+    places: int = MANY
+    """Calls that it may hold; 0: it takes no more."""
+    calls: int = 0
+    """Those that it holds."""
     actor_factor: float = 0.0
     thinker_factor: float = 0.0
     degradation_step: int = 0
-    places: int = MANY
-    """Calls that all agents together may hold; 0: none takes any."""
-    workers: int = 1
-    """Agents with engines of their own, which are like those measured."""
-    draining_calls: int = 0
-    """Calls of agents that take no more; neither these nor their engines are counted above."""
+
+    @property
+    def fit(self) -> int:
+        """Calls that it bears: its places, as far as its engines have time for them.
+
+        What was not measured yet is trusted.
+        """
+        if not self.places:
+            return self.calls
+        if self.degradation_step >= OVERLOADED_STEP:
+            return max(1, self.calls)
+        engines = min(
+            FULL / self.actor_factor if self.actor_factor else MANY,
+            FULL / (self.thinker_factor * SPEAKING_SHARE) if self.thinker_factor else MANY,
+        )
+        return min(self.places, max(1, int(engines)))
 
 
-def calls_that_fit(load: Load, taken: int) -> int:
-    """How many calls the machines bear while `taken` run; at least one where an agent takes calls.
+Load = tuple[WorkerLoad, ...]
 
-    The agents' places, as far as their engines have time for them; what was not measured yet is
-    trusted.
-    """
-    if not load.places:
-        return 0
-    if load.degradation_step >= OVERLOADED_STEP:
-        return max(1, taken)
-    engines = min(
-        FULL / load.actor_factor if load.actor_factor else MANY,
-        FULL / (load.thinker_factor * SPEAKING_SHARE) if load.thinker_factor else MANY,
-    )
-    places = min(load.places, max(1, int(engines)) * load.workers)
-    return places + load.draining_calls
+
+def calls_that_fit(load: Load) -> int:
+    """How many calls all workers bear; those of one that takes no more fill no other's place."""
+    return sum(worker.fit for worker in load)
 
 
 class LoadMeter(Protocol):
@@ -66,12 +75,15 @@ class LoadMeter(Protocol):
 
 
 class EngineMeter:
-    """Asks both engines and the agent, again and again; no caller waits for their answers."""
+    """Takes what workers tell; where none does, asks the engines and the agent that it knows.
+
+    Again and again: no caller waits for their answers.
+    """
 
     def __init__(
         self, settings: GatewaySettings, http: httpx.AsyncClient, workers: Workers
     ) -> None:
-        self.load = Load()
+        self.load: Load = (WorkerLoad(),)
         self._settings = settings
         self._http = http
         self._workers = workers
@@ -79,49 +91,57 @@ class EngineMeter:
     async def run(self) -> None:
         """Measure until cancelled."""
         while True:
-            self.load = await self._look()
+            told = self._workers.present
+            self.load = self._told(told) if told else await self._asked()
             await asyncio.sleep(self._settings.meter_interval_s)
 
-    async def _look(self) -> Load:
+    def _told(self, workers: Iterable[Announcement]) -> Load:
+        if not self._settings.measured_capacity:
+            return tuple(WorkerLoad(one.max_calls, one.calls) for one in workers)
+        return tuple(
+            WorkerLoad(
+                one.max_calls,
+                one.calls,
+                one.actor_factor,
+                one.thinker_factor,
+                one.degradation_step,
+            )
+            for one in workers
+        )
+
+    async def _asked(self) -> Load:
+        """All workers are like the one whose engines these are."""
         settings = self._settings
-        actor, thinker, agents = await asyncio.gather(
+        actor, thinker, places = await asyncio.gather(
             self._engine(settings.actor_endpoint, settings.actor_curve_server_key),
             self._engine(settings.thinker_endpoint, settings.thinker_curve_server_key),
             self._places(),
         )
         measured = settings.measured_capacity
-        return Load(
+        worker = WorkerLoad(
+            places,
+            actor.sessions if actor else 0,
             actor.real_time_factor if actor and measured else 0.0,
             thinker.real_time_factor if thinker and measured else 0.0,
             actor.degradation_step if actor and measured else 0,
-            *agents,
         )
+        return (worker,) * settings.workers
 
     async def _engine(self, endpoint: str, server_key: str) -> EngineStatus | None:
         """None where it does not answer, or is beside the agents elsewhere."""
-        if not endpoint:
-            return None
         curve = self._settings.curve_to(server_key)
-        ping = Ping(session_id="gateway")
-        try:
-            answer = await request(endpoint, ping, self._settings.ready_timeout_s, curve)
-        except (TimeoutError, PeerBusy):
-            return None
-        return answer if isinstance(answer, EngineStatus) else None
+        return await status_of(endpoint, self._settings.ready_timeout_s, curve)
 
-    async def _places(self) -> tuple[int, int, int]:
-        """Of all workers, how many those are, and calls of those that drain: as they tell, else as
-        the one that is asked says, and where it does not answer as before. MANY until anybody has:
-        readiness says so then.
+    async def _places(self) -> int:
+        """Of the agent that is asked; where it does not answer as before.
+
+        MANY until it has: readiness says so then.
         """
-        if told := self._workers.present:
-            taking = [worker.max_calls for worker in told if worker.max_calls]
-            return sum(taking), len(taking), sum(worker.draining_calls for worker in told)
         settings = self._settings
         try:
             answer = await self._http.get(
                 settings.agent_health_url, timeout=settings.ready_timeout_s
             )
-            return int(answer.json()["max_calls"]) * settings.workers, settings.workers, 0
+            return int(answer.json()["max_calls"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return self.load.places, self.load.workers, 0
+            return max((worker.places for worker in self.load), default=MANY)

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.room_agent.announcement import EVERY_S, Announcement
 
-GONE_S: Final = 2.5 * EVERY_S
+GONE_S: Final = 12 * EVERY_S
 """A worker that was not heard of for so long is gone."""
 
 

@@ -17,7 +17,7 @@ from zmq.auth.asyncio import AsyncioAuthenticator
 
 from proto.codec import decode, encode
 from proto.message import Message, MessageError
-from proto.messages import Failure
+from proto.messages import EngineStatus, Failure, Ping
 from proto.tensor import Frame
 from proto.wire.clock import now_us
 from proto.wire.curve import CurveClient, CurveServer, check_endpoint
@@ -244,3 +244,16 @@ async def request(
         await socket.send(message)
         async with asyncio.timeout(timeout_s):
             return await socket.recv()
+
+
+async def status_of(
+    endpoint: str, timeout_s: float, curve: CurveClient | None = None
+) -> EngineStatus | None:
+    """How busy an engine is; None where there is none, or it does not say in time."""
+    if not endpoint:
+        return None
+    try:
+        answer = await request(endpoint, Ping(session_id="status"), timeout_s, curve)
+    except (TimeoutError, PeerBusy):
+        return None
+    return answer if isinstance(answer, EngineStatus) else None

@@ -1,4 +1,4 @@
-"""A worker tells the gateway every few seconds that it takes calls, and how many it may hold.
+"""A worker tells the gateway every few seconds how many calls it may hold, and how it fares.
 
 The gateway counts places by it, and asks at once for the calls that no worker took.
 """
@@ -14,20 +14,26 @@ import httpx
 from livekit.agents import AgentServer
 from pydantic import BaseModel, ConfigDict, Field
 
+from proto.messages import EngineStatus
+from proto.wire.sockets import status_of
 from services.room_agent.config import AgentConfig, GatewayAddress
 from services.room_agent.gateway_line import TIMEOUT_S, signature
 
 log = logging.getLogger(__name__)
 
 WORKERS_PATH: Final = "/api/workers"
-EVERY_S: Final = 10.0
-LOOK_S: Final = 1.0
-"""What changed is told so soon."""
+EVERY_S: Final = 2.0
+ENGINE_S: Final = 1.0
+"""An engine that does not say within this time how busy it is was not measured."""
 Text = Annotated[str, Field(max_length=300)]
+Factor = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Announcement(BaseModel):
-    """A worker by a name that outlives its process. `registration`: LiveKit's name of it."""
+    """A worker by a name that outlives its process. `registration`: LiveKit's name of it.
+
+    Factors and step are what its engines measure (`EngineStatus`); 0: nothing was measured.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,8 +41,11 @@ class Announcement(BaseModel):
     registration: Text
     max_calls: Annotated[int, Field(ge=0, le=100_000)]
     """0: it takes no more."""
-    draining_calls: Annotated[int, Field(ge=0, le=100_000)] = 0
-    """Calls of one that takes no more: they fill no place of the others."""
+    calls: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Those that it holds now."""
+    actor_factor: Factor = 0.0
+    thinker_factor: Factor = 0.0
+    degradation_step: Annotated[int, Field(ge=0, le=100)] = 0
 
 
 @asynccontextmanager
@@ -68,22 +77,29 @@ async def _announce(
     name = f"{socket.gethostname()}:{config.health_port}"
     registration = await registrations.get()
     verify = address.certificate is None or address.trust
-    clock_s = asyncio.get_running_loop().time
-    told, again_s = None, 0.0
     async with httpx.AsyncClient(timeout=TIMEOUT_S, trust_env=False, verify=verify) as client:
         while True:
+            actor, thinker = await asyncio.gather(
+                _engine(config, config.actor_endpoint, config.actor_curve_server_key),
+                _engine(config, config.thinker_endpoint, config.thinker_curve_server_key),
+            )
             worker = Announcement(
                 name=name,
                 registration=registration,
                 max_calls=0 if server.draining else config.max_calls,
-                draining_calls=len(server.active_jobs) if server.draining else 0,
+                calls=len(server.active_jobs),
+                actor_factor=actor.real_time_factor if actor else 0.0,
+                thinker_factor=thinker.real_time_factor if thinker else 0.0,
+                degradation_step=actor.degradation_step if actor else 0,
             )
-            if worker != told or clock_s() >= again_s:
-                told, again_s = worker, clock_s() + EVERY_S
-                await _tell(client, address, worker)
+            await _tell(client, address, worker)
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(EVERY_S):
                     registration = await registrations.get()
+
+
+async def _engine(config: AgentConfig, endpoint: str, server_key: str) -> EngineStatus | None:
+    return await status_of(endpoint, ENGINE_S, config.curve_to(server_key))
 
 
 async def _tell(client: httpx.AsyncClient, address: GatewayAddress, worker: Announcement) -> None:

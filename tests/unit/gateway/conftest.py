@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from livekit import api
 
 from gateway.app import create_app
-from gateway.capacity import Load
+from gateway.capacity import Load, WorkerLoad
 from gateway.deps import Services
 from gateway.errors import unavailable
 from gateway.livekit_rooms import Dispatch, Presence
@@ -95,7 +95,7 @@ class FakeRooms:
 class FakeMeter:
     """The load that a test says there is."""
 
-    load: Load = field(default_factory=Load)
+    load: Load = (WorkerLoad(),)
 
     async def run(self) -> None:
         """Nothing changes by itself."""

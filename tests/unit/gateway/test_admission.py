@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from prometheus_client import REGISTRY
 
 from gateway.admission import expected_wait_s
-from gateway.capacity import Load
+from gateway.capacity import WorkerLoad
 from gateway.deps import Services
 from gateway.errors import GatewayError
 from gateway.store.calls import UNKNOWN_LENGTH_S
@@ -26,7 +26,7 @@ def ask(client: TestClient, ticket: str | None = None) -> Any:
 
 @pytest.fixture
 def one_place(meter: FakeMeter) -> FakeMeter:
-    meter.load = Load(places=1)
+    meter.load = (WorkerLoad(1),)
     return meter
 
 
@@ -66,11 +66,11 @@ def test_who_cancels_lets_the_others_move_up(client: TestClient, one_place: Fake
 
 
 def test_nobody_comes_in_while_running_calls_look_worse(client: TestClient, meter: FakeMeter):
-    meter.load = Load(places=4, actor_factor=0.1)
+    meter.load = (WorkerLoad(4, actor_factor=0.1),)
     assert ask(client).status_code == 201
-    meter.load = Load(places=4, actor_factor=0.1, degradation_step=2)
+    meter.load = (WorkerLoad(4, actor_factor=0.1, degradation_step=2),)
     ticket = ask(client).json()["ticket"]
-    meter.load = Load(places=4, actor_factor=0.1, degradation_step=1)
+    meter.load = (WorkerLoad(4, actor_factor=0.1, degradation_step=1),)
     assert ask(client, ticket).status_code == 201
 
 

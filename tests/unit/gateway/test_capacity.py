@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.capacity import EngineMeter, Load, calls_that_fit
+from gateway.capacity import EngineMeter, Load, WorkerLoad, calls_that_fit
 from gateway.settings import GatewaySettings
 from gateway.workers import GONE_S, Workers
 from proto.messages import EngineStatus
@@ -17,45 +17,38 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.mark.parametrize(
-    ("load", "taken", "fit"),
+    ("worker", "fit"),
     [
-        (Load(), 0, 100_000),
-        (Load(places=4), 0, 4),
-        (Load(places=4, actor_factor=0.3), 1, 3),
-        (Load(places=4, actor_factor=0.31), 1, 2),
-        (Load(places=4, actor_factor=0.1), 1, 4),
-        (Load(places=4, actor_factor=0.1, thinker_factor=0.6), 1, 3),
-        (Load(places=4, actor_factor=1.5), 0, 1),
-        (Load(places=4, actor_factor=0.1, degradation_step=1), 2, 4),
-        (Load(places=4, actor_factor=0.1, degradation_step=2), 2, 2),
-        (Load(places=4, actor_factor=0.1, degradation_step=4), 0, 1),
+        (WorkerLoad(), 100_000),
+        (WorkerLoad(4), 4),
+        (WorkerLoad(4, actor_factor=0.3), 3),
+        (WorkerLoad(4, actor_factor=0.31), 2),
+        (WorkerLoad(4, actor_factor=0.1), 4),
+        (WorkerLoad(4, actor_factor=0.1, thinker_factor=0.6), 3),
+        (WorkerLoad(4, actor_factor=1.5), 1),
+        (WorkerLoad(4, 2, actor_factor=0.1, degradation_step=1), 4),
+        (WorkerLoad(4, 2, actor_factor=0.1, degradation_step=2), 2),
+        (WorkerLoad(4, 0, actor_factor=0.1, degradation_step=4), 1),
+        (WorkerLoad(0, 2, actor_factor=0.1), 2),
+        (WorkerLoad(0, 0, degradation_step=4), 0),
     ],
 )
-def test_calls_fit_where_agent_and_both_engines_bear_them(load: Load, taken: int, fit: int):
-    assert calls_that_fit(load, taken) == fit
+def test_calls_fit_where_agent_and_both_engines_bear_them(worker: WorkerLoad, fit: int):
+    assert calls_that_fit((worker,)) == fit
 
 
-def test_more_workers_bear_as_many_calls_each():
-    assert calls_that_fit(Load(places=12, actor_factor=0.3, workers=3), 1) == 9
-    assert calls_that_fit(Load(places=5, actor_factor=0.3, workers=3), 1) == 5
+def test_each_worker_bears_what_its_own_engines_bear():
+    fast, slow = WorkerLoad(4, actor_factor=0.2), WorkerLoad(4, actor_factor=0.6)
+    overloaded = WorkerLoad(4, 3, actor_factor=0.5, degradation_step=3)
+    assert calls_that_fit((fast, slow, overloaded)) == 4 + 1 + 3
 
 
 def test_calls_of_a_worker_that_drains_fill_no_place_of_the_others():
-    staying = Load(places=2, actor_factor=0.1, draining_calls=2)
-    assert calls_that_fit(staying, taken=2) - 2 == 2
+    assert calls_that_fit((WorkerLoad(2, actor_factor=0.1), WorkerLoad(0, 2))) - 2 == 2
 
 
-@pytest.mark.parametrize("step", [0, 4])
-@pytest.mark.parametrize("taken", [0, 1, 2])
-def test_nobody_comes_in_where_every_worker_drains(taken: int, step: int):
-    drained = Load(places=0, workers=0, draining_calls=1, degradation_step=step)
-    assert calls_that_fit(drained, taken) <= taken
-
-
-def worker(name: str, registration: str, max_calls: int, draining: int = 0) -> Announcement:
-    return Announcement(
-        name=name, registration=registration, max_calls=max_calls, draining_calls=draining
-    )
+def worker(name: str, registration: str, max_calls: int, calls: int = 0) -> Announcement:
+    return Announcement(name=name, registration=registration, max_calls=max_calls, calls=calls)
 
 
 def places(workers: Workers) -> list[int]:
@@ -121,7 +114,7 @@ async def busy_actor(endpoint: str) -> None:
 async def test_the_meter_asks_engines_and_agent_and_a_silent_engine_is_not_measured(
     settings: GatewaySettings, tmp_path: Path, believed: bool
 ):
-    wanted = Load(0.4, 0.0, 1, 3) if believed else Load(places=3)
+    wanted = (WorkerLoad(3, 2, 0.4, 0.0, 1) if believed else WorkerLoad(3, 2),)
     often = settings.model_copy(update={"meter_interval_s": 0.05, "measured_capacity": believed})
     actor = asyncio.create_task(busy_actor(settings.actor_endpoint))
     try:
@@ -132,25 +125,20 @@ async def test_the_meter_asks_engines_and_agent_and_a_silent_engine_is_not_measu
 
 async def test_engines_that_are_beside_their_agents_are_not_asked(settings: GatewaySettings):
     elsewhere = settings.model_copy(update={"thinker_endpoint": "", "actor_endpoint": ""})
-    assert await measured(elsewhere, Load(places=3)) == Load(places=3)
+    assert await measured(elsewhere, (WorkerLoad(3),)) == (WorkerLoad(3),)
 
 
-async def test_workers_that_tell_of_themselves_are_all_counted(settings: GatewaySettings):
-    elsewhere = settings.model_copy(update={"thinker_endpoint": "", "actor_endpoint": ""})
-    workers = Workers()
-    for name in ("a:1", "b:1"):
-        workers.hear(worker(name, "AW", 2))
-    wanted = Load(places=4, workers=2)
-    assert await measured(elsewhere, wanted, workers) == wanted
-
-
-async def test_a_worker_that_drains_is_not_counted_but_its_calls_are(settings: GatewaySettings):
-    elsewhere = settings.model_copy(update={"thinker_endpoint": "", "actor_endpoint": ""})
+@pytest.mark.parametrize("believed", [True, False])
+async def test_workers_tell_of_themselves_and_of_their_engines(
+    settings: GatewaySettings, believed: bool
+):
     workers = Workers()
     workers.hear(worker("a:1", "AW_1", 2))
-    workers.hear(worker("b:1", "AW_2", 0, draining=2))
-    wanted = Load(places=2, workers=1, draining_calls=2)
-    assert await measured(elsewhere, wanted, workers) == wanted
+    fares = {"actor_factor": 0.3, "thinker_factor": 0.5, "degradation_step": 1}
+    workers.hear(worker("b:1", "AW_2", 3, calls=2).model_copy(update=fares))
+    wanted = (WorkerLoad(2), WorkerLoad(3, 2, 0.3, 0.5, 1) if believed else WorkerLoad(3, 2))
+    told = settings.model_copy(update={"measured_capacity": believed})
+    assert await measured(told, wanted, workers) == wanted
 
 
 async def test_an_agent_that_is_away_for_a_moment_leaves_the_places_as_they_were(
@@ -170,4 +158,4 @@ async def test_an_agent_that_is_away_for_a_moment_leaves_the_places_as_they_were
         await asyncio.sleep(0.2)
         running.cancel()
     assert not answers
-    assert meter.load == Load(places=3)
+    assert meter.load == (WorkerLoad(3),)

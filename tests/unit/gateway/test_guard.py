@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.app import create_app
-from gateway.capacity import Load
+from gateway.capacity import WorkerLoad
 from gateway.errors import GatewayError
 from gateway.rate_limits import MAX_CALLERS, RateLimit
 from gateway.settings import GatewaySettings
@@ -127,7 +127,7 @@ def test_creations_are_limited_for_each_key(limited: TestClient):
 
 
 def test_whoever_waits_in_the_line_is_counted_once(limited: TestClient, meter: FakeMeter):
-    meter.load = Load(places=1)
+    meter.load = (WorkerLoad(1),)
     other = limited.post(
         "/api/keys", json={"name": "other", "scopes": ["rooms"]}, headers=ADMIN
     ).json()

@@ -11,6 +11,8 @@ from aiohttp import web
 from livekit import api
 from livekit.agents import AgentServer
 
+from proto.endpoints import ACTOR_ENDPOINT, THINKER_ENDPOINT
+from proto.messages import EngineStatus
 from services.room_agent.announcement import WORKERS_PATH, Announcement, announcing
 from services.room_agent.config import AgentConfig
 
@@ -28,6 +30,14 @@ def config(url: str | None) -> AgentConfig:
             "gateway_url": url,
         }
     )
+
+
+@pytest.fixture(autouse=True)
+def running(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The calls of a worker; one that was not started has no place for them."""
+    jobs: list[object] = []
+    monkeypatch.setattr(AgentServer, "active_jobs", jobs)
+    return jobs
 
 
 def server() -> AgentServer:
@@ -71,23 +81,43 @@ async def test_each_registration_is_told_signed():
         assert claims.sha256 == base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
-async def test_a_worker_that_drains_says_at_once_how_many_calls_it_still_has(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_worker_tells_how_its_engines_fare_and_that_it_drains(
+    monkeypatch: pytest.MonkeyPatch, running: list[object]
 ):
-    monkeypatch.setattr("services.room_agent.announcement.LOOK_S", 0.02)
-    running = [object(), object()]
-    monkeypatch.setattr(AgentServer, "active_jobs", running)
+    monkeypatch.setattr("services.room_agent.announcement.EVERY_S", 0.02)
+    running += [object(), object()]
+    fares = {ACTOR_ENDPOINT: ("actor", 0.3), THINKER_ENDPOINT: ("thinker", 0.5)}
+
+    async def status_of(endpoint: str, *_: object) -> EngineStatus | None:
+        engine, factor = fares[endpoint]
+        return EngineStatus(
+            session_id="status",
+            engine=engine,
+            real_time_factor=factor,
+            queue_depth=0,
+            sessions=2,
+            degradation_step=1,
+        )
+
+    monkeypatch.setattr("services.room_agent.announcement.status_of", status_of)
     queue: asyncio.Queue[tuple[bytes, str]] = asyncio.Queue()
     worker = server()
-    said = []
+
+    async def said(max_calls: int, calls: int) -> Announcement:
+        while True:
+            body, _ = await asyncio.wait_for(queue.get(), 5)
+            one = Announcement.model_validate_json(body)
+            if (one.max_calls, one.calls) == (max_calls, calls):
+                return one
+
     async with gateway(queue) as url, announcing(config(url), worker):
         worker.emit("worker_registered", "AW_1", None)
-        for change in (lambda: monkeypatch.setattr(worker, "_draining", True), running.pop, None):
-            one = Announcement.model_validate_json((await asyncio.wait_for(queue.get(), 5))[0])
-            said.append((one.max_calls, one.draining_calls))
-            if change is not None:
-                change()
-    assert said == [(config(None).max_calls, 0), (0, 2), (0, 1)]
+        one = await said(config(None).max_calls, 2)
+        assert (one.actor_factor, one.thinker_factor, one.degradation_step) == (0.3, 0.5, 1)
+        monkeypatch.setattr(worker, "_draining", True)
+        await said(0, 2)
+        running.pop()
+        await said(0, 1)
 
 
 async def test_a_gateway_that_is_not_there_is_told_again(
@@ -95,7 +125,7 @@ async def test_a_gateway_that_is_not_there_is_told_again(
 ):
     caplog.set_level("INFO")
     monkeypatch.setattr("services.room_agent.announcement.EVERY_S", 0.05)
-    monkeypatch.setattr("services.room_agent.announcement.LOOK_S", 0.05)
+    monkeypatch.setattr("services.room_agent.announcement.ENGINE_S", 0.05)
     worker = server()
     async with announcing(config("http://127.0.0.1:9"), worker):
         worker.emit("worker_registered", "AW_1", None)
