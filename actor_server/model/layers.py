@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from actor_server.model.geometry import ActorGeometry
 from actor_server.model.rotary import Rotation, rotate
@@ -101,7 +102,12 @@ class GatedMLP(nn.Module):
 
 
 class VideoLayer(nn.Module):
-    """Self-attention, cross-attention to the chunk's condition, MLP; each on a normed residual."""
+    """Self-attention, cross-attention to the chunk's condition, MLP; each on a normed residual.
+
+    Where `recompute` is set nothing inside is kept for the backward pass, which computes it again.
+    """
+
+    recompute = False
 
     def __init__(self, geometry: ActorGeometry, index: int) -> None:
         super().__init__()
@@ -118,6 +124,16 @@ class VideoLayer(nn.Module):
         self, x: Tensor, view: SelfView, cross: CrossView | None
     ) -> tuple[Tensor, KeyValues]:
         """(B, N, C) to the same, and the tokens' own un-rotated keys and values (B, G, N, E)."""
+        if not (self.recompute and torch.is_grad_enabled()):
+            return self._through(x, view, cross)
+        kept: tuple[Tensor, KeyValues] = checkpoint(
+            self._through, x, view, cross, use_reentrant=False, preserve_rng_state=False
+        )
+        return kept
+
+    def _through(
+        self, x: Tensor, view: SelfView, cross: CrossView | None
+    ) -> tuple[Tensor, KeyValues]:
         normed = self.input_layernorm(x)
         own = self.self_attn.key_values(normed)
         seen = view.extend(self.index, rotate(own.keys, view.rotation), own.values)

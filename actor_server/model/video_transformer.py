@@ -101,6 +101,12 @@ class VideoTransformer(nn.Module):
         cross = self.cross_view(self.condition_slots(conditions), self.time_rotation())
         return self.velocities(latents, self.embed_levels(levels), view, cross)[0]
 
+    def recompute_layers(self, recompute: bool) -> None:
+        """Whether training trades work for memory (gradient checkpointing); see `VideoLayer`."""
+        for layer in self.layers:
+            assert isinstance(layer, VideoLayer)
+            layer.recompute = recompute
+
     def velocities(
         self, latents: Tensor, levels: Tensor, view: SelfView, cross: CrossView
     ) -> tuple[Tensor, list[KeyValues]]:

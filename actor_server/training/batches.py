@@ -1,45 +1,71 @@
-"""What one training step sees: crops of the dataset, named by (seed, step) and nothing else."""
+"""What one training step sees: crops of the dataset, named by (seed, number) and nothing else."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from actor_server.codec.mesh.latent import portrait_latent
 from actor_server.model.conditioner import Conditions
 from actor_server.motion.conditioning import UNKNOWN_PHONE
 from actor_server.training.chunk_store import SplitName
 from actor_server.training.config import Hiding
+from actor_server.training.loss import MotionObjective
 from actor_server.training.mirror import mirror_some
+from actor_server.training.objective import Objective
 from actor_server.training.sequences import Crops
 
 
 @dataclass(frozen=True)
 class Batch:
-    """latents (B, K, T, D) as stored, trusted (B, K, T, D) bool, conditions (B, K)."""
+    """reference (B, R, D), latents (B, K, T, D) as stored, trusted (B, K, T, D) bool, conditions
+    (B, K).
+    """
 
+    reference: Tensor
     latents: Tensor
     trusted: Tensor
     conditions: Conditions
 
     @classmethod
     def of(cls, crops: Crops, places: list[int]) -> Self:
-        """The crops at these places of the dataset."""
+        """The crops at these places of the dataset.
+
+        Latents are relative to the portrait, so the reference is the same for all.
+        """
         latents, trusted, fields, _ = default_collate([crops[place] for place in places])
         dropped = torch.zeros(latents.shape[:2], dtype=torch.bool)
-        return cls(latents, trusted, Conditions(**fields, dropped=dropped))
+        reference = torch.from_numpy(portrait_latent()).expand(len(places), 1, -1)
+        return cls(reference, latents, trusted, Conditions(**fields, dropped=dropped))
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch on a device; conditions as float32."""
-        conditions = self.conditions.to(device, torch.float32)
-        return Batch(self.latents.to(device), self.trusted.to(device), conditions)
+        """The same batch on a device."""
+        tensors = (part.to(device) for part in (self.reference, self.latents, self.trusted))
+        return Batch(*tensors, self.conditions.to(device))
+
+
+class Source(Protocol):
+    """Batches by their number in the run. The same seed and number give the same batch."""
+
+    @property
+    def objective(self) -> Objective:
+        """What is to be made small on these batches."""
+
+    def dice(self, number: int) -> np.random.Generator:
+        """All chance of one batch: a run that is resumed draws what it would have drawn."""
+
+    def draw(self, rng: np.random.Generator, number: int, chunks: int, count: int) -> Batch:
+        """`count` crops of `chunks` chunks at most."""
 
 
 class BatchSource:
-    """Random batches of a split. The same (seed, step) gives the same batch, in any order."""
+    """The Source of motion latents: random crops of a split."""
+
+    objective = MotionObjective()
 
     def __init__(self, folder: Path, split: SplitName, seed: int) -> None:
         self._folder = folder
@@ -47,14 +73,14 @@ class BatchSource:
         self._seed = seed
         self._crops: dict[int, Crops] = {}
 
-    def dice(self, step: int) -> np.random.Generator:
-        """All chance of one step: a run that is resumed draws what it would have drawn."""
-        return np.random.default_rng((self._seed, step))
+    def dice(self, number: int) -> np.random.Generator:
+        """See `Source`."""
+        return np.random.default_rng((self._seed, number))
 
-    def draw(self, rng: np.random.Generator, step: int, chunks: int, count: int) -> Batch:
+    def draw(self, rng: np.random.Generator, number: int, chunks: int, count: int) -> Batch:
         """`count` random crops of `chunks` chunks, half of them mirrored."""
         crops = self.crops(chunks)
-        crops.set_epoch(step)
+        crops.set_epoch(number)
         batch = Batch.of(crops, rng.integers(len(crops), size=count).tolist())
         return replace(batch, latents=mirror_some(batch.latents, rng))
 

@@ -10,6 +10,8 @@ class Stage:
 
     share: of the run's budget. crop_chunks: length of a training sequence. clean_share: lowest and
     highest share of clean chunks in a sequence, drawn anew for each sequence.
+    parts: batches whose gradients make one step, shared out among the processes of a run.
+    noise_steps: N, where levels are those of N sampling steps; 0 draws them from a continuum.
     """
 
     name: str
@@ -19,6 +21,8 @@ class Stage:
     peak_rate: float
     final_rate: float
     clean_share: tuple[float, float]
+    parts: int = 1
+    noise_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,8 @@ class TrainingConfig:
     weight_decay: float = 0.02
     clip_norm: float = 1.0
     warmup_steps: int = 200
-    ema_decay: float = 0.9985
+    ema_decay: float | None = 0.9985
+    """None: the trained weights themselves are shipped."""
 
     def __post_init__(self) -> None:
         total = sum(stage.share for stage in self.stages)

@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import cos, pi, sin
 from pathlib import Path
 from typing import Final
@@ -21,10 +21,9 @@ import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.schedule import add_noise, ddim_step, midpoint_step
-from actor_server.training.batches import BatchSource, hide
+from actor_server.training.batches import Batch, BatchSource, hide
 from actor_server.training.clear_history import ClearHistory
 from actor_server.training.config import Budget, Hiding
 from actor_server.training.ema import averaged
@@ -33,7 +32,7 @@ from actor_server.training.forcing import HISTORY_LEVEL, draw_noise
 from actor_server.training.journal import Journal
 from actor_server.training.loss import latent_weights, motion_loss
 from actor_server.training.train import REPORT_S, add_compute_options, compute_of
-from actor_server.training.trainer import Compute, normalised, reference_of
+from actor_server.training.trainer import Compute, normalised
 from actor_server.weights import SamplerDefaults, load_actor, save_actor
 
 WINDOW: Final = 1
@@ -102,15 +101,15 @@ class Distiller:
         batch = self._source.draw(rng, self.step, config.crop_chunks, config.batch)
         batch = batch.to(self._compute.device)
         clean = normalised(self._teacher, batch.latents)
-        conditions = hide(batch.conditions, Hiding(), rng)
+        batch = replace(batch, conditions=hide(batch.conditions, Hiding(), rng))
         step = torch.from_numpy(rng.integers(1, config.steps + 1, size=(*clean.shape[:2], 1, 1)))
         level = (step / config.steps).to(clean)
         noisy = add_noise(clean, draw_noise(rng, clean), level)
         trace = torch.tensor(HISTORY_LEVEL).to(clean)
         past = add_noise(clean, draw_noise(rng, clean), trace)  # as the teacher learned it
         with self._compute.arithmetic():
-            target = self._taught(noisy, level, past, conditions)
-            history = self._history(self._student, past, conditions)
+            target = self._taught(noisy, level, past, batch)
+            history = self._history(self._student, past, batch)
             predicted = history.velocity_at(noisy, level)
         reached = ddim_step(noisy, predicted, level, level - 1 / config.steps)
         # in units of the velocity: all steps are turns by the same angle
@@ -119,19 +118,17 @@ class Distiller:
         return motion_loss(deviations, self._weights.expand_as(deviations), follows)
 
     @torch.no_grad()
-    def _taught(self, noisy: Tensor, level: Tensor, past: Tensor, conditions: Conditions) -> Tensor:
+    def _taught(self, noisy: Tensor, level: Tensor, past: Tensor, batch: Batch) -> Tensor:
         """Where the teacher's substeps lead each chunk."""
-        history = self._history(self._teacher, past, conditions)
+        history = self._history(self._teacher, past, batch)
         size = 1 / (self._config.steps * self._config.substeps)
         for number in range(self._config.substeps):
             now = level - number * size
             noisy = midpoint_step(noisy, history.velocity_at, now, now - size)
         return noisy
 
-    def _history(
-        self, model: VideoTransformer, past: Tensor, conditions: Conditions
-    ) -> ClearHistory:
-        return ClearHistory(model, reference_of(model, len(past)), past, conditions)
+    def _history(self, model: VideoTransformer, past: Tensor, batch: Batch) -> ClearHistory:
+        return ClearHistory(model, normalised(model, batch.reference), past, batch.conditions)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from actor_server.training.batches import Batch
 from actor_server.training.clear_history import ClearHistory
 from actor_server.training.forcing import draw_noise
 from actor_server.training.sequences import Crops
-from actor_server.training.trainer import Compute, normalised, reference_of
+from actor_server.training.trainer import Compute, normalised
 
 EXACT_STEPS: Final = 24
 CROP_CHUNKS: Final = 16
@@ -73,7 +73,7 @@ def few_step_figures(
     noise = draw_noise(np.random.default_rng(SEED), clean)
 
     def history(model: VideoTransformer) -> ClearHistory:
-        return ClearHistory(model, reference_of(model, len(clean)), clean, batch.conditions)
+        return ClearHistory(model, normalised(model, batch.reference), clean, batch.conditions)
 
     with compute.arithmetic():
         truth = sample_exactly(history(teacher), noise)

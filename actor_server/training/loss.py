@@ -72,16 +72,35 @@ def velocity_errors(predicted: Tensor, forced: Forced, trusted: Tensor) -> tuple
     return (predicted.float() - forced.velocity).square(), mask
 
 
+class MotionObjective:
+    """The Objective of motion latents: `velocity_loss`, in two parts."""
+
+    def __init__(self) -> None:
+        self._weights = latent_weights()
+
+    def counted(self, trusted: Tensor, learned: Tensor) -> Tensor:
+        """Trusted numbers of noisy chunks, by their weights."""
+        return (trusted & learned[..., None, None]) * self._weights.to(trusted.device)
+
+    def total(self, deviations: Tensor, counted: Tensor, learned: Tensor) -> Tensor:
+        """`motion_total`."""
+        return motion_total(deviations, counted, _after_clean(learned))
+
+
 def velocity_loss(predicted: Tensor, forced: Forced, trusted: Tensor, weights: Tensor) -> Tensor:
     """`motion_loss` of the velocity over trusted numbers of noisy chunks."""
     _, mask = velocity_errors(predicted, forced, trusted)
-    after_clean = ~forced.learned.roll(1, dims=1)
-    after_clean[:, 0] = False
-    return motion_loss(predicted.float() - forced.velocity, mask * weights, after_clean)
+    deviations = predicted.float() - forced.velocity
+    return motion_loss(deviations, mask * weights, _after_clean(forced.learned))
 
 
 def motion_loss(deviations: Tensor, counted: Tensor, after_clean: Tensor) -> Tensor:
-    """Mean square of deviations (B, K, T, D), each counted (B, K, T, D) times; zero without any.
+    """`motion_total` by what is counted; zero where nothing is."""
+    return motion_total(deviations, counted, after_clean) / counted.sum().clamp(min=1.0)
+
+
+def motion_total(deviations: Tensor, counted: Tensor, after_clean: Tensor) -> Tensor:
+    """Sum of the squares of deviations (B, K, T, D), each counted (B, K, T, D) times.
 
     In steady numbers their second difference counts as well; in chunks whose predecessor is known,
     after_clean (B, K), also across the border: before it there is no error.
@@ -92,7 +111,14 @@ def motion_loss(deviations: Tensor, counted: Tensor, after_clean: Tensor) -> Ten
     there = counted[..., steady] * after_clean[..., None, None]
     inside = counted[..., steady].unfold(-2, 3, 1).amin(-1)
     weights = torch.cat([there[..., :2, :], inside], dim=-2)
-    return (loss + JOLT_WEIGHT * (jolts * weights).sum()) / counted.sum().clamp(min=1.0)
+    return loss + JOLT_WEIGHT * (jolts * weights).sum()
+
+
+def _after_clean(learned: Tensor) -> Tensor:
+    """(B, K) bool: chunks whose predecessor is not learned."""
+    after_clean = ~learned.roll(1, dims=1)
+    after_clean[:, 0] = False
+    return after_clean
 
 
 def _from_nothing(deviations: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from actor_server.training.loss import (
     velocity_loss,
 )
 from actor_server.training.sequences import Crops
-from actor_server.training.trainer import Compute, normalised, reference_of, sight_of
+from actor_server.training.trainer import Compute, normalised, sight_of
 
 CROP_CHUNKS: Final = 16
 CROPS: Final = 32
@@ -95,7 +95,7 @@ class HeldOut:
         levels = torch.from_numpy(draw_levels(rng, shape, stage, Ablation()))
         clean = normalised(model, batch.latents)
         forced = force(clean, draw_noise(rng, clean), levels.to(clean.device))
-        predicted = self._predict(model, forced, batch.conditions)
+        predicted = self._predict(model, forced, batch)
         for name, (total, count) in group_errors(
             *velocity_errors(predicted, forced, batch.trusted)
         ).items():
@@ -107,14 +107,16 @@ class HeldOut:
         """Latents (B, K, T, D) expected from the conditions and nothing else."""
         noise = draw_noise(rng, batch.latents)
         forced = force(noise, noise, torch.ones(noise.shape[:2], device=noise.device))
-        predicted = self._predict(model, forced, batch.conditions)
+        predicted = self._predict(model, forced, batch)
         return model.latent_mean - predicted.float() * model.latent_std
 
-    def _predict(self, model: VideoTransformer, forced: Forced, conditions: Conditions) -> Tensor:
-        reference = reference_of(model, len(forced.noised))
+    def _predict(self, model: VideoTransformer, forced: Forced, batch: Batch) -> Tensor:
+        reference = normalised(model, batch.reference)
         sight = sight_of(self._config.ablation)
         with self._compute.arithmetic():
-            velocity: Tensor = model(reference, forced.noised, forced.levels, conditions, **sight)
+            velocity: Tensor = model(
+                reference, forced.noised, forced.levels, batch.conditions, **sight
+            )
         return velocity
 
 
