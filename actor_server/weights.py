@@ -87,7 +87,7 @@ def load_actor(
         raise WeightsUnusable(f"there is no weight file {path}")
     try:
         files = TensorFiles(path)
-        model, sampler = _described(path, files)
+        model, sampler = described_actor(path, files)
         if float8:
             use_float8(model.layers)
         model.load_state_dict(dict(_as_used(files.tensors(device), model, dtype)), assign=True)
@@ -96,8 +96,11 @@ def load_actor(
     return model.to(device).eval().requires_grad_(False), sampler
 
 
-def _described(path: Path, files: TensorFiles) -> tuple[VideoTransformer, SamplerDefaults]:
-    """The model without memory, whose tensors are those of the files, and its sampler."""
+def described_actor(path: Path, files: TensorFiles) -> tuple[VideoTransformer, SamplerDefaults]:
+    """The model without memory, whose tensors are those of the files, and its sampler.
+
+    Raises: WeightsUnusable.
+    """
     _check_format(path, files.metadata)
     try:
         sampler = SamplerDefaults(**json.loads(files.metadata["sampler"]))

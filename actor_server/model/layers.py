@@ -69,6 +69,11 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(memory_width, shared)
         self.o_proj = nn.Linear(inner, geometry.width, bias=False)
 
+    @property
+    def of_memory(self) -> tuple[nn.Linear, nn.Linear]:
+        """What `key_values` computes with."""
+        return self.k_proj, self.v_proj
+
     def queries(self, x: Tensor, rotation: Rotation) -> Tensor:
         """(..., N, C) to rotated (..., H, N, E)."""
         return rotate(self._by_head(self.q_proj(x)), rotation)

@@ -44,8 +44,12 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on a device."""
-        tensors = (part.to(device) for part in (self.reference, self.latents, self.trusted))
-        return Batch(*tensors, self.conditions.to(device))
+        return Batch(
+            self.reference.to(device),
+            self.latents.to(device),
+            self.trusted.to(device),
+            self.conditions.to(device),
+        )
 
 
 class Source(Protocol):

@@ -128,3 +128,77 @@ SMOKE: Final = TrainingConfig(
     ema_decay=0.95,
 )
 PRESETS: Final = {"nano": NANO, "smoke": SMOKE}
+
+PAPER_RATE: Final = 1e-5
+PAPER_NOISE_STEPS: Final = 25
+PAPER: Final = TrainingConfig(
+    (
+        Stage(
+            "pretrain",
+            share=1.0,
+            crop_chunks=62,
+            batch=2,
+            peak_rate=PAPER_RATE,
+            final_rate=PAPER_RATE,
+            clean_share=(0.0, 0.6),
+            parts=256,
+            noise_steps=PAPER_NOISE_STEPS,
+        ),
+    ),
+    hiding=Hiding(condition=0.0, phones=0.0, features=0.0, text=0.0),
+    betas=(0.9, 0.999),
+    weight_decay=0.01,
+    warmup_steps=1,
+    ema_decay=None,
+)
+"""The paper's first stage (4.1): AdamW at 1e-5, 2 clips of up to 20 s on each of 256 GPUs, N = 25.
+
+It mentions no schedule, no moments or decay of AdamW, no average of the weights and no dropout of
+conditions: the rate is constant, AdamW is torch's own, and the rest is off. The share of clean
+chunks and the bound on the gradient's norm are ours.
+"""
+
+
+@dataclass(frozen=True)
+class PaperStage:
+    """A stage of the paper as a run of its own; `epochs` of the data, or `steps`."""
+
+    config: TrainingConfig
+    epochs: int | None = None
+    steps: int | None = None
+
+    def budget(self, clips: int) -> Budget:
+        """In steps, for a dataset of so many clips."""
+        if self.steps is not None:
+            return Budget(steps=self.steps)
+        assert self.epochs is not None
+        (stage,) = self.config.stages
+        return Budget(steps=-(-self.epochs * clips // (stage.batch * stage.parts)))
+
+    def resized(self, **sizes: int) -> "PaperStage":
+        """With another `batch`, `parts` or `crop_chunks`, for other machines than the paper's."""
+        (stage,) = self.config.stages
+        return replace(self, config=replace(self.config, stages=(replace(stage, **sizes),)))
+
+
+PAPER_STAGES: Final = {
+    "paper-pretrain": PaperStage(PAPER, epochs=3),
+    "paper-finetune": PaperStage(
+        replace(
+            PAPER,
+            stages=(
+                replace(
+                    PAPER.stages[0],
+                    name="finetune",
+                    crop_chunks=96,
+                    batch=1,
+                    parts=8,
+                    clean_share=(0.5, 0.95),
+                ),
+            ),
+        ),
+        steps=200_000,
+    ),
+}
+"""The second stage's batch and length of crops are not in the paper: 8 crops of 31 s a step pass
+over its 220 K recordings seven times, and are three times as long as what a chunk looks back on."""

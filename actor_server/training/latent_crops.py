@@ -117,7 +117,7 @@ class _Shard:
     def __init__(self, file: Path) -> None:
         self.layout, _ = read_shard(file)
         self._file = file
-        self._arrays = safe_open(file, framework="numpy")
+        self._arrays: Any = safe_open(file, framework="numpy")
         self.chunk_bounds: NDArray[np.int64] = self._arrays.get_tensor("chunk_bounds")
         self.text_bounds: NDArray[np.int64] = self._arrays.get_tensor("text_bounds")
         for name, bounds in (("latents", self.chunk_bounds), ("text", self.text_bounds)):

@@ -35,8 +35,15 @@ class Ranks:
             distributed.all_reduce(number := number.clone())
         return number
 
+    def meet(self) -> None:
+        """Wait for all processes."""
+        if self.count > 1:
+            distributed.barrier()
+
     def agree(self, wish: bool, device: torch.device) -> bool:
         """Whether any process wishes it."""
+        if self.count == 1:
+            return wish
         return bool(self.total(torch.tensor(float(wish), device=device)) > 0)
 
 

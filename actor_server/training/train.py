@@ -9,6 +9,7 @@ the same data give the same weights on the same machine.
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -79,22 +80,33 @@ def train(run: Run, geometry: ActorGeometry = NANO) -> Trainer:
         trainer.restore(state)
     held_out = HeldOut(run.data, run.config, run.compute)
     with Journal(run.out, run.tensorboard) as journal:
-        reported = saved = time.monotonic()
-        while trainer.progress < 1:
-            report = trainer.advance()
-            now = time.monotonic()
-            if now - reported > REPORT_S or trainer.step == 1:
-                reported = now
-                loss = float(report.loss)
-                journal.show(trainer.progress, f"{report.stage.name} {trainer.step}: {loss:.3f}")
-                figures = {"loss": loss, "rate": report.rate, "norm": float(report.gradient_norm)}
-                journal.record(trainer.step, figures | {"trained_s": trainer.trained_s})
-            if now - saved > 60 * run.save_minutes:
-                _save(run, trainer, held_out, journal)
-                saved = time.monotonic()
-        _save(run, trainer, held_out, journal)
-        journal.show(1.0, f"done after {trainer.step} steps")
+        follow(trainer, journal, lambda: _save(run, trainer, held_out, journal), run.save_minutes)
     return trainer
+
+
+def follow(
+    trainer: Trainer, journal: Journal | None, save: Callable[[], None], save_minutes: float
+) -> None:
+    """Train until the budget is spent, report on the way, save on the way and at the end.
+
+    All processes of a run save together; those that do not speak for it have no journal.
+    """
+    reported = saved = time.monotonic()
+    while trainer.progress < 1:
+        report = trainer.advance()
+        now = time.monotonic()
+        if journal is not None and (now - reported > REPORT_S or trainer.step == 1):
+            reported = now
+            loss = float(report.loss)
+            journal.show(trainer.progress, f"{report.stage.name} {trainer.step}: {loss:.3f}")
+            figures = {"loss": loss, "rate": report.rate, "norm": float(report.gradient_norm)}
+            journal.record(trainer.step, figures | {"trained_s": trainer.trained_s})
+        if trainer.all_wish(now - saved > 60 * save_minutes):
+            save()
+            saved = time.monotonic()
+    save()
+    if journal is not None:
+        journal.show(1.0, f"done after {trainer.step} steps")
 
 
 def _save(run: Run, trainer: Trainer, held_out: HeldOut, journal: Journal) -> None:

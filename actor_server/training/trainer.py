@@ -1,5 +1,6 @@
 """The training loop's one step, and the state that a run resumes from."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,6 +124,10 @@ class Trainer:
         assert isinstance(module, VideoTransformer)
         return module
 
+    def all_wish(self, wish: bool) -> bool:
+        """Whether any process of the run wishes something that all must do together."""
+        return self._ranks.agree(wish, self._compute.device)
+
     def advance(self) -> StepReport:
         """Train one step."""
         started = time.monotonic()
@@ -187,34 +192,45 @@ class Trainer:
         deviations = predicted.float() - forced.velocity
         return self._source.objective.total(deviations, part.counted.to(device), forced.learned)
 
-    def state(self) -> dict[str, Any]:
-        """What `restore` needs, and enough to refuse another run's state."""
+    def facts(self) -> dict[str, Any]:
+        """Where the run stands, and enough to refuse another run's state."""
         return {
             "config": self.config.to_dict(),
             "geometry": self.model.geometry.to_dict(),
-            "model": self.model.state_dict(),
-            "ema": None if self._ema is None else self._ema.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "trained_s": self.trained_s,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`. Raises ValueError when it comes from another kind of run."""
-        for name, own in (
-            ("config", self.config.to_dict()),
-            ("geometry", self.model.geometry.to_dict()),
-        ):
-            if state[name] != own:
+    def state(self) -> dict[str, Any]:
+        """What `restore` needs."""
+        return {
+            **self.facts(),
+            "model": self.model.state_dict(),
+            "ema": None if self._ema is None else self._ema.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def resume(self, facts: dict[str, Any]) -> None:
+        """Stand where `facts` say, also after a trip through JSON.
+
+        Raises ValueError when they come from another kind of run.
+        """
+        own = self.facts()
+        for name in ("config", "geometry"):
+            if json.dumps(facts[name]) != json.dumps(own[name]):
                 raise ValueError(
                     f"the checkpoint was made with another {name}; train into another folder, "
                     "or start again with --fresh"
                 )
+        self.step, self.trained_s = facts["step"], facts["trained_s"]
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from `state`. Raises ValueError when it comes from another kind of run."""
+        self.resume(state)
         self.model.load_state_dict(state["model"])
         if self._ema is not None:
             self._ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.trained_s = state["step"], state["trained_s"]
 
 
 def normalised(model: VideoTransformer, latents: Tensor) -> Tensor:
