@@ -47,6 +47,12 @@ class Ranks:
         return bool(self.total(torch.tensor(float(wish), device=device)) > 0)
 
 
+def whole(tensor: Tensor) -> Tensor:
+    """A tensor whose parts may lie on all processes (a DTensor), brought together on each."""
+    gather = getattr(tensor, "full_tensor", None)
+    return tensor if gather is None else gather()
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
     """Join the processes that torchrun started, over NCCL on GPUs and gloo on CPUs."""

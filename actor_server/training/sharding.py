@@ -17,7 +17,7 @@ from actor_server.errors import TensorsUnreadable, WeightsUnusable
 from actor_server.model.layers import VideoLayer
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.tensor_files import TensorFiles
-from actor_server.training.ranks import Ranks
+from actor_server.training.ranks import Ranks, whole
 from actor_server.weights import SamplerDefaults, described_actor
 
 
@@ -33,7 +33,7 @@ def load_sharded(
         model, sampler = described_actor(path, files)
         _shard(model.float(), device, ranks, bf16)
         wanted = model.state_dict()
-        parts = {name: _part(whole, wanted[name]) for name, whole in files.tensors(device)}
+        parts = {name: _part(stored, wanted[name]) for name, stored in files.tensors(device)}
         model.load_state_dict(parts, assign=True)
     except TensorsUnreadable as error:
         raise WeightsUnusable(str(error)) from error
@@ -43,7 +43,7 @@ def load_sharded(
 def whole_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Every tensor, brought together, on the CPU; all processes must ask for all of them."""
     for name, tensor in model.state_dict().items():
-        yield name, (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).cpu()
+        yield name, whole(tensor).cpu()
 
 
 def _shard(model: VideoTransformer, device: torch.device, ranks: Ranks, bf16: bool) -> None:
@@ -62,11 +62,9 @@ def _shard(model: VideoTransformer, device: torch.device, ranks: Ranks, bf16: bo
     fully_shard(model, mesh=mesh, mp_policy=policy)
 
 
-def _part(whole: Tensor, wanted: Tensor) -> Tensor:
-    """This process's part, in memory of its own."""
-    whole = whole.float()
+def _part(stored: Tensor, wanted: Tensor) -> Tensor:
+    """This process's part in single precision, in memory of its own."""
     if not isinstance(wanted, DTensor):
-        return whole
-    return distribute_tensor(
-        whole, wanted.device_mesh, wanted.placements, src_data_rank=None
-    ).clone()
+        return stored.float()
+    mesh, placements = wanted.device_mesh, wanted.placements
+    return distribute_tensor(stored.float(), mesh, placements, src_data_rank=None).clone()

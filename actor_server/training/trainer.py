@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from actor_server.model.video_transformer import VideoTransformer
@@ -19,7 +18,7 @@ from actor_server.training.config import Ablation, Budget, Stage, TrainingConfig
 from actor_server.training.ema import averaged
 from actor_server.training.forcing import draw_levels, draw_noise, force
 from actor_server.training.learning_rate import learning_rate
-from actor_server.training.ranks import Ranks
+from actor_server.training.ranks import Ranks, whole
 
 ONE_PROCESS: Final = Ranks()
 
@@ -143,9 +142,7 @@ class Trainer:
             self._ema.update_parameters(self.model)
         self.step += 1
         self.trained_s += time.monotonic() - started
-        return StepReport(
-            stage, rate, loss, norm.full_tensor() if isinstance(norm, DTensor) else norm
-        )
+        return StepReport(stage, rate, loss, whole(norm))
 
     def _add_gradients(self, stage: Stage) -> Tensor:
         """Of the loss over all parts of the step; the loss.
