@@ -55,11 +55,8 @@ class LatentClips:
                 f"{folder} holds {self.index.layout}, the model needs {wanted}: cache the clips "
                 "again with the Thinker and the codec that this Actor is for"
             )
-        if geometry.audio_width != geometry.sight.state_width:
-            raise LatentsUnusable(
-                f"{folder} holds the Thinker's states, this model hears {geometry.audio_width} "
-                "numbers a token"
-            )
+        if not geometry.sight.audio_states:
+            raise LatentsUnusable(f"{folder} holds the Thinker's states, this model hears features")
         self._sight = geometry.sight
         self._shards = [folder / name for name in self.index.shards]
         for shard, size in zip(self._shards, self.index.shards.values(), strict=True):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 
 from actor_server.errors import WeightsUnusable
 from actor_server.model.video_transformer import VideoTransformer
@@ -32,7 +32,7 @@ from actor_server.training.sharded_checkpoint import read_sharded, write_sharded
 from actor_server.training.sharding import load_sharded, whole_tensors
 from actor_server.training.train import bf16_is_fast, follow
 from actor_server.training.trainer import Compute, Trainer
-from actor_server.weights import SamplerDefaults, load_actor, save_actor_shards
+from actor_server.weights import SamplerDefaults, save_actor_shards
 
 WEIGHTS_NAME: Final = "actor"
 SAVE_MINUTES: Final = 30.0
@@ -61,13 +61,11 @@ def train_stage(run: PaperRun) -> None:
         raise FileExistsError(f"{run.out / WEIGHTS_NAME} is there already: this run is done")
     run.out.mkdir(parents=True, exist_ok=True)
     with joined(run.device) as ranks:
-        model, sampler = _begun(run, ranks)
+        model, sampler = load_sharded(run.begin, run.device, ranks, bf16=run.bf16)
         config = run.stage.config
         source = LatentSource(run.data, model.geometry, config.seed)
         budget: Budget = run.stage.budget(len(source.clips))
-        # a sharded model brings its precision with it
-        bf16 = run.bf16 and not distributed.is_initialized()
-        compute = Compute(run.device, bf16, recompute=run.recompute)
+        compute = Compute(run.device, recompute=run.recompute)
         trainer = Trainer(model, config, budget, source, compute, ranks)
         read_sharded(run.out, trainer)
         with Journal(run.out, tensorboard=False) if ranks.leads else nullcontext() as journal:
@@ -75,13 +73,6 @@ def train_stage(run: PaperRun) -> None:
                 trainer, journal, lambda: write_sharded(run.out, trainer, ranks), run.save_minutes
             )
         _write_weights(run, trainer, sampler, source, ranks)
-
-
-def _begun(run: PaperRun, ranks: Ranks) -> tuple[VideoTransformer, SamplerDefaults]:
-    if distributed.is_initialized():
-        return load_sharded(run.begin, run.device, ranks, bf16=run.bf16)
-    model, sampler = load_actor(run.begin, device=run.device)
-    return model.train().requires_grad_(True), sampler
 
 
 def _write_weights(

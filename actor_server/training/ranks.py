@@ -55,13 +55,17 @@ def whole(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def joined(device: torch.device) -> Iterator[Ranks]:
-    """Join the processes that torchrun started, over NCCL on GPUs and gloo on CPUs."""
-    if "RANK" not in os.environ:
-        yield Ranks()
-        return
+    """Join the processes that torchrun started, over NCCL on GPUs and gloo on CPUs.
+
+    A process that it did not start is a group by itself.
+    """
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    if "RANK" in os.environ:
+        distributed.init_process_group(backend)
+    else:
+        distributed.init_process_group(backend, store=distributed.HashStore(), rank=0, world_size=1)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size())
     finally:

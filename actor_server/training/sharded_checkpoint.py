@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torch.distributed import checkpoint
 from torch.distributed.checkpoint.hf_storage import (
     HuggingFaceStorageReader,
@@ -35,9 +35,7 @@ def write_sharded(folder: Path, trainer: Trainer, ranks: Ranks) -> None:
         part.mkdir(parents=True)
     ranks.meet()
     writer = HuggingFaceStorageWriter(str(part), save_distributed=True)
-    checkpoint.save(
-        _tensors(trainer), storage_writer=writer, no_dist=not distributed.is_initialized()
-    )
+    checkpoint.save(_tensors(trainer), storage_writer=writer)
     if ranks.leads:
         (part / FACTS_NAME).write_text(json.dumps(trainer.facts()), "utf-8")
         before = _found(folder)
@@ -65,9 +63,7 @@ def read_sharded(folder: Path, trainer: Trainer) -> bool:
             **{name: torch.zeros_like(weight) for name in MOMENTS},
         }
     reader = HuggingFaceStorageReader(str(found[-1]))
-    checkpoint.load(
-        _tensors(trainer), storage_reader=reader, no_dist=not distributed.is_initialized()
-    )
+    checkpoint.load(_tensors(trainer), storage_reader=reader)
     return True
 
 

@@ -4,6 +4,7 @@ Weights, gradients and the optimiser's states stay in single precision and in pa
 weights are brought together, rounded to the precision of the pass, only while it computes.
 """
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,8 @@ def load_sharded(
 
     Memory never holds more than that part and one tensor. Raises WeightsUnusable.
     """
+    if not path.exists():
+        raise WeightsUnusable(f"there are no weights {path}")
     try:
         files = TensorFiles(path)
         model, sampler = described_actor(path, files)
@@ -53,6 +56,8 @@ def _shard(model: VideoTransformer, device: torch.device, ranks: Ranks, bf16: bo
         reduce_dtype=torch.float32,
         cast_forward_inputs=False,  # noise levels and times would be rounded
     )
+    # views go from layer to layer, but nothing is written into them
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
     layers = [layer for layer in model.layers if isinstance(layer, VideoLayer)]
     # conditions become keys and values for all layers before the first of them is called
     heard = [part for layer in layers for part in layer.cross_attn.of_memory]

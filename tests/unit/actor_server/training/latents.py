@@ -1,10 +1,12 @@
 """A cached dataset of a few seconds for an Actor of LTX latents, of any tiny size."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from actor_server.model.geometry import TINY, ActorGeometry
+from actor_server.motion.source import Visibility
 from actor_server.training.latent_store import (
     LatentClip,
     LatentLayout,
@@ -17,8 +19,7 @@ GEOMETRY = ActorGeometry.from_dict(
     TINY.to_dict()
     | {
         "grid": (1, 2, 2),
-        "sight": {"history_tokens": 4, "lookahead_tokens": 2, "state_width": WIDTH},
-        "audio_width": WIDTH,
+        "sight": asdict(Visibility(4, 2, state_width=WIDTH, audio_states=True)),
         "phone_width": 0,
         "project_conditions": False,
         "context_chunks": 5,

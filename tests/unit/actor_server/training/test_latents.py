@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from actor_server.model.geometry import NANO
+from actor_server.motion.conditioning import condition_arrays
+from actor_server.motion.source import Condition
+from actor_server.speech_queue import TurnSpeech
 from actor_server.training.latent_crops import LatentClips
 from actor_server.training.latent_store import (
     INDEX_NAME,
@@ -17,6 +21,9 @@ from actor_server.training.latent_store import (
     finish_dataset,
     write_shard,
 )
+from proto.messages import HiddenChunk
+from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
+from proto.time_law import TOKEN_SAMPLES
 from tests.unit.actor_server.training.latents import GEOMETRY, WIDTH, clip, write_latents
 
 pytestmark = pytest.mark.unit
@@ -68,6 +75,40 @@ def test_a_chunk_reads_the_text_of_the_segments_it_touches(folder: Path) -> None
             assert conditions["text_at"][row, place] == at
             wanted = states[slot] if read else np.zeros(WIDTH)
             np.testing.assert_array_equal(conditions["text"][row, place], wanted)
+
+
+def test_a_chunk_is_conditioned_as_in_a_call(tmp_path: Path) -> None:
+    """A reply arrives segment by segment and is cut by the queue of a call."""
+    spoken = replace(clip("reply", 13, 2), kinds=np.zeros(13, np.int64), text_slots=np.arange(22))
+    write_shard(tmp_path / "0.safetensors", LAYOUT, [spoken])
+    finish_dataset(tmp_path, {})
+    stored = LatentClips(tmp_path, GEOMETRY).crop(0, 0, 13).conditions
+    sight = GEOMETRY.sight
+    speech = TurnSpeech(1, sight.history_tokens, sight.lookahead_tokens)
+    for first in range(0, 52, 26):
+        text = spoken.text[spoken.text_slots // 13 == first // 26].astype(np.float16)
+        speech.extend(
+            HiddenChunk(
+                session_id="s",
+                epoch=1,
+                turn=1,
+                first_token=first,
+                audio_tokens=26,
+                features=np.zeros((26, TOKEN_MEL_FRAMES, MEL_BINS), np.float16),
+                pcm=np.zeros(26 * TOKEN_SAMPLES, np.int16),
+                audio_states=spoken.audio[first : first + 26].astype(np.float16),
+                first_text_slot=first // 2,
+                text_ids=np.zeros(len(text), np.int32),
+                text_states=text,
+                final=first == 26,
+            )
+        )
+    for chunk in range(13):
+        arrays = condition_arrays(Condition("speaking", 1, speech.cut().window), sight)
+        for part in fields(arrays):
+            np.testing.assert_array_equal(
+                stored[part.name][chunk], getattr(arrays, part.name), part.name
+            )
 
 
 def test_a_clip_may_be_silent_throughout(tmp_path: Path) -> None:
@@ -176,5 +217,9 @@ def test_shards_of_two_sizes_are_no_dataset(tmp_path: Path) -> None:
 
 
 def test_a_model_of_another_size_is_refused(folder: Path) -> None:
+    by_features = replace(NANO.sight, state_width=WIDTH)
+    features = replace(GEOMETRY, sight=by_features, project_conditions=True)
+    with pytest.raises(LatentsUnusable, match="this model hears features"):
+        LatentClips(folder, features)
     with pytest.raises(LatentsUnusable, match=r"the model needs .*latent_dim=5"):
         LatentClips(folder, replace(GEOMETRY, latent_dim=5))

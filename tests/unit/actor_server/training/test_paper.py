@@ -186,7 +186,7 @@ def test_what_does_not_fit_is_said(
     assert train(begun, tmp_path / "out", *step, begin=str(random_begin / "begun")) == 2
     assert "cache the clips again" in capsys.readouterr().err
     assert train(begun, tmp_path / "out", *step, begin="nowhere") == 2
-    assert "there is no weight file" in capsys.readouterr().err
+    assert "there are no weights" in capsys.readouterr().err
     assert train(random_begin, tmp_path / "out", *step) == 0
     assert train(random_begin, tmp_path / "out", *step) == 2
     assert "is there already" in capsys.readouterr().err
