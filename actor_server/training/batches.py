@@ -55,9 +55,8 @@ class Batch:
 class Source(Protocol):
     """Batches by their number in the run. The same seed and number give the same batch."""
 
-    @property
-    def objective(self) -> Objective:
-        """What is to be made small on these batches."""
+    objective: Objective
+    """What is to be made small on these batches."""
 
     def dice(self, number: int) -> np.random.Generator:
         """All chance of one batch: a run that is resumed draws what it would have drawn."""
@@ -69,9 +68,8 @@ class Source(Protocol):
 class BatchSource:
     """The Source of motion latents: random crops of a split."""
 
-    objective = MotionObjective()
-
     def __init__(self, folder: Path, split: SplitName, seed: int) -> None:
+        self.objective: Objective = MotionObjective()
         self._folder = folder
         self._split = split
         self._seed = seed

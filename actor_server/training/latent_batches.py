@@ -12,7 +12,7 @@ from actor_server.model.conditioner import Conditions
 from actor_server.model.geometry import ActorGeometry
 from actor_server.training.batches import Batch
 from actor_server.training.latent_crops import LatentClips, LatentCrop
-from actor_server.training.objective import VelocityObjective
+from actor_server.training.objective import Objective, VelocityObjective
 
 ORDER: Final = 40_000
 """Sets the dice of an epoch's order apart from those of a batch."""
@@ -25,10 +25,9 @@ class LatentSource:
     shorter ones are prolonged, untrusted: nothing that comes before can see it.
     """
 
-    objective = VelocityObjective()
-
     def __init__(self, folder: Path, geometry: ActorGeometry, seed: int) -> None:
         """Raises LatentsUnusable."""
+        self.objective: Objective = VelocityObjective()
         self.clips = LatentClips(folder, geometry)
         self._seed = seed
         self._order = lru_cache(1)(self._drawn_order)

@@ -9,7 +9,7 @@ W width of a state of the Thinker.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, Self
@@ -76,11 +76,6 @@ class LatentClip:
     text: NDArray[np.floating[Any]]
     text_slots: NDArray[np.integer[Any]]
     kinds: NDArray[np.integer[Any]]
-
-    @property
-    def chunks(self) -> int:
-        """K."""
-        return len(self.latents)
 
 
 @dataclass(frozen=True)
@@ -242,20 +237,20 @@ def _rows_of(clip: LatentClip, layout: LatentLayout) -> dict[str, NDArray[Any]]:
     def refuse(what: str) -> LatentsUnusable:
         return LatentsUnusable(f"clip {clip.name}: {what}")
 
-    chunks, texts = clip.chunks, len(clip.text)
+    chunks, texts = len(clip.latents), len(clip.text)
+    arrays = shard_arrays(layout)
     lengths = {"latents": chunks, "kinds": chunks, "audio": CHUNK_AUDIO_TOKENS * chunks}
     lengths |= {"text": texts, "text_slots": texts}
+    shapes = {name: (count, *arrays[name][0]) for name, count in lengths.items()}
     rows: dict[str, NDArray[Any]] = {}
-    for name, (shape, dtype) in shard_arrays(layout).items():
-        if name in lengths or name == "reference":
-            given = np.asarray(getattr(clip, name))
-            wanted = shape if name == "reference" else (lengths[name], *shape)
-            if given.shape != wanted:
-                raise refuse(f"{name} is {given.shape}, must be {wanted}")
-            with np.errstate(over="ignore"):
-                rows[name] = given.astype(dtype)
-            if not np.isfinite(rows[name]).all():
-                raise refuse(f"{name} holds numbers that half precision cannot")
+    for name, shape in (shapes | {"reference": arrays["reference"][0]}).items():
+        given = np.asarray(getattr(clip, name))
+        if given.shape != shape:
+            raise refuse(f"{name} is {given.shape}, must be {shape}")
+        with np.errstate(over="ignore"):
+            rows[name] = given.astype(arrays[name][1])
+        if not np.isfinite(rows[name]).all():
+            raise refuse(f"{name} holds numbers that half precision cannot")
     if not chunks:
         raise refuse("it has no chunks")
     if clip.language not in LANGUAGES:
@@ -295,7 +290,7 @@ def _added(total: ShardFacts, more: ShardFacts) -> ShardFacts:
     for part in fields(ShardFacts):
         one, other = getattr(total, part.name), getattr(more, part.name)
         if isinstance(one, dict):
-            names: Iterable[str] = sorted(one.keys() | other.keys())
+            names = sorted(one.keys() | other.keys())
             sums[part.name] = {name: one.get(name, 0) + other.get(name, 0) for name in names}
         elif isinstance(one, list):
             sums[part.name] = np.add(one, other).tolist() if one else other

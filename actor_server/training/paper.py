@@ -24,7 +24,7 @@ from torch import Tensor
 
 from actor_server.errors import WeightsUnusable
 from actor_server.model.video_transformer import VideoTransformer
-from actor_server.training.config import PAPER_STAGES, Budget, PaperStage
+from actor_server.training.config import PAPER_STAGES, PaperStage
 from actor_server.training.journal import Journal
 from actor_server.training.latent_batches import LatentSource
 from actor_server.training.ranks import Ranks, joined
@@ -64,7 +64,7 @@ def train_stage(run: PaperRun) -> None:
         model, sampler = load_sharded(run.begin, run.device, ranks, bf16=run.bf16)
         config = run.stage.config
         source = LatentSource(run.data, model.geometry, config.seed)
-        budget: Budget = run.stage.budget(len(source.clips))
+        budget = run.stage.budget(len(source.clips))
         compute = Compute(run.device, recompute=run.recompute)
         trainer = Trainer(model, config, budget, source, compute, ranks)
         read_sharded(run.out, trainer)

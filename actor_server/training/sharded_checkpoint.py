@@ -29,6 +29,8 @@ MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 def write_sharded(folder: Path, trainer: Trainer, ranks: Ranks) -> None:
     """Write the run's state; all processes together."""
     final = folder / f"checkpoint-{trainer.step:08}"
+    if final.exists():
+        return
     part = folder / "unfinished"
     if ranks.leads:
         shutil.rmtree(part, ignore_errors=True)
@@ -39,11 +41,9 @@ def write_sharded(folder: Path, trainer: Trainer, ranks: Ranks) -> None:
     if ranks.leads:
         (part / FACTS_NAME).write_text(json.dumps(trainer.facts()), "utf-8")
         before = _found(folder)
-        shutil.rmtree(final, ignore_errors=True)
         part.rename(final)
         for old in before:
-            if old != final:
-                shutil.rmtree(old)
+            shutil.rmtree(old)
     ranks.meet()
 
 

@@ -86,7 +86,8 @@ def test_both_stages_train_and_what_they_write_is_sampled_from(begun: Path, tmp_
     pretrained, finetuned = tmp_path / "pretrained", tmp_path / "finetuned"
     assert train(begun, pretrained, "--stage", "pretrain", "--steps", "2") == 0
     begin = str(pretrained / "actor")
-    assert train(begun, finetuned, "--stage", "finetune", "--steps", "1", begin=begin) == 0
+    bf16 = ("--stage", "finetune", "--steps", "1", "--precision", "bf16")
+    assert train(begun, finetuned, *bf16, begin=begin) == 0
     made = [sampled(path, begun / "data") for path in (begun / "begun", pretrained / "actor")]
     made.append(sampled(finetuned / "actor", begun / "data"))
     assert all(chunks.shape == (3, 64, 128) and chunks.isfinite().all() for chunks in made)
