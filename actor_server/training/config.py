@@ -154,7 +154,7 @@ PAPER: Final = TrainingConfig(
 """The paper's first stage (4.1): AdamW at 1e-5, 2 clips of up to 20 s on each of 256 GPUs, N = 25.
 
 It mentions no schedule, no moments or decay of AdamW, no average of the weights and no dropout of
-conditions: the rate is constant, AdamW is torch's own, and the rest is off. The share of clean
+conditions: the rate is constant, AdamW has torch's defaults, and the rest is off. The share of clean
 chunks and the bound on the gradient's norm are ours.
 """
 
