@@ -154,7 +154,7 @@ PAPER: Final = TrainingConfig(
 """The paper's first stage (4.1): AdamW at 1e-5, 2 clips of up to 20 s on each of 256 GPUs, N = 25.
 
 It mentions no schedule, no moments or decay of AdamW, no average of the weights and no dropout of
-conditions: the rate is constant, AdamW has torch's defaults, and the rest is off. The share of clean
+conditions: the rate is constant, AdamW has torch's defaults, the rest is off. The share of clean
 chunks and the bound on the gradient's norm are ours.
 """
 
@@ -175,10 +175,26 @@ class PaperStage:
         (stage,) = self.config.stages
         return Budget(steps=-(-self.epochs * clips // (stage.batch * stage.parts)))
 
-    def resized(self, **sizes: int) -> "PaperStage":
-        """With another `batch`, `parts` or `crop_chunks`, for other machines than the paper's."""
+    def resized(
+        self,
+        batch: int | None = None,
+        parts: int | None = None,
+        crop_chunks: int | None = None,
+        steps: int | None = None,
+    ) -> "PaperStage":
+        """With other sizes where they are given, for other machines than the paper's."""
         (stage,) = self.config.stages
-        return replace(self, config=replace(self.config, stages=(replace(stage, **sizes),)))
+        stage = replace(
+            stage,
+            batch=batch or stage.batch,
+            parts=parts or stage.parts,
+            crop_chunks=crop_chunks or stage.crop_chunks,
+        )
+        return PaperStage(
+            replace(self.config, stages=(stage,)),
+            None if steps else self.epochs,
+            steps or self.steps,
+        )
 
 
 PAPER_STAGES: Final = {

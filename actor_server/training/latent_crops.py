@@ -5,7 +5,7 @@ Letters as in `latent_store` and `conditioning`: V visible audio slots, n chunks
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +114,7 @@ class _Shard:
     def __init__(self, file: Path) -> None:
         self.layout, _ = read_shard(file)
         self._file = file
-        self._arrays: Any = safe_open(file, framework="numpy")
+        self._arrays = cast(Any, safe_open(file, framework="numpy"))  # has no types
         self.chunk_bounds: NDArray[np.int64] = self._arrays.get_tensor("chunk_bounds")
         self.text_bounds: NDArray[np.int64] = self._arrays.get_tensor("text_bounds")
         for name, bounds in (("latents", self.chunk_bounds), ("text", self.text_bounds)):

@@ -104,9 +104,15 @@ def _stored(model: VideoTransformer) -> Iterator[tuple[str, Tensor]]:
 
 def _device(name: str | None) -> torch.device:
     """The one named, or this process's GPU, or the CPU."""
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name, int(os.environ.get("LOCAL_RANK", 0)) if name == "cuda" else None)
+    if name == "cpu" or (name is None and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def main() -> int:
@@ -125,16 +131,13 @@ def main() -> int:
         ("parts", "batches in a step, shared out among the processes"),
         ("crop-chunks", "longest crop of a clip, in chunks of 0.32 s"),
     ):
-        parser.add_argument(f"--{name}", type=int, help=meaning)
+        parser.add_argument(f"--{name}", type=_positive, help=meaning)
     parser.add_argument("--keep-activations", action="store_true", help="faster; needs memory")
     parser.add_argument("--save-minutes", type=float, default=SAVE_MINUTES)
     options = parser.parse_args()
-    sizes = {name: getattr(options, name) for name in ("batch", "parts", "crop_chunks")}
     stage = PAPER_STAGES[f"paper-{options.stage}"].resized(
-        **{name: size for name, size in sizes.items() if size is not None}
+        options.batch, options.parts, options.crop_chunks, options.steps
     )
-    if options.steps is not None:
-        stage = PaperStage(stage.config, steps=options.steps)
     device = _device(options.device)
     bf16 = options.precision == "bf16" or (options.precision is None and bf16_is_fast(device))
     try:

@@ -65,7 +65,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     if "RANK" in os.environ:
         distributed.init_process_group(backend)
     else:
-        distributed.init_process_group(backend, store=distributed.HashStore(), rank=0, world_size=1)
+        store = distributed.HashStore()  # type: ignore[attr-defined]
+        distributed.init_process_group(backend, store=store, rank=0, world_size=1)
     try:
         yield Ranks(distributed.get_rank(), distributed.get_world_size())
     finally:

@@ -11,11 +11,12 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from torch.distributed import checkpoint
 from torch.distributed.checkpoint.hf_storage import (
     HuggingFaceStorageReader,
     HuggingFaceStorageWriter,
 )
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 
 from actor_server.training.ranks import Ranks
 from actor_server.training.trainer import Trainer
@@ -37,7 +38,7 @@ def write_sharded(folder: Path, trainer: Trainer, ranks: Ranks) -> None:
         part.mkdir(parents=True)
     ranks.meet()
     writer = HuggingFaceStorageWriter(str(part), save_distributed=True)
-    checkpoint.save(_tensors(trainer), storage_writer=writer)
+    save(_tensors(trainer), storage_writer=writer)
     if ranks.leads:
         (part / FACTS_NAME).write_text(json.dumps(trainer.facts()), "utf-8")
         before = _found(folder)
@@ -63,7 +64,7 @@ def read_sharded(folder: Path, trainer: Trainer) -> bool:
             **{name: torch.zeros_like(weight) for name in MOMENTS},
         }
     reader = HuggingFaceStorageReader(str(found[-1]))
-    checkpoint.load(_tensors(trainer), storage_reader=reader)
+    load(_tensors(trainer), storage_reader=reader)
     return True
 
 

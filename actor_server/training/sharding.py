@@ -60,7 +60,7 @@ def _shard(model: VideoTransformer, device: torch.device, ranks: Ranks, bf16: bo
     warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
     layers = [layer for layer in model.layers if isinstance(layer, VideoLayer)]
     # conditions become keys and values for all layers before the first of them is called
-    heard = [part for layer in layers for part in layer.cross_attn.of_memory]
+    heard: list[nn.Module] = [part for layer in layers for part in layer.cross_attn.of_memory]
     fully_shard(heard, mesh=mesh, mp_policy=policy)
     for layer in layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy)

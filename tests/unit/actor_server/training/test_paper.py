@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.distributed import checkpoint
 from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+from torch.distributed.checkpoint.state_dict_loader import load
 from transformers import GlmConfig, GlmForCausalLM
 
 from actor_server.model.conditioner import Conditions
@@ -135,7 +135,7 @@ def state_of(out: Path, step: int) -> dict[str, torch.Tensor]:
     reader = HuggingFaceStorageReader(str(out / f"checkpoint-{step:08}"))
     tables = reader.read_metadata().state_dict_metadata
     tensors = {name: torch.zeros(table.size) for name, table in tables.items()}
-    checkpoint.load(tensors, storage_reader=reader, no_dist=True)
+    load(tensors, storage_reader=reader, no_dist=True)
     return tensors
 
 
