@@ -27,7 +27,10 @@ from tests.conftest import free_ports
 from tests.unit.actor_server.tiny_actor import tiny_actor
 from tests.unit.actor_server.training.latents import GEOMETRY, write_latents
 
-pytestmark = pytest.mark.unit
+pytestmark = [
+    pytest.mark.unit,
+    pytest.mark.filterwarnings("ignore:torch.distributed is disabled"),  # as `state_of` reads
+]
 GLM = GlmConfig(
     vocab_size=20,
     hidden_size=32,
