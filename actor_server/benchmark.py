@@ -101,7 +101,10 @@ def speech(geometry: ActorGeometry) -> Condition:
     features: Floats = dice.normal(size=(sight.slots, TOKEN_MEL_FRAMES, MEL_BINS)).astype("f4")
     states = dice.normal(size=(13, sight.state_width)).astype(np.float16)
     seen = np.ones(sight.slots, np.bool_)
-    window = SpeechWindow(0, 8, 4, sight.history_tokens, features, seen, text_states=states)
+    slots = tuple(range(len(states)))
+    window = SpeechWindow(
+        0, 8, 4, sight.history_tokens, features, seen, text_slots=slots, text_states=states
+    )
     return Condition("speaking", 1, window)
 
 

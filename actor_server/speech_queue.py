@@ -139,7 +139,7 @@ class TurnSpeech:
                     features[row] = token.features
                 if token.state is not None:
                     states[row] = token.state
-        slot, text_states = self._visible_text(first, count)
+        slots, text_states = self._visible_text(first, count)
         horizon_us = tokens_to_us(first + CHUNK_AUDIO_TOKENS) + PHONE_MEMORY_US
         near = tuple(phone for phone in self._phones if phone.start_us < horizon_us)
         return SpeechWindow(
@@ -151,20 +151,23 @@ class TurnSpeech:
             heard=heard,
             audio_states=_rows(states, visible) if len(states) == heard.sum() else None,
             phones=near if self._phones_given else None,
-            first_text_slot=slot,
+            text_slots=slots,
             text_states=text_states,
             last=self.final and first + count >= self.received_tokens,
         )
 
-    def _visible_text(self, first: int, count: int) -> tuple[int, NDArray[np.float16] | None]:
+    def _visible_text(
+        self, first: int, count: int
+    ) -> tuple[tuple[int, ...], NDArray[np.float16] | None]:
         """The text slots of the segments that the chunk touches."""
         low = first // SEGMENT_AUDIO_TOKENS * SEGMENT_TEXT_SLOTS
         last_segment = (first + max(count, 1) - 1) // SEGMENT_AUDIO_TOKENS
         high = (last_segment + 1) * SEGMENT_TEXT_SLOTS
         seen = [(slot, state) for slot, state in self._text if low <= slot < high]
         if not seen:
-            return low, None
-        return seen[0][0], np.stack([state for _, state in seen])
+            return (), None
+        slots, states = zip(*seen, strict=True)
+        return slots, np.stack(states)
 
     def _forget(self) -> None:
         """Drop what no later chunk may see."""

@@ -132,8 +132,7 @@ def _place_text(
         return  # another brain's states: its slots stay masked
     segment_chunks = SEGMENT_AUDIO_TOKENS / CHUNK_AUDIO_TOKENS
     base = speech.first_token // SEGMENT_AUDIO_TOKENS * SEGMENT_TEXT_SLOTS
-    for row, state in enumerate(states):
-        slot = speech.first_text_slot + row
+    for slot, state in zip(speech.text_slots, states, strict=True):
         if 0 <= slot - base < TEXT_SLOTS:
             segment, index = divmod(slot, SEGMENT_TEXT_SLOTS)
             text[slot - base], seen[slot - base] = state, True

@@ -59,10 +59,10 @@ class SpeechWindow:
 
     Shapes: features (V, 8, 80) float32 log-mel, zero where `heard` (V,) is False (before the turn,
     or after its end); audio_states (V, D) float16, zero likewise, or None; text_states (S, D)
-    float16 of the text slots from `first_text_slot` on, or None. `first_token` is the chunk's own
-    first token and lies at row `history_tokens`. `audio_tokens` of its four sound in the chunk
-    (fewer only in the turn's last one). `phones` are all known ones near the window, microseconds
-    from the start of the turn.
+    float16 of the text slots `text_slots` (S,), which count from the turn's start, or None.
+    `first_token` is the chunk's own first token and lies at row `history_tokens`. `audio_tokens` of
+    its four sound in the chunk (fewer only in the turn's last one). `phones` are all known ones
+    near the window, microseconds from the start of the turn.
     """
 
     turn: int
@@ -73,7 +73,7 @@ class SpeechWindow:
     heard: NDArray[np.bool_]
     audio_states: NDArray[np.float16] | None = None
     phones: tuple[Phone, ...] | None = None
-    first_text_slot: int = 0
+    text_slots: tuple[int, ...] = ()
     text_states: NDArray[np.float16] | None = None
     last: bool = False
 

@@ -15,8 +15,6 @@ from proto.messages import HiddenChunk
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS, TOKEN_SAMPLES
 
-_TextSlot = tuple[int, np.int32, NDArray[np.float16]]
-"""Number of the slot, its token, its state (D,)."""
 MAX_WAITING_TOKENS: Final = 4500
 """Six minutes of speech; a reply is seconds long."""
 
@@ -40,7 +38,8 @@ class DecodedReply:
         self._waiting = np.zeros(0, np.int32)
         self._states: deque[NDArray[np.float16] | None] = deque()
         """Of the tokens not given out yet."""
-        self._text: deque[_TextSlot] = deque()
+        self._text: deque[tuple[int, NDArray[np.float16]]] = deque()
+        """Slots and their states (D,)."""
         self._final = False
         self._finished = False
         self._speech = np.zeros(0, np.int16)
@@ -58,9 +57,8 @@ class DecodedReply:
             )
         if part.audio_tokens:
             self._queue(part)
-        if part.text_ids is not None and part.text_states is not None:
-            slots = range(part.first_text_slot, part.first_text_slot + len(part.text_ids))
-            self._text.extend(zip(slots, part.text_ids, part.text_states, strict=True))
+        if part.text_states is not None:
+            self._text.extend(enumerate(part.text_states, part.first_text_slot))
         self._received += part.audio_tokens
         self._final = part.final
 
@@ -133,8 +131,7 @@ class DecodedReply:
             features=token_features(self._features.push(self._resampler.push(pcm))),
             pcm=pcm,
             audio_states=np.stack(states) if states and len(states) == tokens else None,
-            text_ids=np.array([token for _, token, _ in text], np.int32) if text else None,
-            text_states=np.stack([state for *_, state in text]) if text else None,
+            text_states=np.stack([state for _, state in text]) if text else None,
         )
 
     def broken_off(self) -> HiddenChunk:

@@ -123,7 +123,8 @@ def test_text_states_are_seen_by_the_chunks_of_their_segment_only() -> None:
     while speech.ready:
         window = speech.cut().window
         assert window.text_states is not None
-        seen.append((window.first_token, window.first_text_slot, len(window.text_states)))
+        assert window.text_states[:, 0].tolist() == [*window.text_slots]
+        seen.append((window.first_token, window.text_slots[0], len(window.text_states)))
     assert seen[0] == (0, 0, 13)
     assert seen[6] == (24, 0, 26)  # tokens 24-27 lie in both segments
     assert seen[7] == (28, 13, 13)
@@ -134,6 +135,20 @@ def test_pcm_of_a_chunk_has_its_full_length_at_the_end_of_a_reply() -> None:
     speech.extend(parts_of(reply("AA " * 4), [])[0])
     while speech.ready:
         assert len(speech.cut().pcm) == CHUNK_SAMPLES
+
+
+def test_a_segment_with_little_text_moves_no_other_segments_text() -> None:
+    whole = reply("AA " * 40)
+    first, rest = parts_of(whole, [26])
+    speech = queue()
+    for part, slot, count in ((first, 0, 4), (rest, 13, 6)):
+        states = np.arange(slot, slot + count, dtype=np.float16)[:, None]
+        speech.extend(part.model_copy(update={"first_text_slot": slot, "text_states": states}))
+    window = next(cut for _ in range(7) if (cut := speech.cut().window).first_token == 24)
+    assert window.text_slots == (0, 1, 2, 3, 13, 14, 15, 16, 17, 18)
+    made = condition_arrays(Condition("speaking", 1, window), Visibility(4, 0, state_width=1))
+    assert np.flatnonzero(made.text_seen).tolist() == [*window.text_slots]
+    assert made.text[made.text_seen][:, 0].tolist() == [*window.text_slots]
 
 
 def with_states(whole: HiddenChunk, width: int = 3) -> HiddenChunk:

@@ -90,13 +90,6 @@ def test_what_is_decoded_can_be_cut_into_chunks() -> None:
     assert window.text_states is None
 
 
-def test_text_states_of_this_thinker_stay_masked() -> None:
-    part = coded(SENTENCE, final=True)
-    states = np.ones((13, 64), np.float16)
-    given = decoded([part.model_copy(update={"text_states": states})])
-    assert all(spoken.text_states is None for spoken in given)
-
-
 @pytest.mark.parametrize("codes", [[], SENTENCE[:3], SENTENCE[:6], SENTENCE[:10]])
 def test_a_short_reply_ends_too(codes: list[int]) -> None:
     for parts in (
@@ -160,7 +153,6 @@ def thought(parts: list[HiddenChunk]) -> list[HiddenChunk]:
             slot = slots.stop
             update |= {
                 "first_text_slot": slots.start,
-                "text_ids": np.array(slots, np.int32),
                 "text_states": 100 + np.array(slots, np.float16)[:, None],
             }
         made.append(part.model_copy(update=update))
@@ -177,11 +169,7 @@ def test_states_travel_with_the_speech_of_their_tokens(sizes: list[int]) -> None
         last = part.first_token + part.audio_tokens - 1
         assert part.first_token // SEGMENT_AUDIO_TOKENS == last // SEGMENT_AUDIO_TOKENS
         if part.text_states is not None:
-            assert part.text_ids is not None
-            assert part.text_ids.tolist() == [
-                *range(part.first_text_slot, part.first_text_slot + len(part.text_states))
-            ]
             assert part.first_text_slot // SEGMENT_TEXT_SLOTS <= last // SEGMENT_AUDIO_TOKENS
-            seen |= dict(zip(part.text_ids.tolist(), part.text_states[:, 0].tolist(), strict=True))
+            seen |= dict(enumerate(part.text_states[:, 0].tolist(), part.first_text_slot))
     slots = [13 * segment + row for segment in range(3) for row in range(5)]
     assert seen == {slot: 100 + slot for slot in slots}
