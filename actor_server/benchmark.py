@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from actor_server.codec.mesh.benchmark import commit, machine
+from actor_server.measured_on import commit, machine
 from actor_server.model.conditioner import Conditions
 from actor_server.model.geometry import NANO, TINY, ActorGeometry
 from actor_server.model.video_transformer import VideoTransformer

@@ -17,9 +17,10 @@ import torch
 from rich.console import Console
 
 from actor_server.benchmark import speech
-from actor_server.codec.mesh.benchmark import PORTRAITS, commit, machine
+from actor_server.codec.mesh.benchmark import PORTRAITS
 from actor_server.config import ActorConfig
 from actor_server.face import Face
+from actor_server.measured_on import commit, machine
 from actor_server.mesh_studio import MeshStudio
 from actor_server.model.geometry import NANO
 from actor_server.motion.choice import choose_motion

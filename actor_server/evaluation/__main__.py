@@ -15,7 +15,6 @@ from typing import Any, Final
 import cv2
 from rich.console import Console
 
-from actor_server.codec.mesh.benchmark import commit, machine
 from actor_server.config import ActorConfig
 from actor_server.evaluation.actor_system import actors_in
 from actor_server.evaluation.audio_lip_judge import COMPONENTS, REACH, SHIFT, AudioLipJudge
@@ -25,6 +24,7 @@ from actor_server.evaluation.report import Evaluation, as_json, tables
 from actor_server.evaluation.scoring import STRETCH_FRAMES
 from actor_server.evaluation.systems import Procedural, System
 from actor_server.evaluation.takes import read_takes
+from actor_server.measured_on import commit, machine
 from actor_server.motion.choice import SHIPPED_WEIGHTS
 from actor_server.training.chunk_store import DatasetIndex
 

@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from actor_server.codec.mesh.benchmark import commit, machine
+from actor_server.measured_on import commit, machine
 from actor_server.speech.flow import FlowDecoder
 from actor_server.speech.geometry import SpeechGeometry
 from actor_server.speech.glm4voice import BLOCK_TOKENS, FIRST_BLOCKS, Glm4VoiceSpeech

@@ -30,7 +30,7 @@ from actor_server.codec.ltx.latents import LatentSpace
 from actor_server.codec.ltx.layers import reaches, walk
 from actor_server.codec.ltx.run_ahead import decode_in_window
 from actor_server.codec.ltx.tiny import TINY, random_autoencoder
-from actor_server.codec.mesh.benchmark import commit, machine
+from actor_server.measured_on import commit, machine
 from proto.time_law import CHUNK_US
 
 RELEASED: Final[dict[str, Any]] = {

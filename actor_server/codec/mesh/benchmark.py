@@ -8,8 +8,6 @@ included, so that what else the machine does hardly counts.
 
 import argparse
 import json
-import platform
-import subprocess
 import time
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
@@ -32,6 +30,7 @@ from actor_server.codec.mesh.latent import (
 )
 from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.config import ActorConfig
+from actor_server.measured_on import commit, machine
 from actor_server.portrait.intake import PortraitIntake
 
 FRAMES: Final = 500
@@ -115,20 +114,6 @@ def array_bytes(value: object) -> int:
     if is_dataclass(value):
         return sum(array_bytes(getattr(value, part.name)) for part in fields(value))
     return 0
-
-
-def machine() -> dict[str, str]:
-    """Return what the figures were measured on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), "?")
-    return {"cpu": model, "python": platform.python_version(), "system": platform.platform()}
-
-
-def commit() -> str:
-    """Return the checked-out commit, or "unknown" outside a repository."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def print_table(console: Console, results: list[Figures]) -> None:
