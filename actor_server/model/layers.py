@@ -84,9 +84,8 @@ class Attention(nn.Module):
 
     def attend(self, queries: Tensor, seen: KeyValues, mask: Tensor) -> Tensor:
         """(B, H, N, E) over (B, G, all, E) to (B, N, C)."""
-        mixed = functional.scaled_dot_product_attention(
-            queries, seen.keys, seen.values, attn_mask=mask, enable_gqa=True
-        )
+        attention = attention_by_group if queries.is_cuda else attention_over_heads
+        mixed = attention(queries, seen, mask)
         return self.o_proj(mixed.transpose(-3, -2).flatten(-2))  # type: ignore[no-any-return]
 
     def _by_head(self, x: Tensor) -> Tensor:
@@ -157,6 +156,29 @@ class VideoLayer(nn.Module):
         slots = KeyValues(slots.keys.flatten(0, 1), slots.values.flatten(0, 1))
         mask = cross.mask.expand(-1, -1, queries.shape[-2], -1)
         return self.cross_attn.attend(queries, slots, mask).reshape(x.shape)
+
+
+def attention_over_heads(queries: Tensor, seen: KeyValues, mask: Tensor) -> Tensor:
+    """(B, H, N, E), the heads of each group over its keys; mask (B or 1, 1, N, all keys)."""
+    return functional.scaled_dot_product_attention(
+        queries, seen.keys, seen.values, attn_mask=mask, enable_gqa=True
+    )
+
+
+def attention_by_group(queries: Tensor, seen: KeyValues, mask: Tensor) -> Tensor:
+    """The same with each group as a row of its own, whose keys are shared without a copy.
+
+    CUDA's fused kernels take shared heads or a mask, not both: with both PyTorch falls back to
+    logits in memory and single precision (its pull request 191085).
+    """
+    rows, groups = seen.keys.shape[:2]
+    grouped = queries.unflatten(1, (groups, -1)).flatten(0, 1)  # (B G, H / G, N, E)
+    keys, values = (
+        part.flatten(0, 1).unsqueeze(1).expand(-1, grouped.shape[1], -1, -1) for part in seen
+    )
+    mask = mask.expand(rows, groups, -1, -1).flatten(0, 1).unsqueeze(1)
+    mixed = functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
+    return mixed.unflatten(0, (rows, groups)).flatten(1, 2)
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
