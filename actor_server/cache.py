@@ -68,10 +68,10 @@ class RingCache:
         """How many chunks were committed."""
         return self._length[row]
 
-    def commit(self, row: int, own: Sequence[KeyValues]) -> None:
-        """Add a clean chunk: each layer's own un-rotated (G, T, E)."""
+    def commit(self, row: int, own: KeyValues) -> None:
+        """Add a clean chunk: its own un-rotated (L, G, T, E)."""
         slot = self._length[row] % self._slots
-        for ring, new in zip(self.ring, _over_layers(own), strict=True):
+        for ring, new in zip(self.ring, own, strict=True):
             ring[:, row, :, slot] = new
         self._length[row] += 1
         self._written[row] = max(self._written[row], self._length[row])
@@ -93,9 +93,7 @@ class RingCache:
 
         Rows that lie together are looked at in place, others are copied.
         """
-        together = list(rows) == list(range(rows[0], rows[0] + len(rows)))
-        chosen = slice(rows[0], rows[0] + len(rows)) if together else list(rows)
-        keys, values = (kept[:, chosen] for kept in self.view)
+        keys, values = (kept[:, index_of(rows)] for kept in self.view)
 
         def extend(layer: int, own_keys: Tensor, own_values: Tensor) -> KeyValues:
             end = self._past + own_keys.shape[-2]
@@ -109,6 +107,7 @@ class RingCache:
         """Lay out what the next passes see: the context in order, turned by its distance."""
         length, first = self._length[row], 2 * self._reference
         ordered = torch.arange(length - self._context, length) % self._slots
+        ordered = ordered.to(self.ring.keys.device, non_blocking=True)
         seen = slice(first, self._past)
         keys, values = (kept[:, row][:, :, ordered].flatten(2, 3) for kept in self.ring)
         self.view.keys[:, row, :, seen] = rotate(keys, self._rotation)
@@ -124,6 +123,12 @@ class RingCache:
         """
         second = -min(length + 1, self._context)
         return self._model.reference_rotation(torch.tensor([-(length + 1), second]))
+
+
+def index_of(rows: Sequence[int]) -> slice | list[int]:
+    """What picks these rows out of a tensor's dimension: without a copy where they lie together."""
+    together = list(rows) == list(range(rows[0], rows[0] + len(rows)))
+    return slice(rows[0], rows[0] + len(rows)) if together else list(rows)
 
 
 def _over_layers(layers: Sequence[KeyValues]) -> KeyValues:

@@ -16,14 +16,15 @@ import torch
 from torch import Tensor
 
 from actor_server.cache import ContextLost, RingCache
+from actor_server.graphs import PassGraphs, PassShape
 from actor_server.model.conditioner import Conditions
-from actor_server.model.layers import ConditionSlots, KeyValues, SelfView, additive
+from actor_server.model.layers import KeyValues, additive
 from actor_server.model.mask import FULL_SIGHT, PassRow, SightRules, pass_mask
 from actor_server.model.rotary import Rotation
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.source import NEVER_SHOWN, ChunkForgotten, WindowFull
 from actor_server.pyramid import ChunkCondition, FlyingChunk, Pyramid
-from actor_server.schedule import ddim_step
+from actor_server.sampler_pass import PassInputs, compute_pass
 
 MASKS_KEPT: Final = 64
 Noise = Callable[[int, int, tuple[int, ...]], Tensor]
@@ -95,8 +96,9 @@ class PyramidSampler:
     """N steps of DDIM over at most `window` chunks in flight, for up to `rows` sessions.
 
     `rules` are the sight that the model was trained with. `padded` passes always compute
-    `window` + 1 chunks a row, so that their shapes are the same whatever is in flight.
-    Not thread-safe.
+    `window` + 1 chunks a row, so that their shapes are the same whatever is in flight. `graphs`:
+    passes go through buffers that never move, which `capture` records on a GPU; `compiler` is the
+    back end of torch.compile that makes them. Not thread-safe.
     """
 
     def __init__(
@@ -109,6 +111,8 @@ class PyramidSampler:
         rules: SightRules = FULL_SIGHT,
         noise: Noise = named_noise,
         padded: bool = False,
+        graphs: bool = False,
+        compiler: str | None = None,
     ) -> None:
         self.model, self.steps, self.window, self.padded = model, steps, window, padded
         self.cache = RingCache(model, rows, window)
@@ -119,9 +123,24 @@ class PyramidSampler:
         with torch.inference_mode():
             self._rotation = model.chunk_rotation(torch.arange(window + 1))
             self._time_rotation = model.time_rotation()
+            self._tokens = torch.arange(model.geometry.tokens, device=model.device)
             levels = torch.arange(steps + 1, dtype=torch.float64) / steps
             self._levels = model.embed_levels(levels.to(model.device))  # (N + 1, C)
+        self.graphs = PassGraphs(model, self.cache, rows, compiler) if graphs else None
         self._mask = lru_cache(MASKS_KEPT)(self._build_mask)
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """(slots, lead) of the passes that can happen; more streams only add rows."""
+        if self.padded:
+            return [(self.window + 1, 1)]
+        return [(lead + flying, lead) for flying in range(1, self.window + 1) for lead in (0, 1)]
+
+    def capture(self) -> None:
+        """Record each pass that can happen, before other threads use the GPU."""
+        if self.graphs is not None:
+            rows = self.graphs.batches
+            self.graphs.capture(PassShape(b, *shape) for b in rows for shape in self.shapes)
 
     @torch.inference_mode()
     def open(self, reference: Tensor, seed: int) -> SamplerStream:
@@ -161,29 +180,42 @@ class PyramidSampler:
 
     def _compute(self, streams: list[SamplerStream]) -> None:
         lead = int(self.padded or any(stream.pyramid.pending for stream in streams))
+        inputs = self._inputs(streams, lead)
+        rows = [stream.row for stream in streams]
+        if self.graphs is None:
+            extend = self.cache.extend_rows(rows)
+            made = compute_pass(self.model, inputs, extend, self._time_rotation, lead)
+        else:
+            made = self.graphs.run(rows, inputs, lead)
+        for place, stream in enumerate(streams):
+            self._commit(stream, made.lead, place)
+            for slot, chunk in enumerate(stream.pyramid.flying, start=lead):
+                chunk.latents = made.latents[place, slot]
+                chunk.steps_left = max(0, chunk.steps_left - stream.pyramid.levels)
+
+    def _inputs(self, streams: list[SamplerStream], lead: int) -> PassInputs:
         flying = (len(stream.pyramid.flying) for stream in streams)
         slots = lead + (self.window if self.padded else max(flying))
         rows = [self._row(stream, lead, slots) for stream in streams]
         chunks = [_in_slots(stream, row) for stream, row in zip(streams, rows, strict=True)]
         latents = torch.stack([torch.stack([chunk.latents for chunk in row]) for row in chunks])
-        left = torch.tensor([[chunk.steps_left for chunk in row] for row in chunks])
-        taken = torch.tensor([[stream.pyramid.levels] for stream in streams])
+        left = self._there([[chunk.steps_left for chunk in row] for row in chunks])
+        taken = self._there([[stream.pyramid.levels] for stream in streams])
         fewer = (left - taken).clamp(min=0)
-        levels = (left.to(latents) / self.steps)[..., None, None]
-        lower = (fewer.to(latents) / self.steps)[..., None, None]
-        view = SelfView(
-            self._rotate_rows(rows),
-            torch.cat([self._mask(row) for row in rows]),
-            self.cache.extend_rows([stream.row for stream in streams]),
+        rotation = self._rotate_rows(rows)
+        keys, values, seen = _conditions(chunks)
+        return PassInputs(
+            latents=latents,
+            embedded=self._levels[left],
+            level=(left.to(latents) / self.steps)[..., None, None],
+            lower=(fewer.to(latents) / self.steps)[..., None, None],
+            cos=rotation.cos,
+            sin=rotation.sin,
+            mask=torch.cat([self._mask(row) for row in rows]),
+            seen=seen,
+            keys=keys,
+            values=values,
         )
-        cross = self.model.cross_view(_conditions(chunks), self._time_rotation)
-        velocity, own = self.model.velocities(latents, self._levels[left], view, cross)
-        cleaner = ddim_step(latents, velocity.to(latents), levels, lower)
-        for place, (stream, row) in enumerate(zip(streams, rows, strict=True)):
-            self._commit(stream, own, place)
-            for slot, chunk in enumerate(stream.pyramid.flying, start=row.lead):
-                chunk.latents = cleaner[place, slot]
-                chunk.steps_left = max(0, chunk.steps_left - stream.pyramid.levels)
 
     def _row(self, stream: SamplerStream, lead: int, slots: int) -> PassRow:
         """Long streams share one mask: what is beyond the context does not matter."""
@@ -191,25 +223,26 @@ class PyramidSampler:
         pyramid = stream.pyramid
         return PassRow(committed, pyramid.pending is not None, len(pyramid.flying), lead, slots)
 
-    def _commit(self, stream: SamplerStream, own: list[KeyValues], place: int) -> None:
-        """The pending chunk was in slot 0; its keys and values are the first of the row."""
-        if stream.pyramid.pending is None:
+    def _commit(self, stream: SamplerStream, lead: KeyValues | None, place: int) -> None:
+        """The pending chunk was in slot 0."""
+        if lead is None or stream.pyramid.pending is None:
             return
-        first = slice(0, self.model.geometry.tokens)
-        parts = [KeyValues(kv.keys[place, :, first], kv.values[place, :, first]) for kv in own]
-        self.cache.commit(stream.row, parts)
+        self.cache.commit(stream.row, KeyValues(lead.keys[:, place], lead.values[:, place]))
         stream.pyramid.pending = None
 
     def _rotate_rows(self, rows: list[PassRow]) -> Rotation:
         """Position 0 is the first chunk that is not in the cache, pending or in flight."""
         tokens = self.model.geometry.tokens
         shifts = [row.lead - row.pending for row in rows]
-        places = torch.tensor(
+        places = self._there(
             [[max(0, slot - shift) for slot in range(rows[0].slots)] for shift in shifts]
         )
-        index = (places[..., None] * tokens + torch.arange(tokens)).flatten(1)
-        index = index.to(self.model.device)
+        index = (places[..., None] * tokens + self._tokens).flatten(1)
         return Rotation(*(part[0][index].unsqueeze(1) for part in self._rotation))
+
+    def _there(self, numbers: list[list[int]]) -> Tensor:
+        """On the model's device, which is not waited for."""
+        return torch.tensor(numbers).to(self.model.device, non_blocking=True)
 
     def _build_mask(self, row: PassRow) -> Tensor:
         """(1, 1, slots * T, keys), added to the logits."""
@@ -225,16 +258,12 @@ def _in_slots(stream: SamplerStream, row: PassRow) -> list[FlyingChunk]:
     return chunks + [chunks[-1]] * (row.slots - len(chunks))
 
 
-def _conditions(chunks: list[list[FlyingChunk]]) -> ConditionSlots:
-    """Cross-attention of a pass's slots, (B, slots, ...) for each layer."""
+def _conditions(chunks: list[list[FlyingChunk]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Cross-attention of a pass's slots: keys, values (L, B, S, G, M, E), seen (B, S, M)."""
     flat = [chunk.condition for row in chunks for chunk in row]
+    lead = (len(chunks), len(chunks[0]))
     keys, values = (
-        torch.stack([getattr(one.slots, name) for one in flat], dim=1)
+        torch.stack([getattr(one.slots, name) for one in flat], dim=1).unflatten(1, lead)
         for name in ("keys", "values")
     )
-    rows, slots = len(chunks), len(chunks[0])
-    layers = [
-        KeyValues(*(part.reshape(rows, slots, *part.shape[1:]) for part in both))
-        for both in zip(keys, values, strict=True)
-    ]
-    return ConditionSlots(layers, torch.stack([one.seen for one in flat]).reshape(rows, slots, -1))
+    return keys, values, torch.stack([one.seen for one in flat]).unflatten(0, lead)

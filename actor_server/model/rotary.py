@@ -34,7 +34,7 @@ def rotation_at(positions: Tensor, geometry: ActorGeometry, dtype: torch.dtype) 
     pairs = sum(geometry.rotary_pairs)
     device = positions.device
     exponents = torch.arange(pairs, dtype=torch.float64, device=device) / pairs
-    axes = torch.repeat_interleave(torch.tensor(geometry.rotary_pairs)).to(device)
+    axes = [axis for axis, count in enumerate(geometry.rotary_pairs) for _ in range(count)]
     angles = positions.double()[..., axes] * geometry.rope_theta**-exponents  # (..., pairs)
     rotated = angles.repeat_interleave(2, dim=-1)
     still = torch.zeros(*rotated.shape[:-1], geometry.head_dim - 2 * pairs, device=device)

@@ -1,0 +1,42 @@
+"""The Actor's passes on a GPU: replayed graphs give what launched passes give."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from actor_server.model.geometry import TINY
+from actor_server.sampler import PyramidSampler
+from tests.unit.actor_server.test_graphs import calls, talk
+from tests.unit.actor_server.tiny_actor import random_conditions, tiny_actor
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU"),
+]
+
+GEOMETRY = replace(TINY, context_chunks=3)
+
+
+def on_gpu(rows: int, **how: bool) -> PyramidSampler:
+    sampler = PyramidSampler(tiny_actor(GEOMETRY).to("cuda"), 4, 2, rows=rows, **how)
+    sampler.capture()
+    return sampler
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_replayed_passes_compute_what_launched_ones_do(padded: bool) -> None:
+    conditions = random_conditions(1, 9)
+    plain: Tensor = talk(on_gpu(1), conditions)
+    replayed = talk(on_gpu(1, graphs=True, padded=padded), conditions)
+    torch.testing.assert_close(replayed, plain, atol=1e-6, rtol=0)
+    on_cpu = talk(PyramidSampler(tiny_actor(GEOMETRY), 4, 2, rows=1), conditions)
+    torch.testing.assert_close(replayed.cpu(), on_cpu, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_replayed_sessions_do_not_meet(padded: bool) -> None:
+    plain, replayed = calls(on_gpu(5), 5), calls(on_gpu(5, graphs=True, padded=padded), 5)
+    for row, chunks in plain.items():
+        torch.testing.assert_close(replayed[row], chunks, atol=1e-6, rtol=0)
