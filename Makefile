@@ -86,6 +86,14 @@ bench-thinker: setup  ## what GLM-4-Voice costs: full size on a GPU, tiny on a C
 	$(BIN)/python -m actor_server.speech.benchmark --out $(SPEECH)
 	$(BIN)/python -m thinker_server.glm4voice.benchmark --speech $(SPEECH) --out $(OUT) $(ARGS)
 
+# On the GPU one program has it to itself: the Thinker's half first, then the Actor's.
+bench-gpu: OUT ?= $(RESULTS)/gpu.json
+bench-gpu: THINKER ?= build/thinker.json
+bench-gpu: setup  ## what the paper's size costs on a GPU, random weights; tiny on a CPU, which judges nothing
+	@mkdir -p $(dir $(OUT)) $(dir $(THINKER))
+	@$(MAKE) --no-print-directory bench-thinker OUT=$(THINKER) ARGS=
+	$(BIN)/python -m actor_server.gpubench --thinker $(THINKER) --out $(OUT) $(ARGS)
+
 bench-speech: OUT ?= $(RESULTS)/speech.json
 bench-speech: setup  ## real-time factor of GLM-4-Voice's speech decoder: released size on a GPU, tiny on a CPU
 	@mkdir -p $(dir $(OUT))

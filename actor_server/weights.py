@@ -90,7 +90,7 @@ def load_actor(
         model, sampler = described_actor(path, files)
         if float8:
             use_float8(model.layers)
-        model.load_state_dict(dict(_as_used(files.tensors(device), model, dtype)), assign=True)
+        model.load_state_dict(dict(as_used(files.tensors(device), model, dtype)), assign=True)
     except TensorsUnreadable as error:
         raise WeightsUnusable(str(error)) from error
     return model.to(device).eval().requires_grad_(False), sampler
@@ -113,9 +113,10 @@ def described_actor(path: Path, files: TensorFiles) -> tuple[VideoTransformer, S
     return model, sampler
 
 
-def _as_used(
+def as_used(
     tensors: Iterable[tuple[str, Tensor]], model: VideoTransformer, dtype: torch.dtype
 ) -> Iterator[tuple[str, Tensor]]:
+    """Stored tensors as the model holds them: in `dtype`, statistics in single, or in float8."""
     wanted = model.state_dict()
     for name, tensor in tensors:
         if name in STATISTICS:

@@ -8,6 +8,7 @@ error |difference| / |exact| of all numbers together; --dtype is what is taken f
 
 import argparse
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -46,15 +47,22 @@ class Float8Error:
     float8_bytes: int
 
 
-@torch.inference_mode()
 def float8_error(
     weights: Path, *, dtype: torch.dtype = torch.float32, device: str = "cpu"
 ) -> Float8Error:
     """Load the weights twice, one after the other, and compare. Raises WeightsUnusable."""
+    return compared(
+        load_actor(weights, dtype=dtype, device=device, float8=float8)[0]
+        for float8 in (False, True)
+    )
+
+
+@torch.inference_mode()
+def compared(models: Iterable[VideoTransformer]) -> Float8Error:
+    """Of a full model and of the same in float8, which need not exist at the same time."""
     made: list[tuple[Tensor, Tensor]] = []
     size: list[int] = []
-    for float8 in (False, True):
-        model, _ = load_actor(weights, dtype=dtype, device=device, float8=float8)
+    for model in models:
         made.append(_computed(model))
         size.append(sum(tensor.nbytes for tensor in model.state_dict().values()))
         del model
