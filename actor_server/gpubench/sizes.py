@@ -63,7 +63,6 @@ TINY: Final = Size(
         grid=(1, 2, 2),
         rotary_pairs=(1, 1, 2),
         sight=replace(PAPER_9B.sight, state_width=32),
-        audio_width=32,
         context_chunks=3,
     ),
     autoencoder=TINY_AUTOENCODER,

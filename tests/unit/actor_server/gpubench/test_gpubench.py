@@ -61,7 +61,7 @@ def test_shares_follow_from_times_and_ceilings(ran: tuple[dict[str, Any], str]) 
     for row in found["passes"]:
         at_best_ms = 1000 * row["tflop"] / best
         assert row["share_of_matmul_ceiling"] == pytest.approx(at_best_ms / row["pass_ms"])
-        assert row["floor_ms"] >= pytest.approx(at_best_ms)
+        assert row["floor_ms"] >= 0.999 * at_best_ms
     assert all(ms > 0 for ms in found["ways_chunk_ms"].values())
     assert 0.001 < found["float8"]["velocity_error"] < 0.2
     assert found["float8"]["weights_gb"] < found["weights_gb"]
