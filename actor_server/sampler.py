@@ -263,7 +263,9 @@ def _conditions(chunks: list[list[FlyingChunk]]) -> tuple[Tensor, Tensor, Tensor
     flat = [chunk.condition for row in chunks for chunk in row]
     lead = (len(chunks), len(chunks[0]))
     keys, values = (
-        torch.stack([getattr(one.slots, name) for one in flat], dim=1).unflatten(1, lead)
+        torch.stack([getattr(one.slots, name) for one in flat], dim=1)
         for name in ("keys", "values")
     )
-    return keys, values, torch.stack([one.seen for one in flat]).unflatten(0, lead)
+    seen = torch.stack([one.seen for one in flat])
+    shape = (len(keys), *lead, *keys.shape[2:])
+    return keys.reshape(shape), values.reshape(shape), seen.reshape(*lead, -1)

@@ -133,11 +133,12 @@ class Bench:
         """The compiled one last: minutes may go by until it is made, and it may not be possible."""
         steps, window = SERVED
         found: dict[str, float | None] = {}
-        for name, make in (
-            ("launched", lambda: PyramidSampler(self._model, steps, window, 1)),
-            ("recorded", lambda: recorded(self._model, steps, window, 1)),
-            ("recorded, padded", lambda: recorded(self._model, steps, window, 1, padded=True)),
-        ):
+        ways: dict[str, Callable[[], PyramidSampler]] = {
+            "launched": lambda: PyramidSampler(self._model, steps, window, 1),
+            "recorded": lambda: recorded(self._model, steps, window, 1),
+            "recorded, padded": lambda: recorded(self._model, steps, window, 1, padded=True),
+        }
+        for name, make in ways.items():
             self._release()
             found[name] = self._stream(make(), 1).passes_ms
         if self._compiled:

@@ -96,7 +96,7 @@ def goals(found: dict[str, Any]) -> list[dict[str, Any]]:
     shares = [row["share_of_matmul_ceiling"] for row in found["passes"] if row["window"] >= 5]
     minute_s, sessions = (found["end_to_end"][name] for name in ("total_s", "sessions"))
     first_ms, soon_ms = (stream(found, way)["first_frame_ms"] for way in (SERVED, DISTILLED))
-    wanted = [
+    wanted: list[tuple[str, float, bool, float | None]] = [
         ("seconds per minute of response, N = 25, W = 5", 25.0, True, minute_s),
         ("first frame, ms, N = 25, W = 5", 400.0, True, first_ms),
         ("condition to first chunk, ms, N = 4, W = 1", 200.0, True, soon_ms),
@@ -104,7 +104,10 @@ def goals(found: dict[str, Any]) -> list[dict[str, Any]]:
         ("sessions at 25 fps, N = 25, W = 5", 4.0, False, sessions),
     ]
     counts = found["size"] == "full" and found["on_gpu"]
-    judged = [Goal(*what, value if counts else None) for *what, value in wanted]
+    judged = [
+        Goal(name, value, is_most, measured if counts else None)
+        for name, value, is_most, measured in wanted
+    ]
     return [asdict(goal) | {"verdict": goal.verdict} for goal in judged]
 
 

@@ -172,13 +172,13 @@ def attention_by_group(queries: Tensor, seen: KeyValues, mask: Tensor) -> Tensor
     logits in memory and single precision (its pull request 191085).
     """
     rows, groups = seen.keys.shape[:2]
-    grouped = queries.unflatten(1, (groups, -1)).flatten(0, 1)  # (B G, H / G, N, E)
+    grouped = queries.reshape(rows * groups, -1, *queries.shape[2:])  # (B G, H / G, N, E)
     keys, values = (
         part.flatten(0, 1).unsqueeze(1).expand(-1, grouped.shape[1], -1, -1) for part in seen
     )
     mask = mask.expand(rows, groups, -1, -1).flatten(0, 1).unsqueeze(1)
     mixed = functional.scaled_dot_product_attention(grouped, keys, values, attn_mask=mask)
-    return mixed.unflatten(0, (rows, groups)).flatten(1, 2)
+    return mixed.reshape(queries.shape)
 
 
 def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
