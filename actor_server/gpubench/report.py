@@ -161,7 +161,8 @@ def _ways(found: dict[str, Any]) -> Table:
 
 
 def _paper(found: dict[str, Any]) -> Table:
-    shown = Table("a minute of response", "here", f"the paper, {PAPER['device']}")
+    here = f"{found['size']} size, {found['device']}"
+    shown = Table("a minute of response", here, f"the paper, {PAPER['device']}")
     whole = found["end_to_end"]
     shown.add_row("Thinker, s", _number(whole["thinker_s"]), str(PAPER["thinker_s_per_minute"]))
     shown.add_row("speech decoder, s", _number(whole["speech_s"]), "")
