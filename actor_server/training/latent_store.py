@@ -156,7 +156,9 @@ def write_shard(file: Path, layout: LatentLayout, clips: Sequence[LatentClip]) -
     if file.suffix != ".safetensors":
         raise LatentsUnusable(f"{file} must end in .safetensors, as shards do")
     rows = [_rows_of(clip, layout) for clip in clips]
-    arrays = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    arrays = {  # safetensors writes memory as it lies, whatever the order of the axes is
+        name: np.ascontiguousarray(np.concatenate([row[name] for row in rows])) for name in rows[0]
+    }
     for name, counted in (("chunk_bounds", "latents"), ("text_bounds", "text")):
         lengths = [len(row[counted]) for row in rows]
         arrays[name] = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

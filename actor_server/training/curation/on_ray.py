@@ -1,0 +1,82 @@
+"""Steps on Ray Data: batches of clips go to processes that hold the step's model.
+
+Ray runs on this machine alone, without dashboard or usage reports, from the first step that has
+something to do until the end; or the cluster of `address` is used, whose machines must see the same
+files under the same names.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+import pyarrow as pa
+from rich.progress import track
+
+from actor_server.training.curation.pipeline import StepRun, Worker
+
+
+class StepFailed(RuntimeError):
+    """A step could not be done; the text is what its worker said last."""
+
+
+class OnRay:
+    """A Spread. Rows of a step that fails are lost, those of steps before it are not."""
+
+    def __init__(self, cpus: int | None = None, address: str | None = None) -> None:
+        """`cpus` of this machine, or all; they are those of the cluster if it has an `address`."""
+        self._settings: dict[str, Any] = {"address": address}
+        if address is None:
+            self._settings = {"num_cpus": cpus, "include_dashboard": False}
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._started:
+            import ray
+
+            ray.shutdown()
+
+    def __call__(self, run: StepRun, tables: list[pa.Table]) -> Iterator[pa.Table]:
+        """What came of the tables, in any order. Raises StepFailed."""
+        self._start()
+        import ray
+        from ray.exceptions import RayError
+
+        table = run.table
+        clips = ray.data.from_arrow(tables).map_batches(
+            Worker,
+            fn_constructor_args=(run,),
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ray.data.ActorPoolStrategy(size=min(table.processes, len(tables))),
+            num_cpus=table.cpus,
+            num_gpus=table.gpus,
+        )
+        done = clips.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        try:
+            yield from track(done, run.step, len(tables), transient=True)
+        except RayError as error:
+            *_, last = str(error).strip().splitlines()
+            raise StepFailed(f"step {run.step}: {last}") from error
+
+    def _start(self) -> None:
+        """Ray takes seconds to import and to start: only where there is something to do."""
+        if self._started:
+            return
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+        import ray.data
+
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        ray.init(**self._settings, logging_level=logging.ERROR, log_to_driver=False)
+        self._started = True
