@@ -1,4 +1,4 @@
-"""Recorded speech is read as the model would have said it: 13 and 26, predicted by what precedes."""
+"""Recorded speech is read as if the model had said it: 13 and 26, each predicted by its past."""
 
 import numpy as np
 import pytest

@@ -67,21 +67,33 @@ class Shot:
 def write_video(
     path: Path, shots: Sequence[Shot], *, rate: int = RATE, silent: bool = False
 ) -> None:
-    """Shots one after the other, their sound uncompressed."""
+    """Shots one after the other, with their sound or without."""
+    pictures = [
+        shot.picture(number / rate)
+        for shot in shots
+        for number in range(round(shot.seconds * rate))
+    ]
+    sound = None if silent else np.concatenate([shot.sound() for shot in shots])
+    write_frames(path, pictures, sound, rate=rate)
+
+
+def write_frames(
+    path: Path, pictures: Sequence[np.ndarray], sound: np.ndarray | None, *, rate: int = RATE
+) -> None:
+    """A video of RGB pictures and uncompressed sound (S,)."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, _ = pictures[0].shape
     with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate, width=WIDTH, height=HEIGHT)
+        video = container.add_stream("mpeg4", rate, width=width, height=height)
         video.pix_fmt, video.bit_rate = "yuv420p", 4_000_000
-        audio = None if silent else container.add_stream("pcm_s16le", SOUND_HZ, layout="mono")
-        for shot in shots:
-            for number in range(round(shot.seconds * rate)):
-                picture = shot.picture(number / rate)
-                frame = av.VideoFrame.from_ndarray(picture, "rgb24")
-                container.mux(video.encode(frame))
+        audio = None
+        if sound is not None:
+            audio = container.add_stream("pcm_s16le", SOUND_HZ, layout="mono")
+        for picture in pictures:
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, "rgb24")))
         container.mux(video.encode(None))
         if audio is not None:
-            sound = np.concatenate([shot.sound() for shot in shots])
-            pcm = (sound * 32767).round().astype(np.int16)[None]
+            pcm = (sound.clip(-1, 1) * 32767).round().astype(np.int16)[None]
             frame = av.AudioFrame.from_ndarray(pcm, "s16", "mono")
             frame.sample_rate = SOUND_HZ
             container.mux(audio.encode(frame))

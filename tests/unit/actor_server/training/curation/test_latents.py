@@ -48,7 +48,7 @@ class Unheard:
         self, words: str, speech: Sound
     ) -> tuple[NDArray[np.float16], NDArray[np.float16], NDArray[np.int32]]:
         audio, text, slots = Loudness().states(words, speech)
-        return audio * np.float16(np.inf), text, slots
+        return np.full_like(audio, np.inf), text, slots
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +93,14 @@ def test_the_reference_is_the_first_picture_and_chunks_are_what_follows(
     codec = LtxCodec(load_autoencoder(vae))
     reference = codec.encode_reference(faces[0]).numpy()
     assert arrays["reference"].shape == (1, 64, 128)
-    assert np.abs(arrays["reference"][0] - reference).max() < 1e-2
+    assert np.abs(arrays["reference"][0] - reference).max() < 4e-3
     with torch.inference_mode():
         pixels = pixels_of(faces[:17], like=torch.zeros(1))
         encoded = codec.autoencoder.encode(pixels).latent_dist.mode()
     tokens = codec.space.tokens(encoded)[0].reshape(3, 64, 128).numpy()
     assert arrays["latents"].shape == (2, 64, 128)
-    assert np.abs(arrays["latents"] - tokens[1:]).max() < 1e-2
-    assert np.abs(tokens[1] - tokens[2]).max() > 0.1
+    assert np.abs(arrays["latents"] - tokens[1:]).max() < 4e-3
+    assert np.abs(tokens[1] - tokens[2]).max() > 0.05
 
 
 def test_speech_begins_with_the_second_picture_and_silence_before_it_is_idle(
