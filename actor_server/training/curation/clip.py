@@ -65,7 +65,8 @@ class Clip:
         matrix = np.array([[scale, 0, -scale * self.crop_left], [0, scale, -scale * self.crop_top]])
         for picture in self.pictures():
             if scale < 1:  # what is made smaller must be smoothed first
-                picture = cv2.GaussianBlur(picture, (0, 0), 0.45 / scale)
+                blur = 0.45 * np.sqrt(scale**-2 - 1) + 0.05
+                picture = cv2.GaussianBlur(picture, (0, 0), blur)
             crop = cv2.warpAffine(
                 picture, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
             )

@@ -14,6 +14,7 @@ from typing import Any, Self
 import pyarrow as pa
 from rich.progress import track
 
+from actor_server.training.curation.judges import ModelsUnusable
 from actor_server.training.curation.pipeline import StepRun, Worker
 
 
@@ -46,18 +47,21 @@ class OnRay:
             ray.shutdown()
 
     def __call__(self, run: StepRun, tables: list[pa.Table]) -> Iterator[pa.Table]:
-        """What came of the tables, in any order. Raises StepFailed."""
+        """What came of the tables, in any order. Raises StepFailed, ModelsUnusable."""
         self._start()
         import ray
         from ray.exceptions import RayError
 
         table = run.table
+        _check_room(run, ray.cluster_resources())
         clips = ray.data.from_arrow(tables).map_batches(
             Worker,
             fn_constructor_args=(run,),
             batch_size=None,
             batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(size=min(table.processes, len(tables))),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=min(table.processes, len(tables))
+            ),
             num_cpus=table.cpus,
             num_gpus=table.gpus,
         )
@@ -80,3 +84,12 @@ class OnRay:
         ray.data.DataContext.get_current().enable_progress_bars = False
         ray.init(**self._settings, logging_level=logging.ERROR, log_to_driver=False)
         self._started = True
+
+
+def _check_room(run: StepRun, resources: dict[str, float]) -> None:
+    """Ray would wait for ever for what it never gets. Raises ModelsUnusable."""
+    for name, wanted in (("CPU", run.table.cpus), ("GPU", run.table.gpus)):
+        if wanted > (there := resources.get(name, 0)):
+            raise ModelsUnusable(
+                f"[{run.step}] {name.lower()}s = {wanted:g}, but Ray has {there:g} {name}s"
+            )

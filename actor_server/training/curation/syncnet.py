@@ -3,6 +3,7 @@
 Two ONNX files of the released network, one for each of its halves. F pictures, W windows.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import cv2
@@ -43,9 +44,7 @@ class SyncNet:
 
     def score(self, clip: Clip) -> float:
         """The released code's confidence: median less least of the mean distances by shift."""
-        faces = np.stack(
-            [self._mouth_of(picture) for picture in clip.pictures()]
-        )  # (F, 224, 224, 3)
+        faces = np.stack(list(self._faces_of(clip)))  # (F, 224, 224, 3)
         cepstra = mfcc(clip.original_sound(RATE_HZ))  # (13, T)
         sounds = (cepstra.shape[1] - WINDOW_CEPSTRA) // CEPSTRA_PER_FRAME + 1
         windows = min(len(faces) - WINDOW_FRAMES + 1, sounds)
@@ -61,12 +60,14 @@ class SyncNet:
             voice.append(self._sound(heard[:, None]))
         return confidence(np.concatenate(lips), np.concatenate(voice))
 
-    def _mouth_of(self, picture: Picture) -> Picture:
-        """The face as SyncNet was shown it: lower than its middle, BGR."""
-        boxes = self._faces.faces(picture)
-        if not boxes:
-            raise ClipUnusable("a picture shows no face whose lips could be judged")
-        return _cut(picture[..., ::-1], boxes[0])
+    def _faces_of(self, clip: Clip) -> Iterator[Picture]:
+        """As SyncNet was shown them, BGR; one that is missed lies where the one before did."""
+        box: Box | None = None
+        for picture in clip.pictures():
+            box = next(iter(self._faces.faces(picture)), box)
+            if box is None:
+                raise ClipUnusable("it begins without a face whose lips could be judged")
+            yield _cut(picture[..., ::-1], box)
 
 
 def confidence(lips: NDArray[np.float32], voice: NDArray[np.float32]) -> float:
@@ -80,6 +81,7 @@ def confidence(lips: NDArray[np.float32], voice: NDArray[np.float32]) -> float:
 
 
 def _cut(picture: Picture, box: Box) -> Picture:
+    """(224, 224, 3), with more chin than forehead."""
     left, top, width, height = box
     half = max(width, height) / 2
     middle_x, middle_y = left + width / 2, top + height / 2
