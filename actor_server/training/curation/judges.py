@@ -4,7 +4,7 @@
 lips = "models/syncnet-lips.onnx"     # arguments of the judge's constructor
 sound = "models/syncnet-sound.onnx"
 use = "my_package.judges:MyLipSync"   # another judge than the one that comes with the step
-processes = 2                         # how many hold the model
+processes = 2                         # that hold the judge; 0: any process makes it anew
 gpus = 0.5                            # of each
 cpus = 1
 """
@@ -96,7 +96,11 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class JudgeTable:
-    """A table of the TOML file: which judge, its arguments, and where it runs."""
+    """A table of the TOML file: which judge, its arguments, and where it runs.
+
+    processes: that hold the judge; 0 for one that is made anew for each batch, wherever there is
+    room.
+    """
 
     use: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -113,9 +117,9 @@ class JudgeTable:
         gpus, cpus = arguments.pop("gpus", 0), arguments.pop("cpus", 1)
         if not isinstance(use, str) or use.count(":") != 1:
             raise ModelsUnusable(f"[{step}] use = {use!r}, must be package.module:Class")
-        if not isinstance(processes, int) or processes < 1:
-            raise ModelsUnusable(f"[{step}] processes = {processes!r}, must be a number from 1 on")
-        for name, share in (("gpus", gpus), ("cpus", cpus)):
+        if not isinstance(processes, int):
+            raise ModelsUnusable(f"[{step}] processes = {processes!r}, must be a whole number")
+        for name, share in (("processes", processes), ("gpus", gpus), ("cpus", cpus)):
             if not isinstance(share, int | float) or share < 0:
                 raise ModelsUnusable(f"[{step}] {name} = {share!r}, must be a number from 0 on")
         return cls(use, arguments, processes, gpus, cpus)

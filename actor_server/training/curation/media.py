@@ -60,23 +60,48 @@ def sound_of(video: Path, first: int, frames: int, rate_hz: int) -> Sound:
         stream = container.streams.audio[0]
         zero_s = _start_s(container.streams.video[0])
         _seek(container, stream, zero_s + begin_s - LEAD_S)
-        resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
-        parts: list[NDArray[Any]] = []
+        to_mono = _Resampler(rate_hz)
         heard_s: float | None = None
         for frame in container.decode(stream):
             at_s = _time(frame.time, video) - zero_s
             if at_s > begin_s + seconds:
                 break
             heard_s = at_s if heard_s is None else heard_s
-            parts += [part.to_ndarray()[0] for part in resampler.resample(frame)]
-        parts += [part.to_ndarray()[0] for part in resampler.resample(None)] if parts else []
+            to_mono.hear(frame)
     if heard_s is None:
         raise ClipUnusable(f"{video} has no sound from {begin_s:.2f} s on")
-    heard = np.concatenate(parts).astype(np.float32)
+    heard = to_mono.sound()
     late = round((heard_s - begin_s) * rate_hz)
     piece = heard[max(0, -late) :][: max(0, len(sound) - max(0, late))]
     sound[max(0, late) : max(0, late) + len(piece)] = piece
     return sound
+
+
+def resampled(sound: Sound, from_hz: int, to_hz: int) -> Sound:
+    """(S,) at another rate, as long."""
+    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound, np.float32)[None], "flt", "mono")
+    frame.sample_rate = from_hz
+    resampler = _Resampler(to_hz)
+    resampler.hear(frame)
+    length = round(len(sound) * to_hz / from_hz)
+    found = resampler.sound()[:length]
+    return np.pad(found, (0, length - len(found)))
+
+
+class _Resampler:
+    """Collects decoded sound as mono of one rate."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=rate_hz)
+        self._parts: list[NDArray[Any]] = []
+
+    def hear(self, frame: av.AudioFrame) -> None:
+        self._parts += [part.to_ndarray()[0] for part in self._resampler.resample(frame)]
+
+    def sound(self) -> Sound:
+        """All that was heard."""
+        last = [part.to_ndarray()[0] for part in self._resampler.resample(None)]
+        return np.concatenate([*self._parts, *last]).astype(np.float32)
 
 
 def _frames_from(video: Path, first_s: float) -> Iterator[tuple[av.VideoFrame, float, float]]:

@@ -8,6 +8,7 @@ files under the same names.
 import logging
 import os
 from collections.abc import Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -54,23 +55,20 @@ class OnRay:
 
         table = run.table
         _check_room(run, ray.cluster_resources())
-        clips = ray.data.from_arrow(tables).map_batches(
-            Worker,
-            fn_constructor_args=(run,),
-            batch_size=None,
-            batch_format="pyarrow",
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1, max_size=min(table.processes, len(tables))
-            ),
-            num_cpus=table.cpus,
-            num_gpus=table.gpus,
-        )
-        done = clips.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        how = {"batch_size": None, "batch_format": "pyarrow"}
+        how |= {"num_cpus": table.cpus, "num_gpus": table.gpus}
+        clips = ray.data.from_arrow(tables)
+        if table.processes:
+            most = min(table.processes, len(tables))
+            pool = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
+            judged = clips.map_batches(Worker, fn_constructor_args=(run,), compute=pool, **how)
+        else:
+            judged = clips.map_batches(partial(_work, run), **how)
+        done = judged.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
         try:
             yield from track(done, run.step, len(tables), transient=True)
         except RayError as error:
-            *_, last = str(error).strip().splitlines()
-            raise StepFailed(f"step {run.step}: {last}") from error
+            raise StepFailed(f"step {run.step}: {_reason(error)}") from error
 
     def _start(self) -> None:
         """Ray takes seconds to import and to start: only where there is something to do."""
@@ -81,9 +79,22 @@ class OnRay:
         import ray.data
 
         logging.getLogger("ray.data").setLevel(logging.WARNING)
-        ray.data.DataContext.get_current().enable_progress_bars = False
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.raise_original_map_exception = True
         ray.init(**self._settings, logging_level=logging.ERROR, log_to_driver=False)
         self._started = True
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong in a worker, without what Ray advises to do about it."""
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {cause}".split("\nFailed to ", 1)[0]
+
+
+def _work(run: StepRun, table: pa.Table) -> pa.Table:
+    """What a process does that holds no judge."""
+    return Worker(run)(table)
 
 
 def _check_room(run: StepRun, resources: dict[str, float]) -> None:

@@ -8,13 +8,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from math import ceil, floor, gcd
+from math import ceil, floor
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from actor_server.training.curation.clip import Clip
 from actor_server.training.curation.criteria import Bound, Criteria
@@ -30,7 +29,7 @@ from actor_server.training.curation.judges import (
     TextFinder,
     Transcriber,
 )
-from actor_server.training.curation.media import ClipUnusable
+from actor_server.training.curation.media import ClipUnusable, resampled
 from proto.time_law import FRAMES_PER_SECOND, HEARING_HZ
 
 PEOPLE_EVERY: Final = 12
@@ -141,8 +140,7 @@ def find_text(finder: TextFinder, clip: Clip, criteria: Criteria, folder: Path) 
 def denoise(denoiser: Denoiser, clip: Clip, criteria: Criteria, folder: Path) -> Iterator[Clip]:
     """Keep the clip's speech as a file."""
     clean = denoiser.denoise(clip.original_sound(denoiser.rate_hz))
-    common = gcd(HEARING_HZ, denoiser.rate_hz)
-    speech = resample_poly(clean, HEARING_HZ // common, denoiser.rate_hz // common)
+    speech = resampled(clean, denoiser.rate_hz, HEARING_HZ)
     file = folder / f"{clip.name}.flac"
     soundfile.write(file, np.clip(speech, -1, 1), HEARING_HZ)
     yield clip.found(sound_file=str(file))
