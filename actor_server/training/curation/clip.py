@@ -66,7 +66,7 @@ class Clip:
         for picture in self.pictures():
             if scale < 1:  # what is made smaller must be smoothed first
                 blur = 0.45 * np.sqrt(scale**-2 - 1) + 0.05
-                picture = cv2.GaussianBlur(picture, (0, 0), blur)
+                picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), blur), np.uint8)
             crop = cv2.warpAffine(
                 picture, matrix, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
             )

@@ -26,5 +26,5 @@ class KonIQ:
     def score(self, picture: Picture) -> float:
         """Of the whole picture, made smaller."""
         small = cv2.resize(picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
-        normal = (small.astype(np.float32) / 255 - MEAN) / SPREAD
+        normal = np.asarray((small / 255 - MEAN) / SPREAD, np.float32)
         return float(self._network(normal.transpose(2, 0, 1)[None]).ravel()[0])

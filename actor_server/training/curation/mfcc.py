@@ -37,7 +37,7 @@ def mfcc(sound: Sound) -> NDArray[np.float32]:
     cepstra = dct(bands, type=2, axis=1, norm="ortho")[:, :CEPSTRA]
     cepstra *= 1 + LIFTER / 2 * np.sin(np.pi * np.arange(CEPSTRA) / LIFTER)
     cepstra[:, 0] = np.log(np.maximum(power.sum(1), LEAST))
-    return cepstra.T.astype(np.float32)
+    return np.asarray(cepstra.T, np.float32)
 
 
 def _filters() -> NDArray[np.float64]:

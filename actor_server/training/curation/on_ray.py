@@ -54,8 +54,8 @@ class OnRay:
         from ray.exceptions import RayError
 
         table = run.table
-        _check_room(run, ray.cluster_resources())
-        how = {"batch_size": None, "batch_format": "pyarrow"}
+        _check_room(run, ray.cluster_resources())  # type: ignore[no-untyped-call]
+        how: dict[str, Any] = {"batch_size": None, "batch_format": "pyarrow"}
         how |= {"num_cpus": table.cpus, "num_gpus": table.gpus}
         clips = ray.data.from_arrow(tables)
         if table.processes:

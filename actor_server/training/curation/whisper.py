@@ -23,10 +23,11 @@ class Whisper:
             if folder is not None and not Path(folder).is_dir():
                 raise FileNotFoundError(f"{folder} is no folder of a model")
         dtype = torch.float16 if device.startswith("cuda") else torch.float32
-        self._processor = WhisperProcessor.from_pretrained(model, local_files_only=True)
-        self._model = WhisperForConditionalGeneration.from_pretrained(
+        self._processor: Any = WhisperProcessor.from_pretrained(model, local_files_only=True)
+        network: Any = WhisperForConditionalGeneration.from_pretrained(
             model, local_files_only=True, dtype=dtype
-        ).to(device)
+        )
+        self._model = network.to(device)
         if not self._model.generation_config.is_multilingual:
             raise ValueError(f"{model} knows English only: take a multilingual Whisper")
         self._chinese = None if paraformer is None else _paraformer(paraformer, device)
