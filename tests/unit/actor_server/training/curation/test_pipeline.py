@@ -213,6 +213,15 @@ def test_a_changed_criterion_renews_its_step_and_all_after_it(
     assert reports[-1].kept == kept
 
 
+def test_what_is_stale_is_gone_before_anything_is_done_anew(done: Plan) -> None:
+    plan = replace(done, criteria=replace(done.criteria, quality=Bound(">=", 0)))
+    with pytest.raises(AssertionError, match="quality was done again"):
+        list(curate(plan, nobody))
+    assert (done.out / "faces" / "done.json").is_file()
+    assert not (done.out / "text").exists()
+    assert not (done.out / "latents").exists()
+
+
 def test_another_model_behind_the_same_name_renews_its_step(done: Plan, tmp_path: Path) -> None:
     model = tmp_path / "quality.onnx"
     model.write_bytes(b"one")
