@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 
@@ -15,9 +16,14 @@ from thinker_server.server import ThinkerServer
 
 log = logging.getLogger(__name__)
 
+KERNELS_KEPT = 128
+"""torch's CPU kernels are made for the shape at hand. By itself oneDNN keeps 1,024 of them, and
+sentences of every length go on filling that for hours: 45 MB in 96 answers, 21 with 32 kept."""
+
 
 def main() -> int:
     """Exit code 0 after a signal, 2 when the configuration or an asset is at fault."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))
     config = ThinkerConfig()
     log_to_stderr(config.log_level)
     try:

@@ -41,9 +41,14 @@ def machine(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert not [process for process in below if not is_gone(process)]
 
 
-async def test_thinker_and_actor_of_the_papers_kind_hold_a_call(machine: Stack) -> None:
+async def actor_status(machine: Stack) -> EngineStatus:
     status = await request(machine.state()["actor_endpoint"], Ping(session_id="test"), 10)
     assert isinstance(status, EngineStatus)
+    return status
+
+
+async def test_thinker_and_actor_of_the_papers_kind_hold_a_call(machine: Stack) -> None:
+    status = await actor_status(machine)
     assert status.labels["face"] == "ltx"
     assert status.labels["motion"] == "diffusion"
     async with called(machine) as caller:
@@ -58,6 +63,7 @@ async def test_thinker_and_actor_of_the_papers_kind_hold_a_call(machine: Stack) 
         noise = noise_moments(record)
         counted_s = turn["heard_tokens"] * AUDIO_TOKEN_US / 1e6
         assert len(noise) * 0.01 == pytest.approx(counted_s, rel=0.2)
+        assert not (await actor_status(machine)).degradation_step, "the face stood still"
         shown = [change for at, change in record.mouth if noise[0] <= at < noise[-1]]
         assert len(shown) > SHOWN * (noise[-1] - noise[0]) * 1e6 / FRAME_US
         assert np.median(shown) > 1  # what is drawn is noise, and none of it stands still

@@ -1,6 +1,6 @@
 """`python -m actor_server.codec.ltx.tiny --out DIR`: a small random autoencoder, diffusers' layout.
 
-It has LTX-Video's class, ratios and channels of a latent, and draws coloured noise: enough for
+It has LTX-Video's class, ratios and channels of a latent, and draws coloured tiles: enough for
 whole calls without the released weights.
 """
 
@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from diffusers.models.autoencoders.autoencoder_kl_ltx import AutoencoderKLLTXVideo
+from diffusers.models.autoencoders.autoencoder_kl_ltx import (
+    AutoencoderKLLTXVideo,
+    LTXVideoUpsampler3d,
+)
 
 from actor_server.codec.ltx.checkpoint import save_autoencoder
 
@@ -19,7 +22,7 @@ TINY: Final[dict[str, Any]] = {
     "downsample_type": ("conv",) * 3,
     "spatio_temporal_scaling": (True,) * 3,
     "layers_per_block": (1,) * 4,
-    "decoder_block_out_channels": (8, 8, 8),
+    "decoder_block_out_channels": (4, 4, 4),
     "decoder_spatio_temporal_scaling": (True,) * 3,
     "decoder_layers_per_block": (1,) * 4,
     "decoder_inject_noise": (False,) * 4,
@@ -43,13 +46,27 @@ def random_autoencoder(config: dict[str, Any], seed: int = 0) -> AutoencoderKLLT
     return autoencoder.eval().requires_grad_(False)
 
 
+@torch.no_grad()
+def tiled(autoencoder: AutoencoderKLLTXVideo) -> AutoencoderKLLTXVideo:
+    """The same with pixels that are alike side by side: a video encoder leaves nothing of noise."""
+    decoder = autoencoder.decoder
+    upsamplers = [one for one in decoder.modules() if isinstance(one, LTXVideoUpsampler3d)]
+    shuffled = [(one.conv, one.stride) for one in upsamplers]
+    patch = (decoder.patch_size_t, decoder.patch_size, decoder.patch_size)
+    for convolution, (frames, rows, columns) in [*shuffled, (decoder.conv_out, patch)]:
+        for part in (convolution.conv.weight, convolution.conv.bias):
+            pixels = part.view(-1, frames, rows, columns, *part.shape[1:])
+            pixels.copy_(pixels[:, :, :1, :1].clone())
+    return autoencoder
+
+
 def main() -> None:
     """Write a tiny autoencoder where the command line says."""
     parser = argparse.ArgumentParser(description="Write a tiny random LTX autoencoder.")
     parser.add_argument("--out", type=Path, required=True, help="directory to write into")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
-    save_autoencoder(chosen.out, random_autoencoder(TINY, chosen.seed))
+    save_autoencoder(chosen.out, tiled(random_autoencoder(TINY, chosen.seed)))
 
 
 if __name__ == "__main__":
