@@ -50,6 +50,12 @@ class ParallelFigures:
     stages: list[StageFigures]
 
 
+def slowest_fps(run: ParallelFigures) -> float | None:
+    """The least that one of the callers got; None while one of them was not measured."""
+    rates = [side.fps for side in run.sides if side.fps is not None]
+    return min(rates) if len(rates) == len(run.sides) else None
+
+
 async def run_parallel(
     url: str, avatars: Sequence[str], calls: int, turns: int, config: CallbenchConfig
 ) -> ParallelFigures:
