@@ -14,7 +14,7 @@ from services.callbench.hesitations import false_end_percent
 from services.callbench.machine import Machine
 from services.callbench.measure import CallFigures
 from services.callbench.parallel import slowest_fps
-from services.callbench.stages import stage_figures
+from services.callbench.stages import after_detection_ms, stage_figures, traced_barge_ins
 from services.callbench.transport import TransportFigures
 
 FREEZE_SECONDS = 600
@@ -52,6 +52,9 @@ def summary(result: BenchResult) -> dict[str, float | int | None]:
         "lips_lag_ms": figures.lips_lag_ms,
         "barge_in_to_silence_ms_p95": percentile([b.to_silence_ms for b in barge_ins], 95),
         "barge_in_to_still_ms_p95": percentile([b.to_still_ms for b in barge_ins], 95),
+        "barge_in_after_detection_ms_p95": percentile(
+            [after_detection_ms(cut) for cut in traced_barge_ins(result.traces)], 95
+        ),
         "barge_in_noticed_ms_p95": percentile([b.noticed_ms for b in barge_ins], 95),
         "false_end_percent": false_end_percent(result.hesitations),
         "unanswered": len(result.unanswered),
@@ -80,6 +83,7 @@ def report(machine: Machine, plan: BenchPlan, result: BenchResult) -> dict[str, 
         "goals": verdicts(figures),
         "summary": figures,
         "stages": [asdict(stage) for stage in stage_figures(result.traces)],
+        "traced_barge_ins": traced_barge_ins(result.traces),
         "hesitations": [asdict(item) for item in result.hesitations],
         "portraits": {name: _portrait(figures) for name, figures in result.portraits.items()},
         "parallel": [asdict(run) for run in result.parallel],

@@ -27,14 +27,22 @@ class Record(BaseModel):
 
 
 class BargeIn(Record):
-    """The caller spoke into the answer. Milliseconds after the first sound of that.
+    """The caller spoke into the answer. Milliseconds after the first sound of that, at the caller.
 
-    `noticed_ms`: the agent was sure and cut the answer. Silence and stillness are the caller's.
+    `detected_ms`: the agent heard a voice and fell silent; None in reports from before it was
+    noted. `noticed_ms`: it was sure and cut the answer. Silence and stillness are the caller's.
     """
 
+    detected_ms: Milliseconds | None = None
     noticed_ms: Milliseconds
     silence_ms: Milliseconds | None = None
     still_ms: Milliseconds | None = None
+
+    def after_detection_ms(self, moment_ms: float | None) -> float | None:
+        """The same moment from when the agent heard the voice."""
+        if moment_ms is None or self.detected_ms is None:
+            return None
+        return moment_ms - self.detected_ms
 
 
 class TurnRecord(Record):

@@ -70,6 +70,7 @@ class Reporter:
 
     def turn_ended(self, timing: TurnTiming) -> None:
         """A turn is over."""
+        timing.barge_in_uplink_us = self.uplink_us
         log.info("turn", extra=timing.log_fields())
         if timing.interrupted_us and timing.first_shown_us:
             self._ask(timing, "cut")

@@ -156,7 +156,8 @@ def test_reports_are_counted_by_bounded_labels(client: TestClient, room: str) ->
     busy = counted("xstreamer_call_failures_total", code="busy")
     still = counted("xstreamer_barge_in_seconds_sum", until="still")
     frozen = counted("xstreamer_frozen_seconds_total")
-    barge_in = BargeIn(noticed_ms=200, silence_ms=260, still_ms=300)
+    after = counted("xstreamer_barge_in_after_detection_seconds_sum", until="silence")
+    barge_in = BargeIn(detected_ms=90, noticed_ms=200, silence_ms=160, still_ms=300)
     report = a_report(
         a_turn(barge_in=barge_in), quality=(QUALITY,), failures={"busy": 2, "made_up_code": 3}
     )
@@ -164,6 +165,8 @@ def test_reports_are_counted_by_bounded_labels(client: TestClient, room: str) ->
     assert counted("xstreamer_call_failures_total", code="other") == other + 3
     assert counted("xstreamer_call_failures_total", code="busy") == busy + 2
     assert counted("xstreamer_barge_in_seconds_sum", until="still") == pytest.approx(still + 0.3)
+    now = counted("xstreamer_barge_in_after_detection_seconds_sum", until="silence")
+    assert now == pytest.approx(after + 0.07)
     assert counted("xstreamer_frozen_seconds_total") == pytest.approx(frozen + 0.3)
     assert "made_up_code" not in client.get("/metrics").text
 

@@ -73,8 +73,9 @@ function note(turn: TurnTrace): string {
   const cut = turn.barge_in;
   if (cut !== null) {
     parts.push(
-      `Spoken into: noticed after ${milliseconds(cut.noticed_ms)}, silent after ` +
-        `${milliseconds(cut.silence_ms)}, still after ${milliseconds(cut.still_ms)}.`,
+      `Spoken into: detected after ${milliseconds(cut.detected_ms)}, silent after ` +
+        `${milliseconds(cut.silence_ms)}, still after ${milliseconds(cut.still_ms)}, ` +
+        `sure after ${milliseconds(cut.noticed_ms)}.`,
     );
   }
   return parts.join(" ");

@@ -118,6 +118,16 @@ def test_a_short_call_without_a_freeze_says_nothing_about_ten_minutes() -> None:
     assert verdicts(report(MACHINE, PLAN, a_result(figures=long)))[goal] == "met"
 
 
+def test_silence_after_detection_is_taken_from_the_agents_own_stamps() -> None:
+    cut = {"detected_ms": 100.0, "noticed_ms": 260.0, "silence_ms": 180.0, "still_ms": None}
+    old = {"noticed_ms": 260.0, "silence_ms": 900.0, "still_ms": None}
+    traces = [a_trace(), a_trace(barge_in=cut), a_trace(barge_in=old)]
+    whole = report(MACHINE, PLAN, a_result(traces=traces))
+    assert whole["summary"]["barge_in_after_detection_ms_p95"] == 80
+    assert verdicts(whole)["detection to silence, p95"] == "met"
+    assert whole["traced_barge_ins"] == [cut, old]
+
+
 def test_the_table_shows_goals_beside_what_was_measured() -> None:
     console = Console(width=120)
     with console.capture() as shown:
