@@ -135,14 +135,20 @@ def count_report(report: CallReport, fresh: Sequence[TurnRecord]) -> None:
 
 def _count_turn(record: TurnRecord) -> None:
     TURNS.labels(record.outcome).inc()
-    for span in spans(record.points):
-        STAGE_SECONDS.labels(span.stage.name).observe((span.end_ms - span.start_ms) / 1000)
+    if not record.typed:
+        _count_way(record)
     LATE_SPEECH.observe(record.late_ms / 1000)
-    _observe(VOICE_TO_VOICE, record.voice_to_voice_ms)
-    _observe(VOICE_TO_FACE, record.voice_to_face_ms)
     _observe(CLOCK_ERROR, record.clock_error_ms)
     if (barge_in := record.barge_in) is not None:
         _count_barge_in(barge_in)
+
+
+def _count_way(record: TurnRecord) -> None:
+    """Only of turns that were spoken: what is typed is not heard, decided or recognised."""
+    for span in spans(record.points):
+        STAGE_SECONDS.labels(span.stage.name).observe((span.end_ms - span.start_ms) / 1000)
+    _observe(VOICE_TO_VOICE, record.voice_to_voice_ms)
+    _observe(VOICE_TO_FACE, record.voice_to_face_ms)
 
 
 def _count_barge_in(cut: BargeIn) -> None:

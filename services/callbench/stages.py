@@ -32,7 +32,8 @@ async def traces(url: str, room: str, limit: int = 500) -> list[dict[str, Any]]:
 
 
 def stage_figures(turns: Sequence[Mapping[str, Any]]) -> list[StageFigures]:
-    """Median and 95th percentile of every stage, in the order of time."""
+    """Median and 95th percentile of every stage of spoken turns, in the order of time."""
+    turns = [turn for turn in turns if not turn["typed"]]
     labels: dict[str, str] = {}
     lengths: dict[str, list[float]] = {}
     for turn in turns:

@@ -91,6 +91,26 @@ def test_figures_are_medians_and_95th_percentiles_of_every_stage(
     assert list(figures)[2:] == [stage.name for stage in STAGES]
 
 
+def test_a_typed_turn_has_no_way_from_a_voice(client: TestClient, room: str) -> None:
+    names = ("xstreamer_voice_to_face_seconds", "xstreamer_voice_to_voice_seconds")
+    before = [counted(f"{name}_count") for name in names]
+    uplinks = counted("xstreamer_turn_stage_seconds_count", stage="uplink")
+    turns = counted("xstreamer_turns_total", outcome="completed")
+    send(client, room, a_report(a_turn(1, face_ms=900), a_turn(2, face_ms=100, typed=True)))
+    assert [counted(f"{name}_count") for name in names] == [count + 1 for count in before]
+    assert counted("xstreamer_turn_stage_seconds_count", stage="uplink") == uplinks + 1
+    assert counted("xstreamer_turns_total", outcome="completed") == turns + 2
+    figures = {stage["name"]: stage for stage in client.get("/api/latency").json()["stages"]}
+    for name in ("voice_to_face", "voice_to_voice", "uplink"):
+        assert figures[name]["turns"] == 1
+    assert figures["voice_to_face"]["p50_ms"] == 900
+    listed = client.get("/api/turns").json()
+    assert [(turn["typed"], turn["voice_to_face_ms"]) for turn in listed] == [
+        (True, 100),
+        (False, 900),
+    ]
+
+
 def test_a_live_call_shows_what_its_page_sees_and_not_its_room(
     client: TestClient, room: str
 ) -> None:
