@@ -5,9 +5,11 @@ measures travels with its reports and is counted here, once, so nothing has to b
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from proto.portrait_code import PortraitCode
 from services.room_agent.records import BargeIn, CallQuality, CallReport, TurnRecord
 from services.room_agent.stages import STAGES, spans
 
@@ -21,8 +23,12 @@ KNOWN_FAILURES = frozenset(
         "brain_unavailable",
         "busy",
         "eyes_unavailable",
+        "generation_failed",
         "language_unsupported",
         "picture_refused",
+        "portrait_desk_busy",
+        "question_shortened",
+        "reply_failed",
         "session_exists",
         "session_unknown",
         "speech_refused",
@@ -30,9 +36,11 @@ KNOWN_FAILURES = frozenset(
         "too_many_sessions",
         "unknown_voice",
         "weights_unusable",
+        *get_args(PortraitCode),
     }
-)
-"""Codes of the engines; a code that is not among them counts as `other`: labels stay bounded."""
+) - {"ok"}
+"""Codes of the engines, and why a portrait is refused; a code that is not among them counts as
+`other`: labels stay bounded."""
 
 REQUESTS = Counter(
     "xstreamer_gateway_requests", "HTTP requests answered", ["method", "route", "status"]
