@@ -1,18 +1,17 @@
 """A benchmark as one JSON object and as a table for people."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from services.callbench.bench import BenchPlan, BenchResult
+from services.callbench.bench import BenchPlan, BenchResult, PortraitCall
 from services.callbench.goals import GOALS, verdicts
 from services.callbench.hesitations import false_end_percent
 from services.callbench.machine import Machine
-from services.callbench.measure import CallFigures
 from services.callbench.parallel import slowest_fps
 from services.callbench.stages import after_detection_ms, stage_figures, traced_barge_ins
 from services.callbench.transport import TransportFigures
@@ -85,7 +84,7 @@ def report(machine: Machine, plan: BenchPlan, result: BenchResult) -> dict[str, 
         "stages": [asdict(stage) for stage in stage_figures(result.traces)],
         "traced_barge_ins": traced_barge_ins(result.traces),
         "hesitations": [asdict(item) for item in result.hesitations],
-        "portraits": {name: _portrait(figures) for name, figures in result.portraits.items()},
+        "portraits": {name: portrait(made) for name, made in result.portraits.items()},
         "parallel": [asdict(run) for run in result.parallel],
         "first_frames_ms": result.first_frames_ms,
         "call": asdict(result.figures),
@@ -96,17 +95,46 @@ def report(machine: Machine, plan: BenchPlan, result: BenchResult) -> dict[str, 
     return rounded
 
 
-def _portrait(figures: CallFigures) -> dict[str, float | None]:
+def portrait(call: PortraitCall) -> dict[str, Any]:
     """What may differ from face to face."""
+    figures = call.figures
     voices = [turn.voice_to_voice_ms for turn in figures.turns]
+    faces = [turn.voice_to_face_ms for turn in figures.turns]
     return {
+        "turns": len(figures.turns),
         "first_frame_ms": figures.first_frame_ms,
         "voice_to_voice_ms_p50": percentile(voices, 50),
+        "voice_to_voice_ms_p95": percentile(voices, 95),
+        "voice_to_face_ms_p50": percentile(faces, 50),
+        "voice_to_face_ms_p95": percentile(faces, 95),
         "fps": figures.transport.fps,
+        "freezes": figures.transport.freezes,
         "av_offset_ms": figures.transport.av_offset_ms,
+        "av_offset_abs_p95_ms": figures.transport.av_offset_abs_p95_ms,
         "lip_motion_speaking": figures.lip_motion_speaking,
         "lip_motion_silent": figures.lip_motion_silent,
+        "stages": [asdict(stage) for stage in stage_figures(call.traces)],
     }
+
+
+def portrait_table(portraits: Mapping[str, PortraitCall]) -> Table:
+    """Each face in a row."""
+    shown = Table("face", "voice to face p50", "p95", "fps", "A/V p95", "slowest stage, p50")
+    shown.title = "Each portrait"
+    for name, call in portraits.items():
+        found = portrait(call)
+        ways = ("voice_to_voice", "voice_to_face")
+        stages = [stage for stage in found["stages"] if stage["name"] not in ways]
+        slowest = max(stages, key=lambda stage: stage["p50_ms"], default=None)
+        shown.add_row(
+            name,
+            _shown(found["voice_to_face_ms_p50"], "ms"),
+            _shown(found["voice_to_face_ms_p95"], "ms"),
+            _shown(found["fps"]),
+            _shown(found["av_offset_abs_p95_ms"], "ms"),
+            f"{slowest['label']}: {slowest['p50_ms']:.0f} ms" if slowest else "-",
+        )
+    return shown
 
 
 def table(result: BenchResult) -> Table:

@@ -49,7 +49,8 @@ class TurnRecord(Record):
     """One turn and its answer. `points`: milliseconds after the caller's last sound.
 
     `late_ms`: silence inside the answer. `clock_error_ms`: how far the two moments in the browser
-    may be off, None where no page told of them.
+    may be off, None where no page told of them. `sent_fps`: frames a second that left the agent in
+    the call up to then, those that stood in for late ones included, as a browser counts them too.
     """
 
     turn: Count
@@ -62,6 +63,7 @@ class TurnRecord(Record):
     late_ms: Milliseconds
     clock_error_ms: Milliseconds | None = None
     barge_in: BargeIn | None = None
+    sent_fps: Annotated[float, Field(ge=0, le=240, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _known_points(self) -> Self:

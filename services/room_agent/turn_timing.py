@@ -65,6 +65,8 @@ class TurnTiming:
     heard_tokens: int = 0
     late_us: int = 0
     """Silence inside the reply: speech was late, or the agent held it for a cough."""
+    sent_fps: float | None = None
+    """Frames a second that left for the caller, of the whole call up to this turn's record."""
     outcome: Outcome = "completed"
     stamps_us: dict[str, int] = field(default_factory=dict)
     """The engines' trace stamps of the first words and the first chunk."""
@@ -119,6 +121,7 @@ class TurnTiming:
             late_ms=min(self.late_us / 1000, MAX_MS),
             clock_error_ms=self.clock_error_us / 1000 if self.clock_error_us else None,
             barge_in=self._barge_in(),
+            sent_fps=self.sent_fps,
         )
 
     @property

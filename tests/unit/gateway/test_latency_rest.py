@@ -62,13 +62,14 @@ def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
 
 
 def test_a_turn_comes_back_with_its_waterfall(client: TestClient, room: str) -> None:
-    assert send(client, room, a_report(a_turn(face_ms=850))).status_code == 204
+    assert send(client, room, a_report(a_turn(face_ms=850, sent_fps=24.5))).status_code == 204
     (listed,) = client.get("/api/turns").json()
     assert listed["voice_to_face_ms"] == 850
     assert listed["avatar"] == "Mara"
     detail = client.get(f"/api/turns/{listed['id']}").json()
     assert [bar["name"] for bar in detail["stages"]] == [stage.name for stage in STAGES]
     assert detail["stages"][-1]["end_ms"] == 850
+    assert detail["sent_fps"] == 24.5
     assert client.get(f"/api/rooms/{room}/turns").json() == [detail]
 
 

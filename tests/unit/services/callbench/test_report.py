@@ -8,13 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from rich.table import Table
 
-from services.callbench.bench import BenchPlan, BenchResult
+from services.callbench.bench import BenchPlan, BenchResult, PortraitCall
 from services.callbench.hesitations import Hesitation
 from services.callbench.machine import Machine
 from services.callbench.measure import CallFigures, measure
+from services.callbench.parallel import (
+    ParallelFigures,
+    SideFigures,
+    parallel_table,
+    sent_fps,
+)
 from services.callbench.recording import CallRecording, Spoken
-from services.callbench.report import report, table
+from services.callbench.report import portrait_table, report, table
 from services.callbench.transport import NTP_TO_UNIX_S
 from services.callbench.waveform import Span
 from tests.unit.services.callbench.scene import call
@@ -85,6 +92,13 @@ def a_result(**changes: Any) -> BenchResult:
     return replace(result, **changes)
 
 
+def printed(shown: Table) -> list[str]:
+    console = Console(width=160)
+    with console.capture() as text:
+        console.print(shown)
+    return text.get().splitlines()
+
+
 def verdicts(whole: dict[str, Any]) -> dict[str, str]:
     return {row["goal"]: row["verdict"] for row in whole["goals"]}
 
@@ -128,11 +142,62 @@ def test_silence_after_detection_is_taken_from_the_agents_own_stamps() -> None:
     assert whole["traced_barge_ins"] == [cut, old]
 
 
+def test_every_portrait_has_its_way_to_the_face_and_its_stages() -> None:
+    calls = {
+        "mara": PortraitCall(measured(), [a_trace()]),
+        "theo": PortraitCall(measured(), [a_trace(900.0), a_trace(1100.0)]),
+    }
+    whole = report(MACHINE, PLAN, a_result(portraits=calls))
+    theo = whole["portraits"]["theo"]
+    assert theo["voice_to_face_ms_p50"] == whole["summary"]["voice_to_face_ms_p50"]
+    assert theo["voice_to_face_ms_p95"] == whole["summary"]["voice_to_face_ms_p95"]
+    assert theo["av_offset_abs_p95_ms"] == pytest.approx(60)
+    stages = {stage["name"]: stage for stage in theo["stages"]}
+    assert (stages["decode"]["turns"], stages["voice_to_face"]["p50_ms"]) == (2, 1000)
+    shown = printed(portrait_table(calls))
+    assert "First chunk drawn: 20 ms" in next(line for line in shown if "theo" in line)
+
+
+def a_side(fps: float | None, sent_fps: float | None, *voices_ms: float) -> SideFigures:
+    return SideFigures(
+        browser=fps is not None,
+        voice_to_voice_ms=list(voices_ms),
+        voice_to_face_ms=[],
+        unanswered=0 if voices_ms else 1,
+        fps=fps,
+        freezes=None if fps is None else 1,
+        av_offset_ms=None,
+        sent_fps=sent_fps,
+    )
+
+
+def test_the_slowest_of_several_calls_is_any_of_them_browser_or_not() -> None:
+    four = ParallelFigures(4, [a_side(22.5, 25.0, 900.0), *3 * [a_side(None, 19.0, 1100.0)]], [])
+    told = report(MACHINE, PLAN, a_result(parallel=[four]))
+    assert told["summary"]["fps_of_4_calls"] == 19
+    assert verdicts(told)["frames a second of 4 calls, slowest"] == "missed"
+    assert verdicts(told)["frames a second of 2 calls, slowest"] == "not measured"
+    (row,) = (line for line in printed(parallel_table([four])) if "1100" in line)
+    assert "19.0" in row
+
+
+def test_calls_of_which_one_was_not_measured_meet_no_goal() -> None:
+    unseen = ParallelFigures(4, [a_side(22.5, 25.0, 900.0), a_side(None, None)], [])
+    told = report(MACHINE, PLAN, a_result(parallel=[unseen]))
+    assert told["summary"]["fps_of_4_calls"] is None
+    assert verdicts(told)["frames a second of 4 calls, slowest"] == "not measured"
+    (row,) = (line for line in printed(parallel_table([unseen])) if "900" in line)
+    assert "22.5" not in row
+
+
+def test_what_left_an_agent_is_told_by_the_last_trace_that_knows() -> None:
+    turns = [a_trace(sent_fps=24.0), a_trace(sent_fps=23.5), a_trace(sent_fps=None)]
+    assert sent_fps(turns) == 23.5
+    assert sent_fps([a_trace(sent_fps=None)]) is None
+
+
 def test_the_table_shows_goals_beside_what_was_measured() -> None:
-    console = Console(width=120)
-    with console.capture() as shown:
-        console.print(table(a_result()))
-    lines = {line.split("│")[1].strip(): line for line in shown.get().splitlines() if "│" in line}
+    lines = {line.split("│")[1].strip(): line for line in printed(table(a_result())) if "│" in line}
     assert "1600.0 ms" in lines["room to first frame, warm, slowest"]
     assert "missed" in lines["room to first frame, warm, slowest"]
     assert "not measured" in lines["barge-in to silence, p95"]

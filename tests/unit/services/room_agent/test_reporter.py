@@ -129,10 +129,12 @@ async def test_a_caller_without_a_page_is_neither_asked_nor_waited_for() -> None
     stage = Stage()
     await asyncio.sleep(1)
     timing = begun()
+    stage.room.sent_fps = 24.5
     stage.reporter.reply_began(timing)
     stage.reporter.turn_ended(timing)
     await asyncio.sleep(0.01)
-    assert [topic for topic, _ in stage.room.told] == ["xs.turn"]
+    ((topic, turn),) = stage.room.told
+    assert (topic, turn["sent_fps"]) == ("xs.turn", 24.5)
     await stage.end()
 
 
