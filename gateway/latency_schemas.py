@@ -63,6 +63,9 @@ class LatencyView(BaseModel):
 
     hours: float
     turns: int
+    counted_since: datetime | None = Field(
+        description="The oldest turn that is counted; null: all turns of these hours are"
+    )
     live: list[LiveCall]
     stages: list[StageFigures]
 

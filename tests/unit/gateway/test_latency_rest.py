@@ -92,6 +92,21 @@ def test_figures_are_medians_and_95th_percentiles_of_every_stage(
     assert list(figures)[2:] == [stage.name for stage in STAGES]
 
 
+def test_a_sum_that_leaves_older_turns_out_says_since_when_it_counts(
+    client: TestClient, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.routes.latency.SUMMED_TURNS", 3)
+    send(client, room, a_report(*(a_turn(n) for n in range(1, 4))))
+    view = client.get("/api/latency").json()
+    assert (view["turns"], view["counted_since"]) == (3, None)
+    send(client, room, a_report(a_turn(4)))
+    view = client.get("/api/latency").json()
+    assert (view["turns"], view["stages"][0]["turns"]) == (3, 3)
+    oldest = client.get("/api/turns").json()[2]
+    assert view["counted_since"] == oldest["voice_end_at"]
+    assert oldest["turn"] == 2
+
+
 def test_a_typed_turn_has_no_way_from_a_voice(client: TestClient, room: str) -> None:
     names = ("xstreamer_voice_to_face_seconds", "xstreamer_voice_to_voice_seconds")
     before = [counted(f"{name}_count") for name in names]
