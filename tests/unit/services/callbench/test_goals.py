@@ -117,3 +117,16 @@ def test_a_slope_is_undecided_while_zero_and_half_a_picture_are_both_inside() ->
     told = rows()["A/V slope 0 over an hour"]
     assert f"{slope['value']:.0f} ms/h" in told[1]
     assert told[2] == ("no" if not zero else "undecided" if half else "yes")
+
+
+@pytest.mark.parametrize("name", ["call-before", "call", "call-long", "call-parallel"])
+def test_the_committed_benchmarks_bear_the_verdicts_of_their_own_figures(name: str) -> None:
+    whole = committed(name)
+    runs = {run["calls"]: [side["fps"] for side in run["sides"]] for run in whole["parallel"]}
+    figures = dict(whole["summary"])
+    for calls, rates in runs.items():
+        figures[f"fps_of_{calls}_calls"] = None if None in rates else min(rates)
+    transport = whole["call"]["transport"]
+    if transport["freezes"] or transport["seconds"] >= 600:
+        figures["freezes_in_10_minutes"] = transport["freezes"]
+    assert whole["goals"] == verdicts(figures)
