@@ -101,7 +101,9 @@ export class DashboardPage implements Page {
       figure("Turns", String(latency.turns)),
       figure("Live calls", String(latency.live.length)),
     );
-    this.#counted.textContent = countedNote(latency, new Date());
+    const counted = countedNote(latency, new Date());
+    this.#counted.textContent = counted;
+    this.#counted.hidden = counted === "";
     this.#live.replaceChildren(liveTable(latency.live));
     this.#stages.replaceChildren(stageTable(stages));
     // Replaced only when something is new: a click or a focused row must not vanish.
