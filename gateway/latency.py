@@ -89,13 +89,14 @@ def record_of(turn: Turn) -> TurnRecord:
 
 
 def summarise(records: Sequence[TurnRecord]) -> list[StageSummary]:
-    """The two whole ways, then each stage."""
+    """The two whole ways, then each stage, of turns that were spoken: typed ones are shorter."""
+    spoken = [record for record in records if not record.typed]
     durations: dict[str, list[float]] = {stage.name: [] for stage in STAGES}
-    for record in records:
+    for record in spoken:
         for span in spans(record.points):
             durations[span.stage.name].append(span.end_ms - span.start_ms)
-    faces = [record.voice_to_face_ms for record in records]
-    voices = [record.voice_to_voice_ms for record in records]
+    faces = [record.voice_to_face_ms for record in spoken]
+    voices = [record.voice_to_voice_ms for record in spoken]
     return [
         _summary("voice_to_face", "Voice to face", "all", faces),
         _summary("voice_to_voice", "Voice to voice", "all", voices),

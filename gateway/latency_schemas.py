@@ -63,6 +63,9 @@ class LatencyView(BaseModel):
 
     hours: float
     turns: int
+    counted_since: datetime | None = Field(
+        description="The oldest turn that is counted; null: all turns of these hours are"
+    )
     live: list[LiveCall]
     stages: list[StageFigures]
 
@@ -114,6 +117,7 @@ class TurnDetail(TurnView):
     late_ms: float
     clock_error_ms: float | None
     barge_in: BargeIn | None
+    sent_fps: float | None = Field(description="Frames a second that left the agent so far")
 
     @classmethod
     def of(cls, turn: Turn, call: Call) -> Self:
@@ -135,6 +139,7 @@ class TurnDetail(TurnView):
             late_ms=record.late_ms,
             clock_error_ms=record.clock_error_ms,
             barge_in=record.barge_in,
+            sent_fps=record.sent_fps,
         )
 
 

@@ -5,10 +5,12 @@ measures travels with its reports and is counted here, once, so nothing has to b
 """
 
 from collections.abc import Sequence
+from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from services.room_agent.records import CallQuality, CallReport, TurnRecord
+from proto.portrait_code import PortraitCode
+from services.room_agent.records import BargeIn, CallQuality, CallReport, TurnRecord
 from services.room_agent.stages import STAGES, spans
 
 _SECONDS = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10)
@@ -21,8 +23,12 @@ KNOWN_FAILURES = frozenset(
         "brain_unavailable",
         "busy",
         "eyes_unavailable",
+        "generation_failed",
         "language_unsupported",
         "picture_refused",
+        "portrait_desk_busy",
+        "question_shortened",
+        "reply_failed",
         "session_exists",
         "session_unknown",
         "speech_refused",
@@ -30,9 +36,11 @@ KNOWN_FAILURES = frozenset(
         "too_many_sessions",
         "unknown_voice",
         "weights_unusable",
+        *get_args(PortraitCode),
     }
-)
-"""Codes of the engines; a code that is not among them counts as `other`: labels stay bounded."""
+) - {"ok"}
+"""Codes of the engines, and why a portrait is refused; a code that is not among them counts as
+`other`: labels stay bounded."""
 
 REQUESTS = Counter(
     "xstreamer_gateway_requests", "HTTP requests answered", ["method", "route", "status"]
@@ -81,7 +89,13 @@ LATE_SPEECH = Histogram(
 )
 BARGE_IN = Histogram(
     "xstreamer_barge_in_seconds",
-    "From the caller's first sound over an answer until it was noticed, silent, still",
+    "From the caller's first sound over an answer until detected, noticed, silent, still",
+    ["until"],
+    buckets=_SECONDS,
+)
+AFTER_DETECTION = Histogram(
+    "xstreamer_barge_in_after_detection_seconds",
+    "From the detection of a voice over an answer until the caller had silence, stillness",
     ["until"],
     buckets=_SECONDS,
 )
@@ -109,8 +123,10 @@ for _code in (*sorted(KNOWN_FAILURES), "other"):
     CALL_FAILURES.labels(_code)
 for _stage in STAGES:
     STAGE_SECONDS.labels(_stage.name)
-for _until in ("noticed", "silence", "still"):
+for _until in ("detected", "noticed", "silence", "still"):
     BARGE_IN.labels(_until)
+for _until in ("silence", "still"):
+    AFTER_DETECTION.labels(_until)
 for _outcome in ("completed", "interrupted", "empty", "failed"):
     TURNS.labels(_outcome)
 
@@ -127,16 +143,28 @@ def count_report(report: CallReport, fresh: Sequence[TurnRecord]) -> None:
 
 def _count_turn(record: TurnRecord) -> None:
     TURNS.labels(record.outcome).inc()
-    for span in spans(record.points):
-        STAGE_SECONDS.labels(span.stage.name).observe((span.end_ms - span.start_ms) / 1000)
+    if not record.typed:
+        _count_way(record)
     LATE_SPEECH.observe(record.late_ms / 1000)
-    _observe(VOICE_TO_VOICE, record.voice_to_voice_ms)
-    _observe(VOICE_TO_FACE, record.voice_to_face_ms)
     _observe(CLOCK_ERROR, record.clock_error_ms)
     if (barge_in := record.barge_in) is not None:
-        _observe(BARGE_IN.labels("noticed"), barge_in.noticed_ms)
-        _observe(BARGE_IN.labels("silence"), barge_in.silence_ms)
-        _observe(BARGE_IN.labels("still"), barge_in.still_ms)
+        _count_barge_in(barge_in)
+
+
+def _count_way(record: TurnRecord) -> None:
+    """Only of turns that were spoken: what is typed is not heard, decided or recognised."""
+    for span in spans(record.points):
+        STAGE_SECONDS.labels(span.stage.name).observe((span.end_ms - span.start_ms) / 1000)
+    _observe(VOICE_TO_VOICE, record.voice_to_voice_ms)
+    _observe(VOICE_TO_FACE, record.voice_to_face_ms)
+
+
+def _count_barge_in(cut: BargeIn) -> None:
+    _observe(BARGE_IN.labels("detected"), cut.detected_ms)
+    _observe(BARGE_IN.labels("noticed"), cut.noticed_ms)
+    for until, moment_ms in (("silence", cut.silence_ms), ("still", cut.still_ms)):
+        _observe(BARGE_IN.labels(until), moment_ms)
+        _observe(AFTER_DETECTION.labels(until), cut.after_detection_ms(moment_ms))
 
 
 def _observe(histogram: Histogram, milliseconds: float | None) -> None:

@@ -45,11 +45,13 @@ async def report(room: str, request: Request, services: ServicesDep) -> Response
 async def get_latency(_caller: MetricsKey, services: ServicesDep, hours: Hours = 24) -> LatencyView:
     """Live calls, and median and 95th percentile of each stage over the last hours."""
     since = datetime.now(UTC) - timedelta(hours=hours)
-    rows = await asyncio.to_thread(services.latency.store.newest, SUMMED_TURNS, since=since)
+    found = await asyncio.to_thread(services.latency.store.newest, SUMMED_TURNS + 1, since=since)
+    rows = found[:SUMMED_TURNS]
     summaries = await asyncio.to_thread(lambda: summarise([record_of(turn) for turn, _ in rows]))
     return LatencyView(
         hours=hours,
         turns=len(rows),
+        counted_since=rows[-1][0].voice_end_at if len(found) > len(rows) else None,
         live=await _live(services),
         stages=[StageFigures.of(summary) for summary in summaries],
     )

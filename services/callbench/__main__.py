@@ -17,7 +17,7 @@ from services.callbench.config import CallbenchConfig
 from services.callbench.machine import this_machine
 from services.callbench.own_stack import StackFailed, own_stack
 from services.callbench.parallel import parallel_table
-from services.callbench.report import report, table
+from services.callbench.report import portrait_table, report, table
 from services.callbench.stages import stage_figures, stage_table
 
 out = Console()
@@ -65,6 +65,8 @@ def main(
         _keep(result, keep)
     out.print(table(result))
     out.print(stage_table(stage_figures(result.traces)))
+    if len(result.portraits) > 1:
+        out.print(portrait_table(result.portraits))
     if result.parallel:
         out.print(parallel_table(result.parallel))
     if before is not None:

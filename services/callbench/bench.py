@@ -19,7 +19,6 @@ QUESTIONS = ("france", "breakfast", "autumn", "music", "weekend", "ocean")
 LONG_QUESTIONS = ("story", "autumn", "music", "ocean", "weekend")
 BARGE_INS = ("japan", "italy", "france")
 HESITANT = ("breakfast", "autumn", "weekend", "music", "ocean")
-PORTRAIT_TURNS = 2
 PARALLEL_TURNS = 3
 IDLE_S = 3.0
 BARGE_IN_AFTER_S = 0.4
@@ -44,6 +43,14 @@ class BenchPlan:
     parallel: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class PortraitCall:
+    """A call of one face: what the caller got, and its turns as traced."""
+
+    figures: CallFigures
+    traces: list[dict[str, Any]]
+
+
 @dataclass
 class BenchResult:
     """What came out of it."""
@@ -55,7 +62,7 @@ class BenchResult:
     brain: str
     traces: list[dict[str, Any]]
     hesitations: list[Hesitation]
-    portraits: dict[str, CallFigures]
+    portraits: dict[str, PortraitCall]
     parallel: list[ParallelFigures]
     unanswered: list[str] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
@@ -88,7 +95,9 @@ async def run_bench(plan: BenchPlan, config: CallbenchConfig, tell: Say) -> Benc
     figures = measure(recording, frozenset(call.barged_in))
     if figures.first_frame_ms is not None:
         first_frames_ms.append(figures.first_frame_ms)
-    portraits = {avatar: await _portrait(plan, avatar, config) for avatar in plan.avatars[1:]}
+    # The first one's is the measured call itself.
+    portraits = {plan.avatars[0]: PortraitCall(figures, turns)}
+    portraits |= {avatar: await _portrait(plan, avatar, config) for avatar in plan.avatars[1:]}
     parallel = []
     for calls in plan.parallel:
         tell(f"{calls} calls at once")
@@ -111,17 +120,18 @@ async def run_bench(plan: BenchPlan, config: CallbenchConfig, tell: Say) -> Benc
     )
 
 
-async def _portrait(plan: BenchPlan, avatar: str, config: CallbenchConfig) -> CallFigures:
-    """A short call of another face."""
+async def _portrait(plan: BenchPlan, avatar: str, config: CallbenchConfig) -> PortraitCall:
+    """A call of another face, with as many questions as the first one's."""
     async with open_caller(config) as caller:
         page = CallPage(caller, plan.url)
         await page.call(avatar)
         call = _Call(caller, page, lambda _: None)
         await caller.listen(IDLE_S)
-        for turn in range(PORTRAIT_TURNS):
+        for turn in range(plan.turns):
             await call.ask(QUESTIONS[turn % len(QUESTIONS)])
+        turns = await traces(plan.url, page.room)
         await page.end()
-        return measure(await caller.recording())
+        return PortraitCall(measure(await caller.recording()), turns)
 
 
 async def _time_join(plan: BenchPlan, config: CallbenchConfig) -> float | None:

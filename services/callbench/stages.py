@@ -8,6 +8,8 @@ import httpx
 import numpy as np
 from rich.table import Table
 
+from services.room_agent.records import BargeIn
+
 TRACE_WITHIN_S = 5.0
 
 
@@ -30,7 +32,8 @@ async def traces(url: str, room: str, limit: int = 500) -> list[dict[str, Any]]:
 
 
 def stage_figures(turns: Sequence[Mapping[str, Any]]) -> list[StageFigures]:
-    """Median and 95th percentile of every stage, in the order of time."""
+    """Median and 95th percentile of every stage of spoken turns, in the order of time."""
+    turns = [turn for turn in turns if not turn["typed"]]
     labels: dict[str, str] = {}
     lengths: dict[str, list[float]] = {}
     for turn in turns:
@@ -47,6 +50,16 @@ def stage_figures(turns: Sequence[Mapping[str, Any]]) -> list[StageFigures]:
         )
         for name, found in lengths.items()
     ]
+
+
+def traced_barge_ins(turns: Sequence[Mapping[str, Any]]) -> list[dict[str, float | None]]:
+    """Every answer that was spoken into, as its agent noted it (`BargeIn`)."""
+    return [turn["barge_in"] for turn in turns if turn["barge_in"] is not None]
+
+
+def after_detection_ms(barge_in: Mapping[str, float | None]) -> float | None:
+    """From the agent's detection to silence at the caller, both on the agent's clock."""
+    return BargeIn.model_validate(barge_in).after_detection_ms(barge_in["silence_ms"])
 
 
 def stage_table(figures: Sequence[StageFigures]) -> Table:

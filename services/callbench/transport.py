@@ -17,7 +17,7 @@ WARM_UP_S = 2.0
 
 @dataclass(frozen=True)
 class TransportFigures:
-    """Of a whole call. `av_offset_ms`: picture late against sound is positive."""
+    """Of a whole call. `av_offset_ms`: positive where the picture is late; `abs`: either way."""
 
     seconds: float
     fps: float
@@ -32,6 +32,7 @@ class TransportFigures:
     av_offset_ms: float
     av_offset_p5_ms: float
     av_offset_p95_ms: float
+    av_offset_abs_p95_ms: float
 
 
 def transport_figures(call: CallRecording) -> TransportFigures:
@@ -58,6 +59,9 @@ def transport_figures(call: CallRecording) -> TransportFigures:
         av_offset_ms=float(np.median(offsets)) if len(offsets) else float("nan"),
         av_offset_p5_ms=float(np.percentile(offsets, 5)) if len(offsets) else float("nan"),
         av_offset_p95_ms=float(np.percentile(offsets, 95)) if len(offsets) else float("nan"),
+        av_offset_abs_p95_ms=(
+            float(np.percentile(np.abs(offsets), 95)) if len(offsets) else float("nan")
+        ),
     )
 
 

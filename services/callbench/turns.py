@@ -32,13 +32,15 @@ class TurnFigures:
 
 @dataclass(frozen=True)
 class BargeInFigures:
-    """The caller spoke into the answer. From the first sound of that, and from when it was noticed
-    (the agent's state left `speaking`, as the page learned it). None: the answer went on."""
+    """The caller spoke into the answer: what followed its first sound, as recorded at the caller.
+
+    `noticed_ms`: the page showed that the agent had left `speaking`, which is after the silence.
+    What followed the agent's own detection is in the traces. None: the answer went on.
+    """
 
     to_silence_ms: float | None
     to_still_ms: float | None
     noticed_ms: float | None
-    noticed_to_silence_ms: float | None
 
 
 def turn_figures(call: CallRecording, mouth: Mouth, spoken: Spoken) -> TurnFigures:
@@ -83,7 +85,6 @@ def barge_in_figures(call: CallRecording, mouth: Mouth, spoken: Spoken) -> Barge
         to_silence_ms=_since(began_s, silent_s),
         to_still_ms=_since(began_s, still_s),
         noticed_ms=_since(began_s, noticed_s),
-        noticed_to_silence_ms=None if noticed_s is None else _since(noticed_s, silent_s),
     )
 
 

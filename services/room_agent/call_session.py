@@ -120,6 +120,11 @@ class CallSession:
         """When a moment of the caller's audio was, on the call's clock."""
         return call_us() - self.behind_us - (event.at_us - audio_us)
 
+    def held(self, since_us: int) -> None:
+        """The answer has been silent since a voice was detected; 0: it goes on."""
+        if self.reply is not None:
+            self.reply.timing.held_us = since_us
+
     def typed(self, text: str) -> None:
         """The caller wrote instead of speaking; what sounds is cut off."""
         self._clear_notice()
@@ -144,7 +149,7 @@ class CallSession:
     def interrupt(self, barge_in_us: int = 0, outcome: Outcome = "interrupted") -> None:
         """Cut off the reply, if there is one: silence now, and a new epoch everywhere.
 
-        `barge_in_us`: when the caller's voice began that cut it off.
+        `barge_in_us`: when the caller's voice that cut it off began to reach the agent.
         """
         if (reply := self.reply) is None:
             return

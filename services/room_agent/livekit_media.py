@@ -43,8 +43,8 @@ class LiveKitVideo:
 
 async def publish(
     participant: rtc.LocalParticipant, audio: LiveKitAudio, video: LiveKitVideo
-) -> None:
-    """Publish both tracks side by side."""
+) -> rtc.LocalVideoTrack:
+    """Publish both tracks side by side; returns the picture's."""
     audio_track = rtc.LocalAudioTrack.create_audio_track("avatar-voice", audio.source)
     video_track = rtc.LocalVideoTrack.create_video_track("avatar-face", video.source)
     # Silence is sent like speech: receivers would conceal the gaps of discontinuous sending.
@@ -62,6 +62,7 @@ async def publish(
         participant.publish_track(audio_track, audio_options),
         participant.publish_track(video_track, video_options),
     )
+    return video_track
 
 
 def is_person(participant: rtc.RemoteParticipant) -> bool:

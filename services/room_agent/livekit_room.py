@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 from livekit import rtc
@@ -10,6 +10,7 @@ from livekit.agents import AutoSubscribe, JobContext
 from livekit.rtc.participant import PublishDataError
 
 from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
+from services.room_agent.call_clock import call_us
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
 from services.room_agent.incoming import IncomingStreams, parts_up_to
@@ -26,7 +27,7 @@ HEARING_QUEUE_FRAMES = 250
 """5 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
 BREATH_BLOCKS = 16
 """So much of a recording is heard at once: in between, what was heard is sent on."""
-JITTER_EVERY_S = 5.0
+STATISTICS_EVERY_S = 5.0
 HEARING_BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 
 
@@ -68,6 +69,7 @@ class LiveKitRoom:
         self._microphone_sid = ""
         self._caller = ""
         self._jitter_us = 0
+        self._sent_fps: float | None = None
         self._took_over = took_over
         self._heard_before: set[str] = set()
         self._listening: dict[str, asyncio.Task[None]] = {}
@@ -86,7 +88,8 @@ class LiveKitRoom:
         if self._took_over:
             people = self._room.remote_participants.values()
             self._heard_before = {sid for person in people for sid in person.track_publications}
-        await publish(self._room.local_participant, self.audio, self.video)
+        face = await publish(self._room.local_participant, self.audio, self.video)
+        tasks.create_task(self._watch_sending(face), name="sending")
         self._declare_tracks(events)
         self._camera.find()
         if any(map(is_person, self._room.remote_participants.values())):
@@ -217,7 +220,28 @@ class LiveKitRoom:
                 if fresh > 0:
                     self._jitter_us = round((found.jitter_buffer_delay - waited_s) / fresh * 1e6)
                 waited_s, samples = found.jitter_buffer_delay, found.jitter_buffer_emitted_count
-            await asyncio.sleep(JITTER_EVERY_S)
+            await asyncio.sleep(STATISTICS_EVERY_S)
+
+    @property
+    def sent_fps(self) -> float | None:
+        """Frames a second that WebRTC encoded and sent, of the whole call up to now."""
+        return self._sent_fps
+
+    async def _watch_sending(self, track: rtc.LocalVideoTrack) -> None:
+        """Read how many frames were sent since the first reading, until cancelled."""
+        first: tuple[int, int] | None = None
+        while True:
+            try:
+                entries = await track.get_stats()
+            except Exception as error:  # noqa: BLE001 - all that the library raises for "no stats"
+                log.info("no statistics of the picture", extra={"reason": str(error)})
+                return
+            now_us, frames = call_us(), sent_frames(entries)
+            if first is not None and now_us > first[0]:
+                self._sent_fps = 1e6 * (frames - first[1]) / (now_us - first[0])
+            elif frames:
+                first = now_us, frames
+            await asyncio.sleep(STATISTICS_EVERY_S)
 
     @property
     def identity(self) -> str:
@@ -267,3 +291,9 @@ class LiveKitRoom:
             "lk.transcribed_track_id": track_sid,
             "lk.transcription_final": str(final).lower(),
         }
+
+
+def sent_frames(entries: Iterable[rtc.stats.RtcStats]) -> int:
+    """How many frames a track's statistics say were sent."""
+    sent = (e.outbound_rtp.outbound for e in entries if e.WhichOneof("stats") == "outbound_rtp")
+    return sum(stream.frames_sent for stream in sent)

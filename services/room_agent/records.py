@@ -27,21 +27,30 @@ class Record(BaseModel):
 
 
 class BargeIn(Record):
-    """The caller spoke into the answer. Milliseconds after the first sound of that.
+    """The caller spoke into the answer. Milliseconds after the first sound of that, at the caller.
 
-    `noticed_ms`: the agent was sure and cut the answer. Silence and stillness are the caller's.
+    `detected_ms`: the agent heard a voice and fell silent; None in reports from before it was
+    noted. `noticed_ms`: it was sure and cut the answer. Silence and stillness are the caller's.
     """
 
+    detected_ms: Milliseconds | None = None
     noticed_ms: Milliseconds
     silence_ms: Milliseconds | None = None
     still_ms: Milliseconds | None = None
+
+    def after_detection_ms(self, moment_ms: float | None) -> float | None:
+        """The same moment from when the agent heard the voice."""
+        if moment_ms is None or self.detected_ms is None:
+            return None
+        return moment_ms - self.detected_ms
 
 
 class TurnRecord(Record):
     """One turn and its answer. `points`: milliseconds after the caller's last sound.
 
     `late_ms`: silence inside the answer. `clock_error_ms`: how far the two moments in the browser
-    may be off, None where no page told of them.
+    may be off, None where no page told of them. `sent_fps`: frames a second that left the agent in
+    the call up to then, those that stood in for late ones included, as a browser counts them too.
     """
 
     turn: Count
@@ -54,6 +63,7 @@ class TurnRecord(Record):
     late_ms: Milliseconds
     clock_error_ms: Milliseconds | None = None
     barge_in: BargeIn | None = None
+    sent_fps: Annotated[float, Field(ge=0, le=240, allow_inf_nan=False)] | None = None
 
     @model_validator(mode="after")
     def _known_points(self) -> Self:

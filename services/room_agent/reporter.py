@@ -37,6 +37,10 @@ class PageRoom(Protocol):
     def jitter_us(self) -> int:
         """How long the caller's sound waits here before it is heard."""
 
+    @property
+    def sent_fps(self) -> float | None:
+        """Frames a second that left for the caller so far; None: not known."""
+
     async def tell_page(self, topic: str, message: str) -> None: ...
 
 
@@ -70,6 +74,7 @@ class Reporter:
 
     def turn_ended(self, timing: TurnTiming) -> None:
         """A turn is over."""
+        timing.barge_in_uplink_us = self.uplink_us
         log.info("turn", extra=timing.log_fields())
         if timing.interrupted_us and timing.first_shown_us:
             self._ask(timing, "cut")
@@ -123,6 +128,7 @@ class Reporter:
             self._open = timing
             await self._hear_witness(timing, deadline_us)
             self._open = None
+            timing.sent_fps = self._room.sent_fps
             record = timing.record(call_us())
             self._gateway.turn(record)
             await self._room.tell_page(witness.TURN_TOPIC, shown(record))

@@ -321,13 +321,18 @@ class RoomAgent:
         """While a reply sounds, fall silent at the first voice; go on after a cough or a noise."""
         if not (self._session.phase is Phase.SPEAKING and self._detector.suspects):
             self._held_us = 0
-            self._playout.resume()
+            self._go_on_speaking()
             return
         self._held_us = self._held_us or call_us()
         if call_us() - self._held_us < LONGEST_BREATH_US:
             self._playout.hold()
+            self._session.held(self._held_us)
         else:
-            self._playout.resume()
+            self._go_on_speaking()
+
+    def _go_on_speaking(self) -> None:
+        self._playout.resume()
+        self._session.held(0)
 
     def _grant(self) -> None:
         if not self._actor_open:
@@ -352,7 +357,7 @@ class RoomAgent:
                 self._heard_us = now - DEAF_AFTER_US
             self._session.check_reply(round(self._config.reply_timeout_s * 1e6))
             if now - self._heard_us > DEAF_AFTER_US:
-                self._playout.resume()
+                self._go_on_speaking()
             if self._credit.waiting_us(now) > self._config.engine_silence_s * 1e6:
                 self._engines.actor.lose("no chunk came")
             if self._left_us and now - self._left_us > self._config.leave_after_s * 1e6:

@@ -51,8 +51,12 @@ class TurnTiming:
     first_chunk_us: int = 0
     first_shown_us: int = 0
     interrupted_us: int = 0
+    held_us: int = 0
+    """Since when the answer was silent because a voice was detected; 0: it was not."""
     barge_in_us: int = 0
-    """The first sound of the caller who spoke into the answer."""
+    """When the first sound of the caller who spoke into the answer reached the agent."""
+    barge_in_uplink_us: int = 0
+    """How long that sound had been on its way."""
     voice_rendered_us: int = 0
     face_rendered_us: int = 0
     silence_rendered_us: int = 0
@@ -61,6 +65,8 @@ class TurnTiming:
     heard_tokens: int = 0
     late_us: int = 0
     """Silence inside the reply: speech was late, or the agent held it for a cough."""
+    sent_fps: float | None = None
+    """Frames a second that left for the caller, of the whole call up to this turn's record."""
     outcome: Outcome = "completed"
     stamps_us: dict[str, int] = field(default_factory=dict)
     """The engines' trace stamps of the first words and the first chunk."""
@@ -69,6 +75,11 @@ class TurnTiming:
         """Note when this happened; the first time counts."""
         if not getattr(self, moment):
             setattr(self, moment, at_us)
+
+    @property
+    def detected_us(self) -> int:
+        """When a voice over the answer was detected. Its last sound left at that moment."""
+        return self.held_us or self.interrupted_us
 
     def trace(self, stamps: Iterable[Stamp]) -> None:
         """Take over the stamps of a message; another host's clock cannot be compared."""
@@ -110,6 +121,7 @@ class TurnTiming:
             late_ms=min(self.late_us / 1000, MAX_MS),
             clock_error_ms=self.clock_error_us / 1000 if self.clock_error_us else None,
             barge_in=self._barge_in(),
+            sent_fps=self.sent_fps,
         )
 
     @property
@@ -136,11 +148,14 @@ class TurnTiming:
         if not (self.barge_in_us and self.interrupted_us and self.first_shown_us):
             return None
 
+        spoke_us = self.barge_in_us - self.barge_in_uplink_us
+
         def after_ms(moment_us: int) -> float | None:
-            return (moment_us - self.barge_in_us) / 1000 if moment_us else None
+            return (moment_us - spoke_us) / 1000 if moment_us else None
 
         return BargeIn(
-            noticed_ms=(self.interrupted_us - self.barge_in_us) / 1000,
+            detected_ms=after_ms(self.detected_us),
+            noticed_ms=(self.interrupted_us - spoke_us) / 1000,
             silence_ms=after_ms(self.silence_rendered_us),
             still_ms=after_ms(self.still_rendered_us),
         )

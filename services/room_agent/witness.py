@@ -2,9 +2,9 @@
 
 Page and agent have different clocks. The page asks for this one (`xs.clock`), several times, and
 keeps the answer that took the shortest way: its offset is wrong by half of that way at most. When
-a reply begins or is cut the agent asks (`xs.when`) when what left it at that moment was heard and
-seen; the page answers on this clock (`xs.then`). What a page says is checked and otherwise
-believed: it can only spoil its own call's figures.
+a reply has begun or was cut the agent asks (`xs.when`) when what left at its first frame, or where
+it fell silent, was heard and seen; the page answers on this clock (`xs.then`). What a page says is
+checked and otherwise believed: it can only spoil its own call's figures.
 """
 
 import json
@@ -82,8 +82,8 @@ def clock_answer(question: ClockQuestion, received_us: int) -> str:
 
 
 def when(timing: TurnTiming, moment: Question) -> str:
-    """Ask when what left at the reply's first frame, or at its end, was heard and seen."""
-    left_us = timing.first_shown_us if moment == "began" else timing.interrupted_us
+    """Ask when what left at the reply's first frame, or as it fell silent, was heard and seen."""
+    left_us = timing.first_shown_us if moment == "began" else timing.detected_us
     question = {"turn": timing.turn, "epoch": timing.epoch, "moment": moment, "left_us": left_us}
     return json.dumps(question)
 
@@ -91,7 +91,7 @@ def when(timing: TurnTiming, moment: Question) -> str:
 def note(then: Then, timing: TurnTiming) -> None:
     """Write the page's answer into the turn, unless it cannot be true."""
     began = then.moment == "began"
-    left_us = timing.first_shown_us if began else timing.interrupted_us
+    left_us = timing.first_shown_us if began else timing.detected_us
     timing.clock_error_us = round(then.error_us)
     for told_us, name in (
         (then.heard_us, "voice_rendered_us" if began else "silence_rendered_us"),

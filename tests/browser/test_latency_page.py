@@ -1,13 +1,17 @@
 """Where a turn's time went: in the call, on the dashboard, and against what was really heard."""
 
+from pathlib import Path
+
 import httpx
 import pytest
+from PIL import Image
 from playwright.async_api import BrowserContext
 
 from services.callbench.call_page import CallPage
 from services.callbench.caller import open_caller
 from services.callbench.config import CallbenchConfig
 from services.callbench.measure import measure
+from services.callbench.screenshot import WINDOW, photograph_dashboard
 from tests.conftest import Stack
 
 pytestmark = [pytest.mark.browser, pytest.mark.realtime]
@@ -23,7 +27,7 @@ a machine that is late by seconds both waver."""
 
 
 async def test_a_turn_can_be_looked_at_in_the_call_and_on_the_dashboard(
-    stack: Stack, browser: CallbenchConfig, rest: httpx.AsyncClient
+    stack: Stack, browser: CallbenchConfig, rest: httpx.AsyncClient, tmp_path: Path
 ) -> None:
     async with open_caller(browser) as caller:
         page = CallPage(caller, stack.gateway_url)
@@ -50,6 +54,11 @@ async def test_a_turn_can_be_looked_at_in_the_call_and_on_the_dashboard(
         recording = await caller.recording()
         (turn,) = (await rest.get(f"/api/rooms/{page.room}/turns")).json()
         await _look_at_dashboard(caller.page.context, stack, turn["id"])
+        picture = tmp_path / "dashboard.png"
+        await photograph_dashboard(caller.page.context, stack.gateway_url, picture)
+        with Image.open(picture) as image:
+            assert image.width == WINDOW[0]
+            assert image.height > WINDOW[1], "the stages below belong to it"
         await page.end()
         assert not caller.complaints
     points = turn["points"]

@@ -1,9 +1,6 @@
 """Prometheus as deploy/ provisions it, scraping the real machine while somebody calls."""
 
 import asyncio
-import json
-import math
-import re
 import shutil
 import subprocess
 import time
@@ -18,21 +15,12 @@ import yaml
 from services.callbench.call_page import CallPage
 from services.callbench.caller import open_caller
 from services.callbench.config import CallbenchConfig
-from services.paths import REPOSITORY
 from tests.browser.conftest import eventually
+from tests.browser.provisioned import METRICS_PORTS, PROVISIONED, lacking, queries
 from tests.conftest import Stack, free_ports
 
 pytestmark = [pytest.mark.browser, pytest.mark.realtime]
 
-PROVISIONED = REPOSITORY / "deploy" / "prometheus"
-DASHBOARD = REPOSITORY / "deploy" / "grafana" / "dashboards" / "xstreamer.json"
-METRICS_PORTS = {
-    "gateway": "GATEWAY_PORT",
-    "thinker": "THINKER_METRICS_PORT",
-    "actor": "ACTOR_METRICS_PORT",
-    "agent": "AGENT_HEALTH_PORT",
-}
-COMPARISON = re.compile(r"\s(?:<|>|<=|>=|==)\s[-0-9.]+$")
 ANSWER_WITHIN_S = 40.0
 FIGURES_WITHIN_S = 30.0
 
@@ -74,19 +62,6 @@ def _targets(stack: Stack) -> list[dict[str, Any]]:
     assert set(jobs) == {*METRICS_PORTS, "livekit"}
     ports = {job: stack.env[f"XSTREAMER_{METRICS_PORTS[job]}"] for job in METRICS_PORTS}
     return [{"targets": [f"127.0.0.1:{ports[job]}"], "labels": {"job": job}} for job in ports]
-
-
-def queries() -> dict[str, str]:
-    """Every panel's queries, every recorded figure, and what every alert compares."""
-    found: dict[str, str] = {}
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
-        for target in panel["targets"]:
-            found[f"panel {panel['title']} {target['refId']}"] = target["expr"]
-    for group in yaml.safe_load((PROVISIONED / "rules.yml").read_text())["groups"]:
-        for rule in group["rules"]:
-            name = rule.get("record") or rule["alert"]
-            found[f"rule {name}"] = COMPARISON.sub("", rule["expr"]) if "alert" in rule else name
-    return found
 
 
 async def test_every_panel_and_every_alert_has_figures_after_a_call(
@@ -131,17 +106,21 @@ async def _scraped(client: httpx.AsyncClient) -> bool:
     return len(up) == len(METRICS_PORTS) and all(value == 1 for value in up)
 
 
-async def _missing(client: httpx.AsyncClient) -> dict[str, str]:
-    """The queries without a figure."""
-    return {
-        name: expression
+async def _missing(client: httpx.AsyncClient) -> dict[str, set[str]]:
+    """The queries without a figure, or without one of every stage and other label."""
+    found = {
+        name: lacking(expression, await _series(client, expression))
         for name, expression in queries().items()
-        if not any(math.isfinite(value) for value in await _values(client, expression))
     }
+    return {name: without for name, without in found.items() if without}
 
 
 async def _values(client: httpx.AsyncClient, expression: str) -> list[float]:
+    return [float(series["value"][1]) for series in await _series(client, expression)]
+
+
+async def _series(client: httpx.AsyncClient, expression: str) -> list[dict[str, Any]]:
     response = await client.get("/api/v1/query", params={"query": expression})
     answer = response.raise_for_status().json()
     assert answer["status"] == "success", f"{expression}: {answer}"
-    return [float(series["value"][1]) for series in answer["data"]["result"]]
+    return list(answer["data"]["result"])

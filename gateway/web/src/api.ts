@@ -258,6 +258,8 @@ export interface LiveCall {
 
 export interface Latency {
   turns: number;
+  /** The oldest turn of which the stages tell, where there are too many for all; else null. */
+  counted_since: string | null;
   live: LiveCall[];
   stages: StageFigures[];
 }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { AgentClock } from "../src/latency/clock";
 import { FrameHistory, median } from "../src/latency/frames";
 import { type Inbound, Statistics } from "../src/latency/statistics";
+import { spokenInto } from "../src/latency/waterfall";
 
 /** The agent's clock is 5000 ms ahead of the page's. */
 const AHEAD_MS = 5000;
@@ -144,4 +145,18 @@ describe("statistics", () => {
 test("the median of nothing is nothing", () => {
   expect(median([])).toBeUndefined();
   expect(median([3, 1, 2])).toBe(2);
+});
+
+describe("an answer that was spoken into", () => {
+  const cut = { detected_ms: 95, noticed_ms: 250, silence_ms: 170, still_ms: null };
+
+  test("was detected, then silent, and sure only later", () => {
+    expect(spokenInto(cut)).toBe(
+      "Spoken into: detected after 95 ms, silent after 170 ms, still after –, sure after 250 ms.",
+    );
+  });
+
+  test("from before the detection was noted says so", () => {
+    expect(spokenInto({ ...cut, detected_ms: null })).toContain("detected after –");
+  });
 });

@@ -48,6 +48,14 @@ def test_every_query_is_about_a_series_that_is_exported(expression: str) -> None
     assert named or "up" in expression
 
 
+def test_grafana_leads_to_the_page_where_one_turn_can_be_looked_at() -> None:
+    dashboard = json.loads((DEPLOY / "grafana" / "dashboards" / "xstreamer.json").read_text())
+    (link,) = dashboard["links"]
+    (gateway,) = dashboard["templating"]["list"]
+    assert link["url"] == f"${{{gateway['name']}}}/dashboard"
+    assert gateway["query"] == gateway["current"]["value"] == "http://localhost:8080"
+
+
 def test_the_operations_guide_tells_of_every_alert_and_no_other_what_it_means_and_what_to_do() -> (
     None
 ):

@@ -62,13 +62,14 @@ def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
 
 
 def test_a_turn_comes_back_with_its_waterfall(client: TestClient, room: str) -> None:
-    assert send(client, room, a_report(a_turn(face_ms=850))).status_code == 204
+    assert send(client, room, a_report(a_turn(face_ms=850, sent_fps=24.5))).status_code == 204
     (listed,) = client.get("/api/turns").json()
     assert listed["voice_to_face_ms"] == 850
     assert listed["avatar"] == "Mara"
     detail = client.get(f"/api/turns/{listed['id']}").json()
     assert [bar["name"] for bar in detail["stages"]] == [stage.name for stage in STAGES]
     assert detail["stages"][-1]["end_ms"] == 850
+    assert detail["sent_fps"] == 24.5
     assert client.get(f"/api/rooms/{room}/turns").json() == [detail]
 
 
@@ -89,6 +90,41 @@ def test_figures_are_medians_and_95th_percentiles_of_every_stage(
     assert (figures["voice_to_face"]["p50_ms"], figures["voice_to_face"]["p95_ms"]) == (600, 1050)
     assert figures["decode"]["turns"] == 11
     assert list(figures)[2:] == [stage.name for stage in STAGES]
+
+
+def test_a_sum_that_leaves_older_turns_out_says_since_when_it_counts(
+    client: TestClient, room: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.routes.latency.SUMMED_TURNS", 3)
+    send(client, room, a_report(*(a_turn(n) for n in range(1, 4))))
+    view = client.get("/api/latency").json()
+    assert (view["turns"], view["counted_since"]) == (3, None)
+    send(client, room, a_report(a_turn(4)))
+    view = client.get("/api/latency").json()
+    assert (view["turns"], view["stages"][0]["turns"]) == (3, 3)
+    oldest = client.get("/api/turns").json()[2]
+    assert view["counted_since"] == oldest["voice_end_at"]
+    assert oldest["turn"] == 2
+
+
+def test_a_typed_turn_has_no_way_from_a_voice(client: TestClient, room: str) -> None:
+    names = ("xstreamer_voice_to_face_seconds", "xstreamer_voice_to_voice_seconds")
+    before = [counted(f"{name}_count") for name in names]
+    uplinks = counted("xstreamer_turn_stage_seconds_count", stage="uplink")
+    turns = counted("xstreamer_turns_total", outcome="completed")
+    send(client, room, a_report(a_turn(1, face_ms=900), a_turn(2, face_ms=100, typed=True)))
+    assert [counted(f"{name}_count") for name in names] == [count + 1 for count in before]
+    assert counted("xstreamer_turn_stage_seconds_count", stage="uplink") == uplinks + 1
+    assert counted("xstreamer_turns_total", outcome="completed") == turns + 2
+    figures = {stage["name"]: stage for stage in client.get("/api/latency").json()["stages"]}
+    for name in ("voice_to_face", "voice_to_voice", "uplink"):
+        assert figures[name]["turns"] == 1
+    assert figures["voice_to_face"]["p50_ms"] == 900
+    listed = client.get("/api/turns").json()
+    assert [(turn["typed"], turn["voice_to_face_ms"]) for turn in listed] == [
+        (True, 100),
+        (False, 900),
+    ]
 
 
 def test_a_live_call_shows_what_its_page_sees_and_not_its_room(
@@ -156,7 +192,8 @@ def test_reports_are_counted_by_bounded_labels(client: TestClient, room: str) ->
     busy = counted("xstreamer_call_failures_total", code="busy")
     still = counted("xstreamer_barge_in_seconds_sum", until="still")
     frozen = counted("xstreamer_frozen_seconds_total")
-    barge_in = BargeIn(noticed_ms=200, silence_ms=260, still_ms=300)
+    after = counted("xstreamer_barge_in_after_detection_seconds_sum", until="silence")
+    barge_in = BargeIn(detected_ms=90, noticed_ms=200, silence_ms=160, still_ms=300)
     report = a_report(
         a_turn(barge_in=barge_in), quality=(QUALITY,), failures={"busy": 2, "made_up_code": 3}
     )
@@ -164,6 +201,8 @@ def test_reports_are_counted_by_bounded_labels(client: TestClient, room: str) ->
     assert counted("xstreamer_call_failures_total", code="other") == other + 3
     assert counted("xstreamer_call_failures_total", code="busy") == busy + 2
     assert counted("xstreamer_barge_in_seconds_sum", until="still") == pytest.approx(still + 0.3)
+    now = counted("xstreamer_barge_in_after_detection_seconds_sum", until="silence")
+    assert now == pytest.approx(after + 0.07)
     assert counted("xstreamer_frozen_seconds_total") == pytest.approx(frozen + 0.3)
     assert "made_up_code" not in client.get("/metrics").text
 

@@ -5,7 +5,7 @@ import { h, icon } from "../dom";
 import { seconds } from "../latency/turn";
 import { waterfall } from "../latency/waterfall";
 import type { Page } from "../main";
-import { liveTable, stageTable, turnTable } from "./tables";
+import { liveTable, shownMoment, stageTable, turnTable } from "./tables";
 
 const EVERY_MS = 3000;
 const TURNS = 50;
@@ -21,6 +21,7 @@ export class DashboardPage implements Page {
   readonly #hours = h("select", { "aria-label": "Time", name: "hours" });
   readonly #error = h("p", { class: "page-error", role: "alert" });
   readonly #figures = h("dl", { class: "figures", "data-testid": "figures" });
+  readonly #counted = h("p", { class: "quiet", "data-testid": "counted" });
   readonly #live = h("div", { class: "panel-body", "data-testid": "live-calls" });
   readonly #stages = h("div", { class: "panel-body", "data-testid": "stages" });
   readonly #turns = h("div", { class: "panel-body panel-scroll", "data-testid": "turns" });
@@ -52,6 +53,7 @@ export class DashboardPage implements Page {
         h("h1", {}, "Latency"),
         this.#error,
         this.#figures,
+        this.#counted,
         panel("Live calls", this.#live),
         h(
           "div",
@@ -99,6 +101,9 @@ export class DashboardPage implements Page {
       figure("Turns", String(latency.turns)),
       figure("Live calls", String(latency.live.length)),
     );
+    const counted = countedNote(latency, new Date());
+    this.#counted.textContent = counted;
+    this.#counted.hidden = counted === "";
     this.#live.replaceChildren(liveTable(latency.live));
     this.#stages.replaceChildren(stageTable(stages));
     // Replaced only when something is new: a click or a focused row must not vanish.
@@ -115,6 +120,13 @@ export class DashboardPage implements Page {
     }
     this.#chosen.replaceChildren(waterfall(await getTurn(id), "the caller's"));
   }
+}
+
+/** Says so where not every turn of the time that was chosen is counted. */
+export function countedNote({ turns, counted_since }: Latency, now: Date): string {
+  if (counted_since === null) return "";
+  const since = shownMoment(counted_since, now);
+  return `Figures of the newest ${turns.toLocaleString("en")} turns, since ${since}.`;
 }
 
 function panel(title: string, body: HTMLElement): HTMLElement {

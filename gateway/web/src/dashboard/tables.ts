@@ -55,7 +55,7 @@ export function turnTable(
         "aria-pressed": String(turn.id === chosen),
         click: () => choose(turn.id),
       },
-      new Date(turn.voice_end_at).toLocaleTimeString(),
+      shownMoment(turn.voice_end_at, new Date()),
     );
     return h(
       "tr",
@@ -67,6 +67,14 @@ export function turnTable(
     );
   });
   return h("table", {}, head(["Time", "Call", "Outcome", "To face"]), h("tbody", {}, ...rows));
+}
+
+/** The time, and the date where it is another day's. */
+export function shownMoment(moment: string, now: Date): string {
+  const at = new Date(moment);
+  const time = at.toLocaleTimeString();
+  if (at.toDateString() === now.toDateString()) return time;
+  return `${at.toLocaleDateString(undefined, { dateStyle: "medium" })}, ${time}`;
 }
 
 function table(columns: string[], rows: string[][]): HTMLElement {

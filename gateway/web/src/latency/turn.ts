@@ -9,6 +9,9 @@ export interface StageBar {
 }
 
 export interface BargeIn {
+  /** The agent heard a voice and fell silent; null in turns from before it was noted. */
+  detected_ms: number | null;
+  /** It was sure and cut the answer. */
   noticed_ms: number;
   silence_ms: number | null;
   still_ms: number | null;

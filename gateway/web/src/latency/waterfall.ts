@@ -1,7 +1,7 @@
 /** Where the time of one turn went: a row for each stage, its bar where it lies in time. */
 
 import { h } from "../dom";
-import { milliseconds, type TurnTrace, turnLatencyMs } from "./turn";
+import { type BargeIn, milliseconds, type TurnTrace, turnLatencyMs } from "./turn";
 
 const PROCESSES: Record<string, string> = {
   network: "Network",
@@ -70,12 +70,14 @@ function note(turn: TurnTrace): string {
     parts.push(`The browser's moments may be off by ${turn.clock_error_ms.toFixed(1)} ms.`);
   }
   if (turn.late_ms > 0) parts.push(`${milliseconds(turn.late_ms)} of silence inside the answer.`);
-  const cut = turn.barge_in;
-  if (cut !== null) {
-    parts.push(
-      `Spoken into: noticed after ${milliseconds(cut.noticed_ms)}, silent after ` +
-        `${milliseconds(cut.silence_ms)}, still after ${milliseconds(cut.still_ms)}.`,
-    );
-  }
+  if (turn.barge_in !== null) parts.push(spokenInto(turn.barge_in));
   return parts.join(" ");
+}
+
+export function spokenInto(cut: BargeIn): string {
+  return (
+    `Spoken into: detected after ${milliseconds(cut.detected_ms)}, silent after ` +
+    `${milliseconds(cut.silence_ms)}, still after ${milliseconds(cut.still_ms)}, ` +
+    `sure after ${milliseconds(cut.noticed_ms)}.`
+  );
 }

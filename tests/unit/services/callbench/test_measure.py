@@ -87,7 +87,6 @@ def test_a_barge_in_is_timed_to_the_last_sound_and_the_last_motion() -> None:
     assert figures.to_silence_ms == pytest.approx(400, abs=60)
     assert figures.to_still_ms == pytest.approx(600, abs=100)
     assert figures.noticed_ms == pytest.approx(300)
-    assert figures.noticed_to_silence_ms == pytest.approx(100, abs=60)
 
 
 def test_the_picture_is_late_when_it_plays_older_material_than_the_sound() -> None:

@@ -157,6 +157,7 @@ class FakeRoom:
         self.reports: list[dict[str, Any]] = []
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.jitter_us = 0
+        self.sent_fps: float | None = None
         self.identity = "avatar-1"
         self.photo: np.ndarray | None = None
 

@@ -86,19 +86,25 @@ async def test_a_reply_that_is_cut_is_asked_for_again_and_its_silence_recorded()
     timing = begun()
     stage.reporter.reply_began(timing)
     await asyncio.sleep(2)
-    timing.barge_in_us = call_us() - 224_000
+    timing.barge_in_us, timing.held_us = call_us() - 224_000, call_us() - 160_000
     timing.mark("interrupted_us", call_us())
     stage.reporter.turn_ended(timing)
     await asyncio.sleep(0.3)
     question = stage.told("xs.when")[-1]
-    assert (question["moment"], question["left_us"]) == ("cut", timing.interrupted_us)
+    assert (question["moment"], question["left_us"]) == ("cut", timing.held_us)
     left = timing.first_shown_us
     stage.reporter.page_said("xs.then", then(timing, "began", left + 80_000, left + 50_000))
-    cut = timing.interrupted_us
-    stage.reporter.page_said("xs.then", then(timing, "cut", cut + 70_000, cut + 90_000))
+    silent = timing.held_us
+    stage.reporter.page_said("xs.then", then(timing, "cut", silent + 70_000, silent + 90_000))
     await asyncio.sleep(0.01)
     (turn,) = stage.told("xs.turn")
-    assert turn["barge_in"] == {"noticed_ms": 224, "silence_ms": 294, "still_ms": 314}
+    # The caller spoke 25 ms before it was heard here, and the answer was silent 64 ms after that.
+    assert turn["barge_in"] == {
+        "detected_ms": 89,
+        "noticed_ms": 249,
+        "silence_ms": 159,
+        "still_ms": 179,
+    }
     await stage.end()
 
 
@@ -123,10 +129,12 @@ async def test_a_caller_without_a_page_is_neither_asked_nor_waited_for() -> None
     stage = Stage()
     await asyncio.sleep(1)
     timing = begun()
+    stage.room.sent_fps = 24.5
     stage.reporter.reply_began(timing)
     stage.reporter.turn_ended(timing)
     await asyncio.sleep(0.01)
-    assert [topic for topic, _ in stage.room.told] == ["xs.turn"]
+    ((topic, turn),) = stage.room.told
+    assert (topic, turn["sent_fps"]) == ("xs.turn", 24.5)
     await stage.end()
 
 

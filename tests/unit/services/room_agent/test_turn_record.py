@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from proto.message import Stamp
 from proto.wire.clock import host
-from services.room_agent.records import TurnRecord
+from services.room_agent.records import BargeIn, TurnRecord
 from services.room_agent.stages import POINTS, STAGES, spans
 from services.room_agent.turn_timing import TurnTiming
 
@@ -75,12 +75,26 @@ def test_stamps_of_another_hosts_clock_are_left_out() -> None:
 
 def test_a_barge_in_is_counted_from_the_callers_first_sound() -> None:
     turn = timing()
+    turn.barge_in_us, turn.barge_in_uplink_us = END_US + 2_000_000, 30_000
+    turn.held_us = END_US + 2_080_000
+    turn.mark("interrupted_us", END_US + 2_224_000)
+    turn.mark("silence_rendered_us", END_US + 2_150_000)
+    barge_in = turn.record(END_US).barge_in
+    assert barge_in == BargeIn(detected_ms=110, noticed_ms=254, silence_ms=180, still_ms=None)
+    assert barge_in.after_detection_ms(barge_in.silence_ms) == 70
+    assert barge_in.after_detection_ms(barge_in.still_ms) is None
+
+
+def test_an_answer_that_did_not_hold_its_breath_was_detected_when_it_was_cut() -> None:
+    turn = timing()
     turn.barge_in_us = END_US + 2_000_000
     turn.mark("interrupted_us", END_US + 2_224_000)
-    turn.mark("silence_rendered_us", END_US + 2_300_000)
-    barge_in = turn.record(END_US).barge_in
-    assert barge_in is not None
-    assert (barge_in.noticed_ms, barge_in.silence_ms, barge_in.still_ms) == (224, 300, None)
+    assert turn.record(END_US).barge_in == BargeIn(detected_ms=224, noticed_ms=224)
+
+
+def test_reports_from_before_the_detection_was_noted_can_still_be_read() -> None:
+    barge_in = BargeIn.model_validate({"noticed_ms": 200, "silence_ms": 260, "still_ms": 300})
+    assert barge_in.after_detection_ms(barge_in.silence_ms) is None
 
 
 def test_a_record_with_an_unknown_point_is_refused() -> None:

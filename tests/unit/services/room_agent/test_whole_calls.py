@@ -127,6 +127,33 @@ async def test_a_barge_in_is_silent_at_once_and_counts_what_was_heard() -> None:
 
 
 @virtually
+async def test_the_detection_of_a_barge_in_is_the_moment_of_silence_and_not_of_the_cut() -> None:
+    async with call() as running:
+        await answered(running)
+        await running.listen(0.6)
+        await running.say(0.1)  # a cough holds the answer; it is no detection of what comes later
+        await running.listen(0.6)
+        begun_s = now_s()
+        await running.say(0.6)
+        await running.until(lambda: running.room.reports)
+        barge_in = running.room.reports[0]["barge_in"]
+        silent_s = running.room.audio.last_speech_s()
+        assert begun_s + barge_in["detected_ms"] / 1000 == pytest.approx(silent_s, abs=0.035)
+        assert barge_in["detected_ms"] == pytest.approx(64, abs=33)
+        assert barge_in["noticed_ms"] == pytest.approx(224, abs=33)
+
+
+@virtually
+async def test_an_answer_that_held_its_breath_too_long_is_detected_when_it_is_cut() -> None:
+    async with call(barge_in_ms=800, hold_ms=60) as running:
+        await answered(running)
+        await running.say(1.2)
+        await running.until(lambda: running.room.reports)
+        barge_in = running.room.reports[0]["barge_in"]
+        assert barge_in["detected_ms"] == barge_in["noticed_ms"] == pytest.approx(800, abs=40)
+
+
+@virtually
 async def test_a_cough_holds_the_reply_and_loses_none_of_it() -> None:
     async with call() as running:
         await answered(running)
