@@ -12,6 +12,7 @@ from services.room_agent.attributes import SYNTHETIC
 from services.room_agent.config import AgentConfig
 from services.room_agent.ears import local_turn_model, local_voice_model
 from services.room_agent.engines import ZmqEngines
+from services.room_agent.gateway_line import LAST_S
 from services.room_agent.job import CallJob
 from services.room_agent.livekit_room import Declaration, LiveKitRoom
 from services.room_agent.portrait import PortraitAway, PortraitMissing, load_portrait
@@ -28,6 +29,8 @@ PRELOAD = [
     "anyio._backends._asyncio",  # httpx loads it with its first request, 0.1 s in mid-call
 ]
 """Imported once and shared by all job processes."""
+LEAVE_S = 5.0
+"""A call that is told to end has ended within this time, when its last report is told or lost."""
 
 
 def build_server(config: AgentConfig) -> AgentServer:
@@ -44,6 +47,7 @@ def build_server(config: AgentConfig) -> AgentServer:
         num_idle_processes=config.num_idle_processes,
         initialize_process_timeout=INITIALIZE_TIMEOUT_S,
         drain_timeout=config.drain_timeout_s,
+        shutdown_process_timeout=LAST_S + LEAVE_S,
         preload_modules=PRELOAD,
         log_level=config.log_level,
     )
