@@ -71,6 +71,14 @@ async def identify(connection: HTTPConnection, services: ServicesDep) -> Caller:
     raise _KEY_NEEDED
 
 
+async def may_see_figures(connection: HTTPConnection, services: ServicesDep) -> bool:
+    """Whether whoever asks may, on a route that is public."""
+    try:
+        return (await identify(connection, services)).may("metrics")
+    except GatewayError:
+        return False
+
+
 async def _key(services: Services, shown: str, *, session: bool) -> ApiKey | None:
     """A cookie is no key and a key no cookie."""
     key = await asyncio.to_thread(services.keys.store.by_hash, key_hash(shown))
@@ -99,6 +107,7 @@ def room_of_token(verifier: api.TokenVerifier, token: str) -> str | None:
 
 
 CallerDep = Annotated[Caller, Depends(identify)]
+SeesFigures = Annotated[bool, Depends(may_see_figures)]
 
 
 def needs(*scopes: Scope) -> Callable[[CallerDep], Awaitable[Caller]]:
