@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError, not_found
 from gateway.keys import Scope, key_hash
+from gateway.rate_limits import network_of
 from gateway.store.tables import ApiKey, Avatar, Call
 
 SESSION_COOKIE: Final = "xs_session"
@@ -156,7 +157,7 @@ async def the_avatar(avatar_id: str, caller: CallerDep, services: ServicesDep) -
 async def creating(caller: CallerDep, connection: HTTPConnection, services: ServicesDep) -> None:
     """Counts what costs work or space, for each key. Raises GatewayError 429."""
     if not services.settings.is_open:
-        address = connection.client.host if connection.client else ""
+        address = network_of(connection.client.host) if connection.client else ""
         services.creations.take(caller.owner or address)
 
 
