@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 CHART = REPOSITORY / "deploy" / "helm" / "xstreamer"
 KUBERNETES = ("1.29", "1.37")
 """The oldest that the chart allows, and a recent one."""
-WITHOUT_SCHEMA = {"ScaledObject", "PodMonitor"}
+WITHOUT_SCHEMA = {"ScaledObject", "PodMonitor", "PrometheusRule"}
 """Of KEDA and of the Prometheus operator."""
 EVERYTHING = {
     "scaling": {"enabled": False},
@@ -56,7 +56,7 @@ def arguments_of(kind: str, folder: Path) -> list[str]:
     own = folder / "everything.json"
     own.write_text(json.dumps(EVERYTHING))
     chosen = ["-f", str(own)] if kind == "everything" else VALUES[kind]
-    return [*chosen, "--set", "secret=xstreamer,monitoring.enabled=true"]
+    return [*chosen, "--set", "secret=xstreamer,monitoring.enabled=true,monitoring.alerts=true"]
 
 
 def render(*values: str) -> list[Document]:
@@ -309,6 +309,30 @@ def test_prometheus_shows_the_gateway_a_key_and_nobody_else(values: str, key: st
     settings = containers(pods(rendered)["gateway"])["gateway"]["env"]
     (taken,) = [each for each in settings if each["name"] == "XSTREAMER_GATEWAY_ADMIN_KEY"]
     assert taken["valueFrom"]["secretKeyRef"] == credentials | {"key": "admin-key"}
+
+
+def test_alerts_are_those_of_every_deployment_about_the_parts_of_this_one() -> None:
+    rendered = render("--set", f"{LEAST},monitoring.alerts=true,monitoring.labels.release=prom")
+    kinds = ("PrometheusRule", "PodMonitor")
+    ours = [document for document in rendered if document["kind"] in kinds]
+    assert {document["metadata"]["labels"]["release"] for document in ours} == {"prom"}
+    (rules,) = [document for document in ours if document["kind"] == "PrometheusRule"]
+    wanted = yaml.safe_load((REPOSITORY / "deploy" / "prometheus" / "rules.yml").read_text())
+    (down,) = [
+        rule
+        for group in wanted["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == "XStreamerPartDown"
+    ]
+    down["expr"] = 'up{job=~"calls/call-agent|calls/call-gateway|calls/call-livekit"} < 1'
+    assert rules["spec"] == wanted
+    monitored = {f"calls/{each['metadata']['name']}" for each in ours if each is not rules}
+    assert monitored == set(re.findall(r"calls/[\w-]+", down["expr"]))
+
+
+@pytest.mark.parametrize("values", [LEAST, "secret=s,scaling.enabled=false,monitoring.alerts=true"])
+def test_without_the_operator_or_the_wish_there_are_no_alerts(values: str) -> None:
+    assert not [one for one in render("--set", values) if one["kind"] == "PrometheusRule"]
 
 
 def test_the_gateway_hears_of_every_pod_and_till_then_counts_on_those_that_always_run(
