@@ -29,12 +29,18 @@ PRELOAD = [
     "anyio._backends._asyncio",  # httpx loads it with its first request, 0.1 s in mid-call
 ]
 """Imported once and shared by all job processes."""
+UNSIGNED = (
+    "streams are not signed as synthetic (xs.provenance): XSTREAMER_AGENT_PROVENANCE_KEY is empty; "
+    "docs/privacy.md has the commands that make a key"
+)
 LEAVE_S = 5.0
 """A call that is told to end has ended within this time, when its last report is told or lost."""
 
 
 def build_server(config: AgentConfig) -> AgentServer:
     """The worker of this configuration, ready to run."""
+    if not config.provenance_key.get_secret_value():
+        log.warning(UNSIGNED)
     server = AgentServer(
         ws_url=config.livekit_url,
         api_key=config.livekit_api_key,

@@ -350,6 +350,18 @@ def test_the_gateway_hears_of_every_pod_and_till_then_counts_on_those_that_alway
     assert gateway["XSTREAMER_GATEWAY_WORKERS"] == str(always)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [("", True), (",agent.secretEnv.XSTREAMER_AGENT_PROVENANCE_KEY=provenance-key", False)],
+)
+def test_who_installs_is_told_when_streams_are_not_signed(values: str, said: bool) -> None:
+    install = ["install", "call", str(CHART), "--dry-run=client", "--set", f"{LEAST}{values}"]
+    done = run_helm(*install)
+    assert done.returncode == 0, done.stderr
+    assert "Browsers must reach" in done.stdout
+    assert ("not signed as synthetic" in done.stdout) is said
+
+
 def test_engines_on_gpus_have_a_card_each_and_what_the_preset_tells_them(tmp_path: Path) -> None:
     engines = containers(pods(render(*arguments_of("gpu", tmp_path)))["agent"])
     settings = Settings(preset="glm4voice", cache=Path("/cache"))
