@@ -14,6 +14,7 @@ from services.room_agent.ears import local_turn_model, local_voice_model
 from services.room_agent.engines import ZmqEngines
 from services.room_agent.gateway_line import LAST_S
 from services.room_agent.job import CallJob
+from services.room_agent.lifeline import HOLDS_ONE
 from services.room_agent.livekit_room import Declaration, LiveKitRoom
 from services.room_agent.portrait import PortraitAway, PortraitMissing, load_portrait
 from services.room_agent.room_agent import Models, RoomAgent
@@ -58,7 +59,9 @@ def build_server(config: AgentConfig) -> AgentServer:
         log_level=config.log_level,
     )
     server.rtc_session(
-        partial(run_job, config), agent_name=config.agent_name, on_request=take_request
+        partial(run_job, config),
+        agent_name=config.agent_name,
+        on_request=partial(take_request, config),
     )
     return server
 
@@ -74,7 +77,7 @@ def warm_up(config: AgentConfig, process: JobProcess) -> None:
     process.userdata[MODELS] = Models(local_voice_model(), turn)
 
 
-async def take_request(request: JobRequest) -> None:
+async def take_request(config: AgentConfig, request: JobRequest) -> None:
     """Accept a call; one whose metadata is none is refused for good."""
     try:
         job = CallJob.from_metadata(request.job.metadata)
@@ -84,10 +87,11 @@ async def take_request(request: JobRequest) -> None:
         log.warning("job refused", extra={"reason": reason, "room": request.room.name})
         await request.reject()
         return
+    watched = {} if config.gateway() is None else {HOLDS_ONE: "true"}
     await request.accept(
         name=job.avatar.name,
         identity=f"avatar-{request.id}",
-        attributes={"lk.agent.state": "initializing", **SYNTHETIC},
+        attributes={"lk.agent.state": "initializing", **SYNTHETIC, **watched},
     )
 
 
