@@ -42,7 +42,8 @@ OPEN_SECONDS: Final = Histogram(
 )
 SESSIONS: Final = Gauge("xstreamer_actor_sessions", "Open sessions")
 REAL_TIME_FACTOR: Final = Gauge(
-    "xstreamer_actor_real_time_factor", "Work seconds per media second of one call"
+    "xstreamer_actor_real_time_factor",
+    "Work seconds per media second of one call; 0 without calls",
 )
 EASED: Final = Gauge(
     "xstreamer_actor_eased_sessions",

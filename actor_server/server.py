@@ -146,8 +146,10 @@ class ActorServer:
         self._lobby.dismiss(session_id)
         self._inlet.post(Close(session_id))
         metrics.SESSIONS.set(len(self._callers))
-        if not len(self._callers):
+        if not len(self._callers):  # no chunk comes that would say that there is nothing to do
             self._count_saving(())
+            metrics.REAL_TIME_FACTOR.set(0)
+            metrics.CREDITS.set(0)
 
     # --- errands at the portrait desk ------------------------------------------------------------
 

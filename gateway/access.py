@@ -17,6 +17,7 @@ from starlette.requests import HTTPConnection
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError, not_found
 from gateway.keys import Scope, key_hash
+from gateway.rate_limits import network_of
 from gateway.store.tables import ApiKey, Avatar, Call
 
 SESSION_COOKIE: Final = "xs_session"
@@ -71,6 +72,14 @@ async def identify(connection: HTTPConnection, services: ServicesDep) -> Caller:
     raise _KEY_NEEDED
 
 
+async def may_see_figures(connection: HTTPConnection, services: ServicesDep) -> bool:
+    """Whether whoever asks may, on a route that is public."""
+    try:
+        return (await identify(connection, services)).may("metrics")
+    except GatewayError:
+        return False
+
+
 async def _key(services: Services, shown: str, *, session: bool) -> ApiKey | None:
     """A cookie is no key and a key no cookie."""
     key = await asyncio.to_thread(services.keys.store.by_hash, key_hash(shown))
@@ -99,6 +108,7 @@ def room_of_token(verifier: api.TokenVerifier, token: str) -> str | None:
 
 
 CallerDep = Annotated[Caller, Depends(identify)]
+SeesFigures = Annotated[bool, Depends(may_see_figures)]
 
 
 def needs(*scopes: Scope) -> Callable[[CallerDep], Awaitable[Caller]]:
@@ -147,7 +157,7 @@ async def the_avatar(avatar_id: str, caller: CallerDep, services: ServicesDep) -
 async def creating(caller: CallerDep, connection: HTTPConnection, services: ServicesDep) -> None:
     """Counts what costs work or space, for each key. Raises GatewayError 429."""
     if not services.settings.is_open:
-        address = connection.client.host if connection.client else ""
+        address = network_of(connection.client.host) if connection.client else ""
         services.creations.take(caller.owner or address)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -67,10 +68,14 @@ class Avatars:
             raise not_found("avatar", avatar_id)
         return avatar
 
-    def remove(self, avatar_id: str) -> list[str]:
-        """Delete its record, those of its calls, its pictures; the rooms of these calls. Blocks."""
-        rooms = self.store.remove(avatar_id)
-        self.portraits.remove(avatar_id)
+    def remove(self, avatar_id: str, closed: Collection[str]) -> list[str] | None:
+        """Delete its record, those of its calls, its pictures; the rooms of these calls. Blocks.
+
+        None, and nothing was deleted: a call is live whose room is not among those closed.
+        """
+        rooms = self.store.remove(avatar_id, closed)
+        if rooms is not None:
+            self.portraits.remove(avatar_id)
         return rooms
 
     def remove_strays(self, before: datetime) -> int:

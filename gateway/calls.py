@@ -49,6 +49,9 @@ class Calls:
         except (GatewayError, api.TwirpError):
             await asyncio.to_thread(self.store.end, call.room, "not_created")
             raise
+        if await asyncio.to_thread(self.store.get, call.room) is None:
+            await self.rooms.delete(call.room)  # deleted with its avatar before it had a room
+            raise not_found("avatar", avatar.id)
         ROOMS.inc()
         secret = self.settings.livekit_api_secret.get_secret_value()
         credentials = (self.settings.livekit_api_key, secret)

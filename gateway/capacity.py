@@ -59,7 +59,12 @@ Load = tuple[WorkerLoad, ...]
 
 
 def calls_that_fit(load: Load) -> int:
-    """How many calls all workers bear; those of one that takes no more fill no other's place."""
+    """How many calls all workers bear; those of one that takes no more fill no other's place.
+
+    0 where all drain: a worker may still hold a call whose record has ended.
+    """
+    if not any(worker.places for worker in load):
+        return 0
     return sum(worker.fit for worker in load)
 
 

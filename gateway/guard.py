@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import GatewayError, problem_response
-from gateway.rate_limits import RateLimit
+from gateway.rate_limits import RateLimit, network_of
 from gateway.settings import GatewaySettings
 from proto.endpoints import is_loopback
 
@@ -51,7 +51,7 @@ class GuardMiddleware:
             check_local_host(host)
         elif not scope["path"].startswith(MACHINES):
             client = scope.get("client")
-            self._requests.take(client[0] if client else "")
+            self._requests.take(network_of(client[0]) if client else "")
         if scope.get("method", "GET") not in READING:
             check_same_site(headers, host)
 

@@ -18,6 +18,8 @@ _ALWAYS = {
     "Permissions-Policy": "microphone=(self), camera=(self), geolocation=(), payment=()",
 }
 DOCS_PATH = "/docs"
+HTTPS_ONLY = f"max-age={365 * 24 * 3600}"
+"""Without subdomains: they may be another's."""
 
 
 def content_security_policy(host: str, livekit_public_url: str | None, path: str) -> str:
@@ -58,6 +60,9 @@ class HeadersMiddleware:
         began_s = time.perf_counter()
         host = Headers(scope=scope).get("host", "")
         policy = content_security_policy(host, self._livekit_public_url, scope["path"])
+        # Also behind a proxy that is believed. Never of `localhost`, where others listen too.
+        name = host.partition(":")[0].lower()
+        https_only = scope["scheme"] == "https" and not name.endswith("localhost")
         status = 500
 
         async def send_with_headers(message: Message) -> None:
@@ -66,6 +71,8 @@ class HeadersMiddleware:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["Content-Security-Policy"] = policy
+                if https_only:
+                    headers["Strict-Transport-Security"] = HTTPS_ONLY
                 for name, value in _ALWAYS.items():
                     headers[name] = value
             await send(message)

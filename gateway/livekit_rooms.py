@@ -11,6 +11,7 @@ from livekit import api
 
 from gateway.errors import GatewayError, unavailable
 from gateway.settings import GatewaySettings
+from services.room_agent.lifeline import HOLDS_ONE
 
 MAX_PARTICIPANTS = 4
 
@@ -22,6 +23,8 @@ class Presence:
     exists: bool
     agents: int = 0
     callers: int = 0
+    lifelines: frozenset[str] = frozenset()
+    """Agents that hold one while they live, by identity."""
 
 
 class Dispatch(Enum):
@@ -87,7 +90,14 @@ class LiveKitRooms:
             )
         kinds = [participant.kind for participant in found.participants]
         agents = kinds.count(api.ParticipantInfo.Kind.AGENT)
-        return Presence(True, agents, kinds.count(api.ParticipantInfo.Kind.STANDARD))
+        callers = kinds.count(api.ParticipantInfo.Kind.STANDARD)
+        lifelines = frozenset(
+            participant.identity
+            for participant in found.participants
+            if participant.kind == api.ParticipantInfo.Kind.AGENT
+            and HOLDS_ONE in participant.attributes
+        )
+        return Presence(True, agents, callers, lifelines)
 
     async def dispatch(self, room: str) -> Dispatch:
         """Whether an agent was asked for since the room was made, and whether a worker took it."""

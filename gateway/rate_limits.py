@@ -1,5 +1,6 @@
 """Token buckets: so many a minute for each caller, a quarter of them at once."""
 
+import ipaddress
 import math
 import time
 from collections import OrderedDict
@@ -10,6 +11,19 @@ from gateway.errors import GatewayError
 
 MAX_CALLERS: Final = 10_000
 """Buckets kept; the one unused for longest goes first, and was full again most likely."""
+
+
+def network_of(address: str) -> str:
+    """Who an address counts as: whoever has one IPv6 address has all of its /64."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((found, 64), strict=False))
 
 
 class RateLimit:

@@ -45,12 +45,19 @@ class Retention:
                 f"{avatar.name} is a default avatar and cannot be deleted",
                 "Only avatars made from uploaded portraits can be deleted.",
             )
+        closed: set[str] = set()
+        while (rooms := await self._close_and_remove(avatar_id, closed)) is None:
+            continue  # a call was opened meanwhile
+        for room in rooms:
+            self.latency.forget(room)
+        await asyncio.to_thread(self.database.scrub)
+
+    async def _close_and_remove(self, avatar_id: str, closed: set[str]) -> list[str] | None:
         for call in await asyncio.to_thread(self.calls.store.live):
             if call.avatar_id == avatar_id:
                 await self.calls.rooms.delete(call.room)
-        for room in await asyncio.to_thread(self.avatars.remove, avatar_id):
-            self.latency.forget(room)
-        await asyncio.to_thread(self.database.scrub)
+                closed.add(call.room)
+        return await asyncio.to_thread(self.avatars.remove, avatar_id, closed)
 
     async def forget_call(self, room: str) -> None:
         """A call, which ends, with its record and turns. Raises GatewayError 404, 503."""

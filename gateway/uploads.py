@@ -1,6 +1,7 @@
-"""Multipart uploads with a limit that holds while the body arrives."""
+"""Multipart uploads with a limit that holds while the body arrives, in memory only."""
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -8,7 +9,8 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.types import Message, Receive
 
 from gateway.errors import GatewayError
@@ -58,7 +60,8 @@ async def _unstalled(receive: Receive) -> Message:
 
 
 async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm:
-    """Raises GatewayError 413 as soon as the limit is passed, 415 for another content type, 408."""
+    """Raises GatewayError 413 as soon as the limit is passed, 415 for another content type, 408,
+    and 400 for what cannot be read."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         raise GatewayError(
@@ -71,15 +74,8 @@ async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm
     if body.declared_bytes > body.limit_bytes:
         await body.drain()
         raise too_large(limit_bytes)
-    limited = Request(request.scope, body.receive)
     try:
-        async with limited.form(max_files=1, max_fields=MAX_FIELDS) as form:
-            parts = form.multi_items()
-            files = [value for name, value in parts if name == "portrait"]
-            fields = {name: value for name, value in parts if isinstance(value, str)}
-            if len(files) != 1 or not isinstance(files[0], UploadFile):
-                raise _missing_portrait()
-            image = await files[0].read()
+        parts = (await _parse(Request(request.scope, body.receive))).multi_items()
     except _TooMuch:
         await body.drain()
         raise too_large(limit_bytes) from None
@@ -90,6 +86,11 @@ async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm
             "The text fields cannot be read",
             "Send them as UTF-8 and leave `charset` out of the content type.",
         ) from None
+    files = [value for name, value in parts if name == "portrait"]
+    fields = {name: value for name, value in parts if isinstance(value, str)}
+    if len(files) != 1 or not isinstance(files[0], UploadFile):
+        raise _missing_portrait()
+    image = await files[0].read()
     if len(image) > limit_bytes:
         raise too_large(limit_bytes)
     return PortraitForm(image, fields)
@@ -105,6 +106,21 @@ async def read_body(request: Request, limit_bytes: int) -> bytes:
             limit = f"Send at most {limit_bytes} bytes."
             raise GatewayError(413, "too_large", "The body is too large", limit)
     return bytes(body)
+
+
+class _InMemory(MultiPartParser):
+    """An upload holds more than pixels, such as places: none of it ever is in a file."""
+
+    spool_max_size = 0  # unlimited; the body is
+
+
+async def _parse(request: Request) -> FormData:
+    async with aclosing(request.stream()) as stream:
+        try:
+            parser = _InMemory(request.headers, stream, max_files=1, max_fields=MAX_FIELDS)
+            return await parser.parse()
+        except MultiPartException as error:
+            raise GatewayError(400, "bad_request", error.message) from None
 
 
 class _TooMuch(Exception):

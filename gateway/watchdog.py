@@ -22,6 +22,7 @@ from gateway.livekit_rooms import Dispatch, Presence
 from gateway.metrics import LIVE_CALLS, REDISPATCHES
 from gateway.store.tables import Call
 from gateway.workers import Workers
+from services.room_agent.lifeline import AGAIN_S, OPEN_TIMEOUT_S
 
 logger = logging.getLogger(__name__)
 MAX_BACKOFF_DOUBLINGS = 1
@@ -29,6 +30,8 @@ TAKING_S = 0.3
 """A worker takes a dispatch within this time, or never."""
 UNTAKEN_S = 1.0
 """After so long without an agent it is asked for again, unless a worker comes sooner."""
+RETURN_S = OPEN_TIMEOUT_S + AGAIN_S + 0.5
+"""Within this time after a start of ours each living agent holds its lifeline again."""
 DEATH_S = 0.5
 """An agent whose lifeline broke but that lives is back within this time."""
 
@@ -67,8 +70,22 @@ class Watchdog:
     async def replace_the_dead(self) -> None:
         """Send another agent to each call whose agent's lifeline broke, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._find_the_dead())
             while True:
                 tasks.create_task(self._replace(await self.calls.lifelines.broken.get()))
+
+    async def _find_the_dead(self) -> None:
+        """Once: agents that died while this process was not there, and had no lifeline to break."""
+        lifelines = self.calls.lifelines
+        try:
+            live = await asyncio.to_thread(self.calls.store.live)
+            await asyncio.sleep(RETURN_S)
+            for call in live:
+                for identity in (await self.calls.rooms.presence(call.room)).lifelines:
+                    if not lifelines.lives(agent := Agent(call.room, identity)):
+                        lifelines.broken.put_nowait(agent)
+        except (GatewayError, api.TwirpError, SQLAlchemyError) as error:
+            logger.warning("dead agents were not looked for", extra={"reason": str(error)})
 
     async def _replace(self, agent: Agent) -> None:
         await asyncio.sleep(DEATH_S)

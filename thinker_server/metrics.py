@@ -52,7 +52,7 @@ class ThinkerMetrics:
         )
         self.factor = Gauge(
             "xstreamer_thinker_real_time_factor",
-            "Work seconds of brain and voice per second of speech",
+            "Work seconds of brain and voice per second of speech; 0 without calls",
             registry=self.registry,
         )
         self.gpu_memory = Gauge(

@@ -149,6 +149,8 @@ class ThinkerServer:
         finally:
             self._engine.metrics.sessions.dec()
             self._calls.pop(session_id, None)
+            if not self._calls:  # no reply comes that would say that there is nothing to do
+                self._engine.metrics.factor.set(0)
             self._links.detach(session_id, call.actor_endpoint)
 
     def _end(self, call: _Call) -> None:

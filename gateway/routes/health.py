@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from gateway.access import MetricsKey
+from gateway.access import MetricsKey, SeesFigures
 from gateway.deps import ServicesDep
 from gateway.errors import GatewayError, problem_docs
 from gateway.schemas import Readiness
@@ -18,16 +18,21 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", responses=problem_docs(503))
-async def readyz(services: ServicesDep) -> Readiness:
-    """Every part that a call needs. A 503 lists what is missing in `not_ready` and `parts`."""
+async def readyz(services: ServicesDep, sees_figures: SeesFigures) -> Readiness:
+    """Every part that a call needs. A 503 lists what is missing in `not_ready` and `parts`.
+
+    Without the scope `metrics`, where keys are asked for, both are empty.
+    """
     readiness = await services.readiness.look()
+    if not sees_figures:
+        readiness = Readiness(ready=readiness.ready, not_ready=[], parts={})
     if readiness.ready:
         return readiness
-    names = ", ".join(readiness.not_ready)
+    missing = f": {', '.join(readiness.not_ready)}" if readiness.not_ready else ""
     raise GatewayError(
         503,
         "not_ready",
-        f"Not ready: {names}",
+        f"Not ready{missing}",
         "Parts that just started need a while; `xstreamer doctor` names what is missing.",
         **readiness.model_dump(),
     )

@@ -14,6 +14,7 @@ from gateway.latency import SUMMED_TURNS, record_of, summarise
 from gateway.latency_schemas import LatencyView, LiveCall, StageFigures, TurnDetail, TurnView
 from gateway.signatures import check_signature
 from gateway.uploads import read_body
+from services.room_agent.gateway_line import report_claim
 from services.room_agent.records import CallReport
 
 router = APIRouter(prefix="/api", tags=["latency"])
@@ -30,7 +31,7 @@ async def report(room: str, request: Request, services: ServicesDep) -> Response
     """What an agent tells of its call, signed with the LiveKit key that both sides know."""
     body = await read_body(request, MAX_REPORT_BYTES)
     signature = request.headers.get("authorization", "")
-    check_signature(services.token_verifier, body, signature)
+    check_signature(services.token_verifier, report_claim(room, body), signature)
     try:
         found = CallReport.model_validate_json(body)
     except ValidationError as error:

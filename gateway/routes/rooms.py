@@ -1,9 +1,11 @@
 """/api/rooms: calls by REST."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
+from livekit import api
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
@@ -65,8 +67,13 @@ async def create_room(
     429 `at_capacity`: all places are taken. Ask again with its ticket after Retry-After.
     """
     async with services.admission.place(ticket):
-        avatar, transcript = await _wanted(request, caller, services)
-        call, token = await services.calls.open(avatar, caller.owner, transcript)
+        wanted = await _wanted(request, caller, services)
+        try:
+            call, token = await services.calls.open(wanted.avatar, caller.owner, wanted.transcript)
+        except (GatewayError, api.TwirpError):
+            if wanted.uploaded:  # or each new try would leave another avatar
+                await services.retention.forget_avatar(wanted.avatar.id)
+            raise
     return RoomCreated(
         room=call.room,
         livekit_url=urls.livekit,
@@ -117,15 +124,22 @@ def _view(call: Call, services: Services, urls: PublicUrls) -> RoomView:
     return RoomView.of(call, urls.livekit, services.settings.livekit_local)
 
 
-async def _wanted(
-    request: Request, caller: Caller, services: Services
-) -> tuple[Avatar, bool | None]:
-    """Whom to call, and whether with captions."""
+@dataclass(frozen=True)
+class _Wanted:
+    """Whom to call, whether they were made for this call, and whether with captions."""
+
+    avatar: Avatar
+    uploaded: bool
+    transcript: bool | None
+
+
+async def _wanted(request: Request, caller: Caller, services: Services) -> _Wanted:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
         form = await read_portrait_form(request, services.settings.max_upload_bytes)
         new = form.read_as(NewUnnamedAvatar)
-        return await services.avatars.admit(form.image, new, caller.owner), new.transcript
+        avatar = await services.avatars.admit(form.image, new, caller.owner)
+        return _Wanted(avatar, True, new.transcript)
     if kind != "application/json":
         raise GatewayError(
             415,
@@ -133,8 +147,8 @@ async def _wanted(
             f"The body is {kind or 'of no type'}",
             "Send {avatar_id} as application/json, or a portrait as multipart/form-data.",
         )
-    wanted = await _read_json(request)
-    return await the_avatar(wanted.avatar_id, caller, services), wanted.transcript
+    room = await _read_json(request)
+    return _Wanted(await the_avatar(room.avatar_id, caller, services), False, room.transcript)
 
 
 async def _read_json(request: Request) -> NewRoom:

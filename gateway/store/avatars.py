@@ -1,5 +1,6 @@
 """Reading and writing avatars."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import delete, select
@@ -46,11 +47,17 @@ class AvatarStore:
         with self._database.session() as session:
             return list(session.scalars(query))
 
-    def remove(self, avatar_id: str) -> list[str]:
-        """Delete an avatar with its calls and their turns; returns the rooms of these."""
+    def remove(self, avatar_id: str, closed: Collection[str]) -> list[str] | None:
+        """Delete an avatar with its calls and their turns; returns the rooms of these.
+
+        None, and nothing was deleted: a call is live whose room is not among those closed.
+        """
         with self._database.session() as session:
-            of_avatar = Call.avatar_id == avatar_id
-            rooms = list(session.scalars(select(Call.room).where(of_avatar)))
-            session.execute(delete(Call).where(of_avatar))
+            session.get(Avatar, avatar_id, with_for_update=True)  # nobody adds a call meanwhile
+            of_avatar = delete(Call).where(Call.avatar_id == avatar_id)
+            calls = session.execute(of_avatar.returning(Call.room, Call.state)).all()
+            if any(state != "ended" and room not in closed for room, state in calls):
+                session.rollback()
+                return None
             session.execute(delete(Avatar).where(Avatar.id == avatar_id))
-            return rooms
+            return [room for room, _ in calls]

@@ -1,7 +1,7 @@
 """The way of a call's reports to the gateway: collected, signed, sent every few seconds.
 
 A gateway that is away costs the call nothing: the newest reports wait, bounded, and are sent when
-it is back or lost with the call.
+it is back; a call that is over waits for that a little while.
 """
 
 import asyncio
@@ -10,6 +10,7 @@ import hashlib
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -25,6 +26,9 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 5.0
 """How often a call without turns is heard of: the dashboard's live calls are that fresh."""
 TIMEOUT_S: Final = 3.0
+LAST_S: Final = 10.0
+"""How long the last report of a call is tried: a gateway that restarts is back by then."""
+AGAIN_S: Final = 0.5
 SIGNED_FOR: Final = timedelta(minutes=5)
 
 
@@ -76,9 +80,16 @@ class GatewayLine:
 
     async def close(self) -> None:
         """The last report of the call."""
-        if self._address is not None and (self._turns or self._failures):
-            async with self._client(self._address) as client:
-                await self._report(client, self._address)
+        if self._address is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_S), self._client(self._address) as client:
+                while self._turns or self._failures:
+                    await self._report(client, self._address)
+                    if self._turns or self._failures:
+                        await asyncio.sleep(AGAIN_S)
+        if self._turns or self._failures:
+            log.warning("the last report is lost", extra={"turns": len(self._turns)})
 
     def _client(self, address: GatewayAddress) -> httpx.AsyncClient:
         verify = address.certificate is None or address.trust
@@ -89,7 +100,8 @@ class GatewayLine:
         report = self._take()
         body = report.model_dump_json().encode()
         url = f"{address.url.rstrip('/')}/api/calls/{self._call_id}/reports"
-        headers = {"Authorization": signature(address, body), "Content-Type": "application/json"}
+        signed = signature(address, report_claim(self._call_id, body))
+        headers = {"Authorization": signed, "Content-Type": "application/json"}
         try:
             answer = await client.post(url, content=body, headers=headers)
             answer.raise_for_status()
@@ -125,6 +137,11 @@ class GatewayLine:
         self._quality = deque([*report.quality, *self._quality], maxlen=MAX_QUALITY)
         self._failures.update(report.failures)
         self._conversation = self._conversation or report.conversation
+
+
+def report_claim(call_id: str, report: bytes) -> bytes:
+    """What the agent signs: of which call this is told, so that it is taken for no other."""
+    return b"%s\n%s" % (call_id.encode(), report)
 
 
 def signature(address: GatewayAddress, body: bytes) -> str:

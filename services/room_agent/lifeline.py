@@ -17,6 +17,8 @@ from services.room_agent.gateway_line import signature
 
 log = logging.getLogger(__name__)
 
+HOLDS_ONE: Final = "xs.lifeline"
+"""Attribute of an avatar that holds a lifeline, if only the gateway is there."""
 AT_ONCE_S: Final = 0.1
 """A line that broke is held again before the gateway takes the agent for dead."""
 AGAIN_S: Final = 1.0

@@ -12,7 +12,9 @@ from services.room_agent.attributes import SYNTHETIC
 from services.room_agent.config import AgentConfig
 from services.room_agent.ears import local_turn_model, local_voice_model
 from services.room_agent.engines import ZmqEngines
+from services.room_agent.gateway_line import LAST_S
 from services.room_agent.job import CallJob
+from services.room_agent.lifeline import HOLDS_ONE
 from services.room_agent.livekit_room import Declaration, LiveKitRoom
 from services.room_agent.portrait import PortraitAway, PortraitMissing, load_portrait
 from services.room_agent.room_agent import Models, RoomAgent
@@ -28,10 +30,18 @@ PRELOAD = [
     "anyio._backends._asyncio",  # httpx loads it with its first request, 0.1 s in mid-call
 ]
 """Imported once and shared by all job processes."""
+UNSIGNED = (
+    "streams are not signed as synthetic (xs.provenance): XSTREAMER_AGENT_PROVENANCE_KEY is empty; "
+    "docs/privacy.md has the commands that make a key"
+)
+LEAVE_S = 5.0
+"""A call that is told to end has ended within this time, when its last report is told or lost."""
 
 
 def build_server(config: AgentConfig) -> AgentServer:
     """The worker of this configuration, ready to run."""
+    if not config.provenance_key.get_secret_value():
+        log.warning(UNSIGNED)
     server = AgentServer(
         ws_url=config.livekit_url,
         api_key=config.livekit_api_key,
@@ -44,11 +54,14 @@ def build_server(config: AgentConfig) -> AgentServer:
         num_idle_processes=config.num_idle_processes,
         initialize_process_timeout=INITIALIZE_TIMEOUT_S,
         drain_timeout=config.drain_timeout_s,
+        shutdown_process_timeout=LAST_S + LEAVE_S,
         preload_modules=PRELOAD,
         log_level=config.log_level,
     )
     server.rtc_session(
-        partial(run_job, config), agent_name=config.agent_name, on_request=take_request
+        partial(run_job, config),
+        agent_name=config.agent_name,
+        on_request=partial(take_request, config),
     )
     return server
 
@@ -64,7 +77,7 @@ def warm_up(config: AgentConfig, process: JobProcess) -> None:
     process.userdata[MODELS] = Models(local_voice_model(), turn)
 
 
-async def take_request(request: JobRequest) -> None:
+async def take_request(config: AgentConfig, request: JobRequest) -> None:
     """Accept a call; one whose metadata is none is refused for good."""
     try:
         job = CallJob.from_metadata(request.job.metadata)
@@ -74,10 +87,11 @@ async def take_request(request: JobRequest) -> None:
         log.warning("job refused", extra={"reason": reason, "room": request.room.name})
         await request.reject()
         return
+    watched = {} if config.gateway() is None else {HOLDS_ONE: "true"}
     await request.accept(
         name=job.avatar.name,
         identity=f"avatar-{request.id}",
-        attributes={"lk.agent.state": "initializing", **SYNTHETIC},
+        attributes={"lk.agent.state": "initializing", **SYNTHETIC, **watched},
     )
 
 

@@ -48,6 +48,7 @@ BLOWS = (
     Blow("agent job", asked=True, goal_s=5.0),
     Blow("agent worker", goal_s=5.0),
     Blow("gateway"),
+    Blow("gateway and agent job"),
     Blow("livekit"),
 )
 
@@ -83,7 +84,8 @@ class Survivor:
             turn += 1
         damaged = self._damage(blow.victim)
         struck = time.monotonic()
-        os.kill(self._pid(blow.victim), signal.SIGKILL)
+        for pid in [self._pid(victim) for victim in blow.victim.split(" and ")]:
+            os.kill(pid, signal.SIGKILL)
         await until(f"{blow.name}: damage", damaged, PATIENCE_S)
         self._felt = time.monotonic()
         await until(f"{blow.name}: all well again", self._is_well, PATIENCE_S)
@@ -125,7 +127,7 @@ class Survivor:
         avatars = set(self._caller.room.remote_participants)
         if victim in ENGINE_AWAY:
             return lambda: self._caller.attribute("xs.error") == ENGINE_AWAY[victim]
-        if victim.startswith("agent"):
+        if "agent" in victim:
             return lambda: set(self._caller.room.remote_participants) - avatars
         if victim == "livekit":
             return lambda: not self._connected()

@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from services.room_agent.gateway_line import signature
+from services.room_agent.gateway_line import report_claim, signature
 from tests.fuzz.figures import Figures
 from tests.unit.gateway.conftest import KEY, SECRET, FakeChecker, FakeRooms
 from tests.unit.gateway.turn_reports import ADDRESS, a_report, a_turn
@@ -132,7 +132,7 @@ def _gateway() -> Iterator[tuple[Any, dict[str, Any]]]:
                     "room"
                 ]
                 body = a_report(a_turn()).model_dump_json().encode()
-                headers = {"authorization": signature(ADDRESS, body)}
+                headers = {"authorization": signature(ADDRESS, report_claim(room, body))}
                 assert client.post(f"/api/calls/{room}/reports", data=body, headers=headers).ok
                 turn = client.get("/api/turns", headers=ADMIN).json()[0]["id"]
             yield schema, {"avatar_id": "mara", "room": room, "turn_id": turn}

@@ -164,7 +164,7 @@ def test_a_call_lives_and_goes_with_its_avatar(database: Database):
     assert found.ended_at <= datetime.now(UTC)
     assert calls.live() == []
     assert AvatarStore(database).unused_since(datetime.now(UTC)) == []
-    assert AvatarStore(database).remove("ada") == ["call-1"]
+    assert AvatarStore(database).remove("ada", closed=["call-1"]) == ["call-1"]
     assert calls.get("call-1") is None
     assert not calls.add(a_call())
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from actor_server.config import ActorConfig
 from actor_server.motion.procedural import ProceduralMotion
@@ -264,6 +265,27 @@ async def test_a_message_for_another_process_is_refused(agent: ClientSocket) -> 
     refusal = await ask(agent, UserText(session_id="a", text="hello", turn=1))
     assert isinstance(refusal, Failure)
     assert "UserText" in refusal.message
+
+
+async def test_when_the_last_call_has_ended_nothing_is_said_to_be_overloaded(
+    agent: ClientSocket,
+) -> None:
+    def told() -> float | None:
+        return REGISTRY.get_sample_value("xstreamer_actor_real_time_factor")
+
+    for session_id in ("a", "b"):
+        assert isinstance(await ask(agent, opening(session_id)), SessionReady)
+        assert isinstance(await ask(agent, Grant(session_id=session_id, credit=1)), AVChunk)
+    measured = told()
+    assert measured
+    await agent.send(CloseSession(session_id="a"))
+    await ask(agent, Ping(session_id="p"))
+    assert told() == measured, "another call is on"
+    await agent.send(CloseSession(session_id="b"))
+    status = await ask(agent, Ping(session_id="p"))
+    assert told() == 0
+    assert isinstance(status, EngineStatus)
+    assert status.real_time_factor > 0, "what a call costs is known for the next one"
 
 
 async def test_an_agent_that_is_gone_loses_its_session(desk: Desk, agent: ClientSocket) -> None:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 CHART = REPOSITORY / "deploy" / "helm" / "xstreamer"
 KUBERNETES = ("1.29", "1.37")
 """The oldest that the chart allows, and a recent one."""
-WITHOUT_SCHEMA = {"ScaledObject", "PodMonitor"}
+WITHOUT_SCHEMA = {"ScaledObject", "PodMonitor", "PrometheusRule"}
 """Of KEDA and of the Prometheus operator."""
 EVERYTHING = {
     "scaling": {"enabled": False},
@@ -56,7 +56,7 @@ def arguments_of(kind: str, folder: Path) -> list[str]:
     own = folder / "everything.json"
     own.write_text(json.dumps(EVERYTHING))
     chosen = ["-f", str(own)] if kind == "everything" else VALUES[kind]
-    return [*chosen, "--set", "secret=xstreamer,monitoring.enabled=true"]
+    return [*chosen, "--set", "secret=xstreamer,monitoring.enabled=true,monitoring.alerts=true"]
 
 
 def render(*values: str) -> list[Document]:
@@ -311,6 +311,30 @@ def test_prometheus_shows_the_gateway_a_key_and_nobody_else(values: str, key: st
     assert taken["valueFrom"]["secretKeyRef"] == credentials | {"key": "admin-key"}
 
 
+def test_alerts_are_those_of_every_deployment_about_the_parts_of_this_one() -> None:
+    rendered = render("--set", f"{LEAST},monitoring.alerts=true,monitoring.labels.release=prom")
+    kinds = ("PrometheusRule", "PodMonitor")
+    ours = [document for document in rendered if document["kind"] in kinds]
+    assert {document["metadata"]["labels"]["release"] for document in ours} == {"prom"}
+    (rules,) = [document for document in ours if document["kind"] == "PrometheusRule"]
+    wanted = yaml.safe_load((REPOSITORY / "deploy" / "prometheus" / "rules.yml").read_text())
+    (down,) = [
+        rule
+        for group in wanted["groups"]
+        for rule in group["rules"]
+        if rule.get("alert") == "XStreamerPartDown"
+    ]
+    down["expr"] = 'up{job=~"calls/call-agent|calls/call-gateway|calls/call-livekit"} < 1'
+    assert rules["spec"] == wanted
+    monitored = {f"calls/{each['metadata']['name']}" for each in ours if each is not rules}
+    assert monitored == set(re.findall(r"calls/[\w-]+", down["expr"]))
+
+
+@pytest.mark.parametrize("values", [LEAST, "secret=s,scaling.enabled=false,monitoring.alerts=true"])
+def test_without_the_operator_or_the_wish_there_are_no_alerts(values: str) -> None:
+    assert not [one for one in render("--set", values) if one["kind"] == "PrometheusRule"]
+
+
 def test_the_gateway_hears_of_every_pod_and_till_then_counts_on_those_that_always_run(
     rendered: list[Document],
 ) -> None:
@@ -324,6 +348,18 @@ def test_the_gateway_hears_of_every_pod_and_till_then_counts_on_those_that_alway
     else:
         always = specs["Deployment", "call-agent"]["replicas"]
     assert gateway["XSTREAMER_GATEWAY_WORKERS"] == str(always)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [("", True), (",agent.secretEnv.XSTREAMER_AGENT_PROVENANCE_KEY=provenance-key", False)],
+)
+def test_who_installs_is_told_when_streams_are_not_signed(values: str, said: bool) -> None:
+    install = ["install", "call", str(CHART), "--dry-run=client", "--set", f"{LEAST}{values}"]
+    done = run_helm(*install)
+    assert done.returncode == 0, done.stderr
+    assert "Browsers must reach" in done.stdout
+    assert ("not signed as synthetic" in done.stdout) is said
 
 
 def test_engines_on_gpus_have_a_card_each_and_what_the_preset_tells_them(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = sorted(name for name, service in SERVICES.items() if "build" in service)
 UVICORNS = {"FORWARDED_ALLOW_IPS"}
 """Variables that the server under the gateway reads itself."""
+COMPOSES = {"COMPOSE_PROFILES"}
+"""Variables that compose reads itself."""
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -142,8 +144,8 @@ def test_no_secret_is_written_down_and_each_missing_one_is_asked_for() -> None:
     example = (REPOSITORY / "deploy" / "env.example").read_text()
     offered = set(re.findall(r"^([A-Z_]+)=", example, re.MULTILINE))
     used = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", COMPOSE_TEXT))
-    assert used == offered
-    optional = {"THINKER_GPU", "ACTOR_GPU", "PROVENANCE_KEY", "PROVENANCE_PUBLIC_KEY"}
+    assert used | COMPOSES == offered
+    optional = COMPOSES | {"THINKER_GPU", "ACTOR_GPU", "PROVENANCE_KEY", "PROVENANCE_PUBLIC_KEY"}
     optional |= {"GATEWAY_PORT", *UVICORNS}
     for name in offered - optional:
         assert f"${{{name}:?" in COMPOSE_TEXT
@@ -191,6 +193,16 @@ def test_compose_itself_accepts_the_file() -> None:
             text=True,
         )
         assert done.returncode == 0, done.stderr
+
+
+def test_without_a_profile_compose_starts_what_runs_on_the_cpu() -> None:
+    """docker-compose 1, which tests have, lists services without looking at profiles."""
+    example = (REPOSITORY / "deploy" / "env.example").read_text()
+    (profile,) = re.findall(r"^COMPOSE_PROFILES=(.*)$", example, re.MULTILINE)
+    started = {name for name, service in SERVICES.items() if profile in service["profiles"]}
+    assert {"livekit", "gateway", "thinker", "actor", "agent"} <= started
+    assert not [name for name in started if "deploy" in SERVICES[name]], "none needs a GPU"
+    assert "docker compose up" in COMPOSE_TEXT
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:

@@ -13,6 +13,8 @@ from starlette.testclient import WebSocketDenialResponse
 from gateway.app import create_app
 from gateway.deps import Services
 from gateway.keys import SCOPES, Scope
+from gateway.readiness import ReadinessProbe
+from gateway.schemas import PartStatus, Readiness
 from gateway.settings import GatewaySettings
 from tests.unit.gateway.conftest import CROP, KEY, SECRET, FakeChecker, FakeRooms
 
@@ -135,6 +137,26 @@ def test_every_route_is_public_by_name_or_refuses_without_a_key(network: TestCli
         if (method, path) not in SIGNED:
             assert answer.json()["code"] == "key_needed", (method, path)
             assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_only_whoever_may_see_figures_is_told_of_what_readiness_consists(
+    network: TestClient, its_services: Services, monkeypatch: pytest.MonkeyPatch, ready: bool
+):
+    async def look(_: ReadinessProbe) -> Readiness:
+        part = PartStatus(ready=ready, detail="3 sessions", labels={"brain": "big"})
+        return Readiness(ready=ready, not_ready=[] if ready else ["actor"], parts={"actor": part})
+
+    monkeypatch.setattr(ReadinessProbe, "look", look)
+    token = token_header(call(network, bearer(its_services, "rooms")))
+    for headers in ({}, {"Authorization": "Bearer xs_guess"}, token, bearer(its_services, "rooms")):
+        answer = network.get("/readyz", headers=headers)
+        assert answer.status_code == (200 if ready else 503)
+        assert answer.json()["ready"] is ready
+        assert not [word for word in ("actor", "sessions", "brain") if word in answer.text]
+    for headers in (bearer(its_services, "metrics"), bearer(its_services, "admin")):
+        found = network.get("/readyz", headers=headers).json()
+        assert found["parts"]["actor"]["detail"] == "3 sessions"
 
 
 @pytest.mark.parametrize("value", ["Bearer xs_guess", "Bearer ", "Basic eHM6eHM=", "Bearer a.b.c"])

@@ -29,8 +29,6 @@ pytestmark = pytest.mark.unit
         (WorkerLoad(4, 2, actor_factor=0.1, degradation_step=1), 4),
         (WorkerLoad(4, 2, actor_factor=0.1, degradation_step=2), 2),
         (WorkerLoad(4, 0, actor_factor=0.1, degradation_step=4), 1),
-        (WorkerLoad(0, 2, actor_factor=0.1), 2),
-        (WorkerLoad(0, 0, degradation_step=4), 0),
     ],
 )
 def test_calls_fit_where_agent_and_both_engines_bear_them(worker: WorkerLoad, fit: int):
@@ -45,6 +43,10 @@ def test_each_worker_bears_what_its_own_engines_bear():
 
 def test_calls_of_a_worker_that_drains_fill_no_place_of_the_others():
     assert calls_that_fit((WorkerLoad(2, actor_factor=0.1), WorkerLoad(0, 2))) - 2 == 2
+
+
+def test_nobody_comes_in_where_every_worker_drains():
+    assert calls_that_fit((WorkerLoad(0, 1), WorkerLoad(0, 0))) == 0
 
 
 def worker(name: str, registration: str, max_calls: int, calls: int = 0) -> Announcement:

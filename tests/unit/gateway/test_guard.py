@@ -9,7 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 from gateway.app import create_app
 from gateway.capacity import WorkerLoad
 from gateway.errors import GatewayError
-from gateway.rate_limits import MAX_CALLERS, RateLimit
+from gateway.rate_limits import MAX_CALLERS, RateLimit, network_of
 from gateway.settings import GatewaySettings
 from tests.unit.gateway.conftest import FakeChecker, FakeMeter, FakeRooms
 
@@ -114,6 +114,21 @@ def limited(
 ADMIN = {"Authorization": "Bearer an-admin-key-of-more-than-32-characters"}
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://calls.example", True),
+        ("http://calls.example", False),
+        ("https://localhost:8443", False),
+    ],
+)
+def test_browsers_are_told_to_stay_with_https(limited: TestClient, url: str, told: bool):
+    headers = limited.get(f"{url}/healthz").headers
+    assert ("strict-transport-security" in headers) is told
+    if told:
+        assert headers["strict-transport-security"] == "max-age=31536000"
+
+
 def test_creations_are_limited_for_each_key(limited: TestClient):
     other = limited.post(
         "/api/keys", json={"name": "other", "scopes": ["rooms"]}, headers=ADMIN
@@ -166,6 +181,32 @@ def test_a_bucket_fills_again_with_time():
     limit.take("a")
     with pytest.raises(GatewayError):
         limit.take("a")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("testclient", "testclient", True),
+    ],
+)
+def test_whoever_has_one_address_of_a_network_has_all_of_them(one: str, other: str, same: bool):
+    assert (network_of(one) == network_of(other)) is same
+
+
+def test_a_flood_from_many_addresses_of_one_network_is_one_flood(settings: GatewaySettings):
+    few = settings.model_copy(update={"host": "0.0.0.0", "requests_per_minute": 12})
+    app = create_app(few, FakeChecker(), FakeRooms())
+    url = "https://calls.example"
+    with TestClient(app, url):
+        callers = [TestClient(app, url, client=(f"2001:db8::{n}", 50_000)) for n in range(4)]
+        statuses = [caller.get("/healthz").status_code for caller in callers]
+    assert statuses == [200, 200, 200, 429]
 
 
 def test_strangers_do_not_fill_the_memory():

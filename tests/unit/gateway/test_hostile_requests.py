@@ -11,7 +11,7 @@ from sqlalchemy.exc import DataError
 from gateway.deps import Services
 from gateway.routes.webhook import MAX_EVENT_BYTES
 from gateway.store.avatars import AvatarStore
-from services.room_agent.gateway_line import signature
+from services.room_agent.gateway_line import report_claim, signature
 from tests.fuzz.rest import fuzz_rest
 from tests.unit.gateway.conftest import KEY, SECRET
 from tests.unit.gateway.turn_reports import ADDRESS, a_turn
@@ -102,7 +102,8 @@ def a_report_of(**changes: Any) -> bytes:
 @pytest.mark.parametrize("path", [WEBHOOK, REPORTS])
 def test_signed_garbage_is_refused(client: TestClient, path: str) -> None:
     for body in GARBAGE:
-        headers = {"authorization": signature(ADDRESS, body)}
+        claim = body if path == WEBHOOK else report_claim("call-1", body)
+        headers = {"authorization": signature(ADDRESS, claim)}
         answer = client.post(path, content=body, headers=headers)
         assert answer.status_code in {204, 401, 422}, body[:40]
 
@@ -114,7 +115,7 @@ def test_signed_garbage_is_refused(client: TestClient, path: str) -> None:
 def test_a_turn_at_an_impossible_time_is_refused(client: TestClient, moment: object) -> None:
     room = client.post("/api/rooms", json={"avatar_id": "mara"}).json()["room"]
     body = a_report_of(voice_end_at=moment)
-    headers = {"authorization": signature(ADDRESS, body)}
+    headers = {"authorization": signature(ADDRESS, report_claim(room, body))}
     answer = client.post(f"/api/calls/{room}/reports", content=body, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_report")
 

@@ -164,6 +164,15 @@ def test_only_our_agents_are_believed(client: TestClient, room: str, address: ob
     assert client.get("/api/turns").json() == []
 
 
+def test_a_report_of_one_call_is_none_of_another(client: TestClient, room: str) -> None:
+    other = client.post("/api/rooms", json={"avatar_id": "mara"}).json()["room"]
+    captured = send(client, room, a_report(a_turn())).request
+    again = {"authorization": captured.headers["authorization"]}
+    answer = client.post(f"/api/calls/{other}/reports", content=captured.content, headers=again)
+    assert (answer.status_code, answer.json()["code"]) == (401, "bad_signature")
+    assert client.get(f"/api/rooms/{other}/turns").json() == []
+
+
 def test_a_report_that_is_too_long_is_refused(client: TestClient, room: str) -> None:
     answer = client.post(f"/api/calls/{room}/reports", content=bytes(MAX_REPORT_BYTES + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")

@@ -9,6 +9,7 @@ from livekit import api
 
 from gateway.errors import GatewayError
 from gateway.livekit_rooms import LiveKitRooms, Presence
+from services.room_agent.lifeline import HOLDS_ONE
 
 pytestmark = pytest.mark.unit
 
@@ -52,6 +53,25 @@ async def test_deleting_a_room_that_is_gone_is_fine():
     await rooms_where(delete_room=failing(twirp("not_found"))).delete("call-1")
     with pytest.raises(api.TwirpError):
         await rooms_where(delete_room=failing(twirp("internal"))).delete("call-1")
+
+
+async def test_agents_that_hold_lifelines_are_told_from_others_and_from_who_says_so():
+    kinds = api.ParticipantInfo.Kind
+    said = {HOLDS_ONE: "true"}
+    there = [
+        api.ParticipantInfo(identity="avatar-1", kind=kinds.AGENT, attributes=said),
+        api.ParticipantInfo(identity="avatar-2", kind=kinds.AGENT),
+        api.ParticipantInfo(identity="caller", kind=kinds.STANDARD, attributes=said),
+    ]
+
+    async def one_room(_: object) -> api.ListRoomsResponse:
+        return api.ListRoomsResponse(rooms=[api.Room(name="call-1")])
+
+    async def three(_: object) -> api.ListParticipantsResponse:
+        return api.ListParticipantsResponse(participants=there)
+
+    rooms = rooms_where(list_rooms=one_room, list_participants=three)
+    assert await rooms.presence("call-1") == Presence(True, 2, 1, frozenset({"avatar-1"}))
 
 
 async def test_a_room_that_closes_while_it_is_looked_at_does_not_exist():

@@ -1,5 +1,6 @@
 """What is deleted is gone: from the tables, from the disk, from LiveKit."""
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from livekit import api
 from sqlalchemy import func, select
 
 from gateway.defaults import default_avatars
@@ -105,6 +107,40 @@ async def test_a_call_that_was_being_opened_meanwhile_is_refused(
     with pytest.raises(GatewayError, match="There is no avatar"):
         await services.calls.open(avatar, None)
     assert rooms.rooms == {}
+
+
+@pytest.mark.parametrize("began", ["before", "after"])
+async def test_a_call_that_opens_while_its_avatar_is_deleted_keeps_no_room(
+    client: TestClient,
+    services: Services,
+    rooms: FakeRooms,
+    avatar_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    began: str,
+):
+    """It has its room before the avatar goes, or gets it when the avatar has gone."""
+    avatar = await services.avatars.get(avatar_id)
+    create, remove = rooms.create, services.avatars.store.remove
+    loop = asyncio.get_running_loop()
+
+    def remove_late(*arguments: Any) -> Any:
+        monkeypatch.undo()
+        asyncio.run_coroutine_threadsafe(services.calls.open(avatar, None), loop).result(5)
+        return remove(*arguments)
+
+    async def create_late(room: str, config: api.RoomConfiguration) -> None:
+        await services.retention.forget_avatar(avatar_id)
+        await create(room, config)
+
+    if began == "before":
+        monkeypatch.setattr(services.avatars.store, "remove", remove_late)
+        await services.retention.forget_avatar(avatar_id)
+    else:
+        monkeypatch.setattr(rooms, "create", create_late)
+        with pytest.raises(GatewayError, match="There is no avatar"):
+            await services.calls.open(avatar, None)
+    assert rooms.rooms == {}
+    assert rows(services, Call) == 0
 
 
 def a_job() -> CallJob:

@@ -107,6 +107,19 @@ def test_a_portrait_becomes_avatar_and_room_in_one_step(client: TestClient, room
     assert client.get(f"/api/avatars/{view['avatar']['id']}").status_code == 200
 
 
+def test_a_portrait_whose_call_could_not_be_opened_is_not_kept(
+    client: TestClient, services: Services, rooms: FakeRooms
+):
+    before = services.avatars.store.ids()
+    rooms.down = True
+    files = {"portrait": ("me.png", b"picture", "image/png")}
+    answer = client.post("/api/rooms", files=files, data={"consent": "true"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "livekit_unavailable")
+    assert services.avatars.store.ids() == before
+    assert client.post("/api/rooms", json={"avatar_id": "mara"}).status_code == 503
+    assert services.avatars.store.ids() == before, "whom others call stays"
+
+
 def test_a_refused_portrait_makes_no_room(
     client: TestClient, rooms: FakeRooms, checker: FakeChecker
 ):

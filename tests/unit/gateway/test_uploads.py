@@ -1,6 +1,7 @@
 """Upload limits hold while the body arrives."""
 
 import asyncio
+import tempfile
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -39,6 +40,16 @@ async def test_a_picture_within_the_limit_arrives_whole():
     picture = b"x" * LIMIT
     request, _ = request_of([HEAD, picture[:1000], picture[1000:], TAIL])
     assert (await read_portrait_form(request, LIMIT)).image == picture
+
+
+async def test_no_picture_ever_is_in_a_file(monkeypatch: pytest.MonkeyPatch):
+    def refuse(_: object) -> None:
+        pytest.fail("the upload went to the disk")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", refuse)
+    picture = b"x" * (3 * 1024 * 1024)
+    request, _ = request_of([HEAD, picture[:1_000_000], picture[1_000_000:], TAIL])
+    assert (await read_portrait_form(request, len(picture))).image == picture
 
 
 async def test_a_picture_just_over_the_limit_is_refused():

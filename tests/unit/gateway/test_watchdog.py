@@ -1,6 +1,7 @@
 """The watchdog on a virtual clock."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -216,6 +217,29 @@ async def test_a_dead_agent_is_sent_out_and_its_successor_knows_what_was_said(
     first, second = map(CallJob.from_metadata, rooms.dispatches[room])
     assert first.conversation is None
     assert second == first.model_copy(update={"conversation": said})
+
+
+@pytest.mark.parametrize("died", [True, False])
+async def test_an_agent_that_died_while_the_gateway_restarted_is_replaced(
+    rooms: FakeRooms,
+    room: str,
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    died: bool,
+):
+    monkeypatch.setattr("gateway.watchdog.RETURN_S", 0.0)
+    monkeypatch.setattr("gateway.watchdog.DEATH_S", 0.0)
+    calls = replace(services.calls, lifelines=Lifelines())  # as after a restart
+    rooms.rooms[room] = Presence(True, 1, 1, frozenset({"avatar-1"}))
+    with ExitStack() as lines:
+        if not died:
+            lines.enter_context(calls.lifelines.held(Agent(room, "avatar-1")))
+        looking = asyncio.create_task(Watchdog(calls, Workers()).replace_the_dead())
+        await asyncio.sleep(0.3)
+        looking.cancel()
+        await asyncio.wait([looking])
+    assert rooms.removed == ([(room, "avatar-1")] if died else [])
+    assert len(rooms.dispatches[room]) == 1 + died
 
 
 async def test_a_successor_knows_that_it_is_one_even_if_nothing_was_said(

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from services.room_agent.config import GatewayAddress
-from services.room_agent.gateway_line import signature
+from services.room_agent.gateway_line import report_claim, signature
 from services.room_agent.records import CallQuality, CallReport, TurnRecord
 from services.room_agent.stages import POINTS
 from tests.unit.gateway.conftest import KEY, SECRET
@@ -45,5 +45,5 @@ QUALITY = CallQuality(
 def send(client: TestClient, room: str, report: CallReport, address: Any = ADDRESS) -> Any:
     """Post a report, signed."""
     body = report.model_dump_json().encode()
-    headers = {"authorization": signature(address, body)}
+    headers = {"authorization": signature(address, report_claim(room, body))}
     return client.post(f"/api/calls/{room}/reports", content=body, headers=headers)

@@ -42,7 +42,9 @@ export class ReadinessBanner {
 
   #show(found: Readiness): void {
     const waiting = found.not_ready.map((part) => NAMES[part] ?? part);
-    this.#say(found.ready ? "" : `Getting ready: ${waiting.join(", ")}. You can look around.`);
+    // Which parts there are is told to keys that may see figures.
+    const parts = waiting.length > 0 ? `: ${waiting.join(", ")}` : "";
+    this.#say(found.ready ? "" : `Getting ready${parts}. You can look around.`);
     const brain = found.parts.thinker?.labels.brain;
     this.brain.textContent = brain ? `Brain: ${brain}` : "";
   }

@@ -10,7 +10,7 @@ import pytest
 
 from services.room_agent.call_clock import call_us
 from services.room_agent.config import GatewayAddress
-from services.room_agent.gateway_line import GatewayLine, signature
+from services.room_agent.gateway_line import LAST_S, GatewayLine, report_claim, signature
 from services.room_agent.records import MAX_TURNS, CallQuality, CallReport
 from services.room_agent.reporter import PATIENCE_US, Reporter
 from services.room_agent.turn_timing import TurnTiming
@@ -170,31 +170,47 @@ async def test_no_turn_is_lost_when_the_caller_hangs_up() -> None:
     assert kept == ["completed", "completed", "interrupted"]
 
 
-async def test_reports_wait_for_a_gateway_that_is_away_and_are_told_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    outcomes = [False, True]
-    bodies: list[CallReport] = []
+class Gateway:
+    """One that is away until some time, and refuses what comes sooner; and a line to it."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        bodies.append(CallReport.model_validate_json(request.content))
+    def __init__(self, back_s: float) -> None:
+        self.reports: list[CallReport] = []
+        self._back_s = asyncio.get_running_loop().time() + back_s
+        address = GatewayAddress("http://gateway", "key", "s" * 32)
+        self.line = GatewayLine(address, "call-1", lambda: "idle")
+        transport = httpx.MockTransport(self._answer)
+        self.line._client = lambda _: httpx.AsyncClient(transport=transport)  # type: ignore[method-assign]
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
         assert request.url.path == "/api/calls/call-1/reports"
-        if outcomes.pop(0):
-            return httpx.Response(204)
-        raise httpx.ConnectError("away")
+        if asyncio.get_running_loop().time() < self._back_s:
+            raise httpx.ConnectError("away")
+        self.reports.append(CallReport.model_validate_json(request.content))
+        return httpx.Response(204)
 
-    line = GatewayLine(GatewayAddress("http://gateway", "key", "s" * 32), "call-1", lambda: "idle")
-    transport = httpx.MockTransport(answer)
-    monkeypatch.setattr(line, "_client", lambda _: httpx.AsyncClient(transport=transport))
-    line.turn(begun().record(call_us()))
-    line.quality(CallQuality(seconds=5, fps=25, freezes=0, frozen_ms=0, concealed_percent=0))
-    line.failure("thinker_failed")
-    await line.close()
-    await line.close()
-    assert [len(body.turns) for body in bodies] == [1, 1]
-    assert bodies[1].failures == {"thinker_failed": 1}
-    await line.close()
-    assert len(bodies) == 2
+
+@virtually
+async def test_the_last_report_waits_for_a_gateway_that_restarts_and_is_told_once() -> None:
+    gateway = Gateway(back_s=8)
+    gateway.line.turn(begun().record(call_us()))
+    gateway.line.quality(
+        CallQuality(seconds=5, fps=25, freezes=0, frozen_ms=0, concealed_percent=0)
+    )
+    gateway.line.failure("thinker_failed")
+    for _ in range(2):
+        await gateway.line.close()
+    (report,) = gateway.reports
+    assert (len(report.turns), len(report.quality)) == (1, 1)
+    assert report.failures == {"thinker_failed": 1}
+
+
+@virtually
+async def test_a_call_ends_although_its_gateway_never_comes_back() -> None:
+    gateway = Gateway(back_s=1_000)
+    began_s = asyncio.get_running_loop().time()
+    gateway.line.turn(begun().record(call_us()))
+    await gateway.line.close()
+    assert asyncio.get_running_loop().time() - began_s == pytest.approx(LAST_S)
 
 
 async def test_turns_that_end_while_others_are_told_are_told_next(
@@ -215,10 +231,10 @@ async def test_turns_that_end_while_others_are_told_are_told_next(
     monkeypatch.setattr(line, "_client", lambda _: httpx.AsyncClient(transport=transport))
     line.turn(begun().record(call_us()).model_copy(update={"turn": 1}))
     await line.close()
-    await line.close()
     assert told == list(range(1, MAX_TURNS + 2))
 
 
-def test_the_signature_is_over_the_whole_body() -> None:
+def test_the_signature_is_over_the_call_and_the_whole_body() -> None:
     address = GatewayAddress("http://gateway", "key", "s" * 32)
-    assert signature(address, b"one") != signature(address, b"two")
+    claims = [report_claim(call, body) for call in ("call-1", "call-2") for body in (b"1", b"2")]
+    assert len({signature(address, claim) for claim in claims}) == 4
