@@ -46,6 +46,7 @@ class ReceptionMeter:
             packets_lost=round(gained["video", "packetsLost"] + gained["audio", "packetsLost"]),
             av_offset_ms=float(np.median(offsets)) if offsets else None,
             av_offset_abs_p95_ms=float(np.percentile(np.abs(offsets), 95)) if offsets else None,
+            av_offsets_ms=[round(offset, 1) for offset in offsets],
         )
 
     def _gained(self, key: tuple[str, str], rows: Sequence[Mapping[str, Any]]) -> float:
