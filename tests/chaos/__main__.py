@@ -32,8 +32,8 @@ def main(
 ) -> None:
     """Kill each process during calls, again and again.
 
-    Exit status 1 tells that a call died or a question was lost. A time beyond its goal is marked
-    as missed and no more: how soon all is well depends on what else the machine does.
+    Exit status 1 tells that a call died, or lost a question, its face or its record. A time beyond
+    its goal is marked as missed and no more: it depends on what else the machine does.
     """
     blows = [blow for blow in BLOWS if not only or blow.name in only]
     if not blows:
@@ -58,8 +58,8 @@ def main(
     to.write_text(json.dumps(whole, indent=2) + "\n")
     out.print(table(found))
     out.print(f"Written to {to}")
-    if harmed := harm(found):
-        out.print(f"Calls or questions were lost: {', '.join(harmed)}", style="red")
+    if lost := harm(found):
+        out.print(f"Lost: {'; '.join(lost)}", style="red")
         raise typer.Exit(1)
 
 

@@ -24,6 +24,9 @@ def figures(outcomes: Sequence[Outcome], died: int, goal_s: float | None) -> dic
         "died": died,
         "answered_or_apologised": sum(outcome.answered for outcome in outcomes),
         "went_on": sum(outcome.went_on for outcome in outcomes),
+        "same_face": sum(outcome.same_face for outcome in outcomes),
+        "likeness_least": min((round(one.likeness, 3) for one in outcomes), default=None),
+        "remembered": sum(outcome.remembered for outcome in outcomes),
         "goal_s": goal_s,
         "back_s": back,
         "back_s_median": middle,
@@ -42,13 +45,24 @@ def verdict(measured_s: float | None, goal_s: float | None) -> Verdict:
     return "met" if measured_s <= goal_s else "missed"
 
 
+LOST = {
+    "answered_or_apologised": "question",
+    "went_on": "conversation",
+    "same_face": "face",
+    "remembered": "record",
+}
+"""What each call must have kept, and how that is called."""
+
+
 def harm(found: dict[str, dict[str, Any]]) -> list[str]:
-    """Blows, by name, that a call or a question did not outlive. A missed time is no harm."""
-    return [
-        name
-        for name, of in found.items()
-        if of["died"] or min(of["answered_or_apologised"], of["went_on"]) < of["survived"]
-    ]
+    """What was lost to which blow: a call, a question... A missed time is no harm."""
+    losses = []
+    for name, of in found.items():
+        lost = ["call"] if of["died"] else []
+        lost += [thing for kept, thing in LOST.items() if of[kept] < of["survived"]]
+        if lost:
+            losses.append(f"{name} ({', '.join(lost)})")
+    return losses
 
 
 def table(found: dict[str, dict[str, Any]]) -> Table:

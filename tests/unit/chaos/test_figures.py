@@ -1,6 +1,7 @@
 """A time beyond its goal is told; a call or a question that was lost is more than told."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -11,8 +12,11 @@ from tests.chaos.figures import figures, harm, table
 pytestmark = pytest.mark.unit
 
 
-def outcome(back_s: float = 1.0, *, answered: bool = True, went_on: bool = True) -> Outcome:
-    return Outcome("actor", back_s, 0.1, answered, went_on)
+WELL = Outcome("actor", 1.0, 0.1, answered=True, went_on=True, likeness=0.95, remembered=True)
+
+
+def outcome(back_s: float) -> Outcome:
+    return replace(WELL, back_s=back_s)
 
 
 def test_the_median_and_the_slowest_are_each_held_against_the_goal() -> None:
@@ -23,7 +27,7 @@ def test_the_median_and_the_slowest_are_each_held_against_the_goal() -> None:
     assert figures([outcome(3.0)], 0, 3.0)["back_s_slowest_verdict"] == "met"
 
 
-@pytest.mark.parametrize(("outcomes", "goal_s"), [([outcome()], None), ([], 3.0)])
+@pytest.mark.parametrize(("outcomes", "goal_s"), [([WELL], None), ([], 3.0)])
 def test_without_a_goal_or_a_call_nothing_is_judged(
     outcomes: list[Outcome], goal_s: float | None
 ) -> None:
@@ -36,12 +40,21 @@ def test_a_missed_time_is_no_harm() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "died"),
-    [([], 1), ([outcome(answered=False)], 0), ([outcome(), outcome(went_on=False)], 0)],
+    ("hurt", "lost"),
+    [
+        (replace(WELL, answered=False), "question"),
+        (replace(WELL, went_on=False), "conversation"),
+        (replace(WELL, likeness=0.75), "face"),
+        (replace(WELL, remembered=False), "record"),
+    ],
 )
-def test_a_dead_call_or_a_lost_question_is(outcomes: list[Outcome], died: int) -> None:
-    whole = {"thinker": figures(outcomes, died, None), "actor": figures([outcome()], 0, 3.0)}
-    assert harm(whole) == ["thinker"]
+def test_what_one_call_of_many_lost_is_named(hurt: Outcome, lost: str) -> None:
+    whole = {"thinker": figures([WELL, hurt], 0, None), "actor": figures([WELL], 0, 3.0)}
+    assert harm(whole) == [f"thinker ({lost})"]
+
+
+def test_a_dead_call_is_harm() -> None:
+    assert harm({"gateway": figures([WELL], 1, None)}) == ["gateway (call)"]
 
 
 def test_the_table_shows_both_verdicts_beside_the_goal() -> None:
