@@ -15,12 +15,15 @@ from typing import Any
 import psutil
 import pytest
 
+from proto.wire.curve import new_key_pair
 from services.assets.manifest import load
 from services.assets.store import AssetStore
 from services.bootstrap.asset_files import TEST_GROUPS
 from services.paths import cache_paths
+from tests.leaks import leaks
 
 START_TIMEOUT_S = 240.0
+CURVE_SECRETS = ("XSTREAMER_AGENT_CURVE_SECRET_KEY", "XSTREAMER_GATEWAY_CURVE_SECRET_KEY")
 STOP_TIMEOUT_S = 30.0
 ORDER = ("unit", "integration", "browser", "gpu")
 REALTIME_TRIES = 3
@@ -82,6 +85,16 @@ class Stack:
         """A process's whole log: livekit, thinker, actor, gateway or agent."""
         return (self.data_dir / "logs" / f"{process}.log").read_text(errors="replace")
 
+    def leaks(self) -> list[str]:
+        """Secrets that any of its logs tells."""
+        livekit = json.loads((self.data_dir / "livekit-key.json").read_text())
+        secrets = {
+            "LiveKit's secret": livekit["api_secret"],
+            "the provenance key": (self.data_dir / "provenance.key").read_text().strip(),
+            **{name: value for name, value in self.env.items() if name in CURVE_SECRETS},
+        }
+        return leaks([self.console_log, *(self.data_dir / "logs").iterdir()], secrets)
+
     def descendants(self) -> list[psutil.Process]:
         """Every process below the supervisor."""
         return psutil.Process(self.pid).children(recursive=True)
@@ -133,12 +146,16 @@ def stack_environment(data_dir: Path) -> dict[str, str]:
         # browsers and a machine on two cores: what calls need is no measure of anything
         "XSTREAMER_GATEWAY_MEASURED_CAPACITY": "false",
         "XSTREAMER_DATA": str(data_dir),
+        # for engines on other hosts; held all the same
+        **{name: new_key_pair()[1] for name in CURVE_SECRETS},
     }
 
 
 @pytest.fixture(scope="session")
 def stack(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The real machine, preset nano, ready for calls; it must leave no process behind."""
+    """The real machine, preset nano, ready for calls; it must leave no process behind, and tell no
+    secret in a log, whatever the tests did with it.
+    """
     running = start_stack(tmp_path_factory.mktemp("stack"))
     below = []
     try:
@@ -148,6 +165,7 @@ def stack(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         stop_stack(running)
     left = [process for process in below if not is_gone(process)]
     assert not left, f"the supervisor left processes behind: {left}"
+    assert running.leaks() == []
 
 
 def start_stack(
