@@ -15,7 +15,6 @@ from typing import Any
 import psutil
 import pytest
 
-from proto.wire.curve import new_key_pair
 from services.assets.manifest import load
 from services.assets.store import AssetStore
 from services.bootstrap.asset_files import TEST_GROUPS
@@ -23,7 +22,6 @@ from services.paths import cache_paths
 from tests.leaks import leaks
 
 START_TIMEOUT_S = 240.0
-CURVE_SECRETS = ("XSTREAMER_AGENT_CURVE_SECRET_KEY", "XSTREAMER_GATEWAY_CURVE_SECRET_KEY")
 STOP_TIMEOUT_S = 30.0
 ORDER = ("unit", "integration", "browser", "gpu")
 REALTIME_TRIES = 3
@@ -91,7 +89,7 @@ class Stack:
         secrets = {
             "LiveKit's secret": livekit["api_secret"],
             "the provenance key": (self.data_dir / "provenance.key").read_text().strip(),
-            **{name: value for name, value in self.env.items() if name in CURVE_SECRETS},
+            **{name: value for name, value in self.env.items() if name.endswith("_SECRET_KEY")},
         }
         return leaks([self.console_log, *(self.data_dir / "logs").iterdir()], secrets)
 
@@ -146,8 +144,6 @@ def stack_environment(data_dir: Path) -> dict[str, str]:
         # browsers and a machine on two cores: what calls need is no measure of anything
         "XSTREAMER_GATEWAY_MEASURED_CAPACITY": "false",
         "XSTREAMER_DATA": str(data_dir),
-        # for engines on other hosts; held all the same
-        **{name: new_key_pair()[1] for name in CURVE_SECRETS},
     }
 
 
