@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from services.callbench.recording import CallRecording
-from services.callbench.transport import av_offsets_ms
+from services.callbench.transport import WARM_UP_S, av_offsets_ms
 from services.soak.samples import Reception
 
 COUNTERS = (
@@ -37,7 +37,8 @@ class ReceptionMeter:
         made_up = (
             gained["audio", "concealedSamples"] - gained["audio", "silentConcealedSamples"]
         ) / call.sound.sample_hz
-        offsets = av_offsets_ms(rows["audio"], rows["video"])
+        warm_up_s = 0.0 if self._shown else WARM_UP_S
+        offsets = av_offsets_ms(rows["audio"], rows["video"], warm_up_s)
         return Reception(
             fps=self._fps(call),
             freezes=round(gained["video", "freezeCount"]),
