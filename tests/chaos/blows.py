@@ -54,7 +54,7 @@ BLOWS = (
     Blow("livekit"),
     Blow("fork server"),
 )
-REPLACED = ("agent job", "agent worker", "fork server")
+WITH_AGENT = ("agent job", "agent worker", "fork server")
 """Another agent comes. Both engines and the agent die with the program they were forked from."""
 KEPT = ("id", "turn", "outcome", "voice_end_at")
 """What REST tells of a turn and must tell for ever."""
@@ -171,7 +171,7 @@ class Survivor:
         avatars = set(self._caller.room.remote_participants)
         if victim in ENGINE_AWAY:
             return lambda: self._caller.attribute("xs.error") == ENGINE_AWAY[victim]
-        if victim in REPLACED:
+        if victim in WITH_AGENT:
             return lambda: set(self._caller.room.remote_participants) - avatars
         if victim == "livekit":
             return lambda: not self._connected()
