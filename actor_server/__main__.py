@@ -30,7 +30,8 @@ def curve_keys(config: ActorConfig) -> CurveServer | None:
     """The server's CURVE keys, when both are configured."""
     if config.curve_public_key is None or config.curve_secret_key is None:
         return None
-    return CurveServer(config.curve_public_key, config.curve_secret_key, config.curve_client_keys)
+    secret = config.curve_secret_key.get_secret_value()
+    return CurveServer(config.curve_public_key, secret, config.curve_client_keys)
 
 
 async def serve(config: ActorConfig) -> None:

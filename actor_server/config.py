@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from proto.endpoints import ACTOR_ENDPOINT
@@ -69,7 +69,7 @@ class ActorConfig(BaseSettings):
     """A session from whose agent nothing came for so long is closed."""
 
     curve_public_key: str | None = None
-    curve_secret_key: str | None = None
+    curve_secret_key: SecretStr | None = None
     curve_client_keys: tuple[str, ...] = ()
 
     @model_validator(mode="after")

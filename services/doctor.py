@@ -21,6 +21,7 @@ from services.bootstrap.python_packages import STAMP
 from services.paths import REPOSITORY
 from services.settings import Settings
 from services.supervisor.directories import read_state
+from services.supervisor.plan import process_environment
 from services.supervisor.ports import PortError, check, port_uses
 from services.supervisor.presets import missing_weights
 from services.supervisor.readiness import EngineProbe
@@ -178,7 +179,9 @@ def _running(settings: Settings, engine: str, label: str) -> str:
     endpoint = read_state(settings.data).get(f"{engine}_endpoint")
     if not endpoint:
         return NOTHING_RUNS
-    status = asyncio.run(EngineProbe(endpoint).status())
+    table = settings.thinker if engine == "thinker" else settings.actor
+    environ = process_environment(engine, table.given(), os.environ)
+    status = asyncio.run(EngineProbe.of(engine, endpoint, environ).status())
     if not isinstance(status, EngineStatus):
         return f"the {engine} says: {status}"
     step = status.labels.get("saving")

@@ -19,6 +19,7 @@ from services.assets.manifest import load
 from services.assets.store import AssetStore
 from services.bootstrap.asset_files import TEST_GROUPS
 from services.paths import cache_paths
+from tests.leaks import leaks
 
 START_TIMEOUT_S = 240.0
 STOP_TIMEOUT_S = 30.0
@@ -82,6 +83,16 @@ class Stack:
         """A process's whole log: livekit, thinker, actor, gateway or agent."""
         return (self.data_dir / "logs" / f"{process}.log").read_text(errors="replace")
 
+    def leaks(self) -> list[str]:
+        """Secrets that any of its logs tells."""
+        livekit = json.loads((self.data_dir / "livekit-key.json").read_text())
+        secrets = {
+            "LiveKit's secret": livekit["api_secret"],
+            "the provenance key": (self.data_dir / "provenance.key").read_text().strip(),
+            **{name: value for name, value in self.env.items() if name.endswith("_SECRET_KEY")},
+        }
+        return leaks([self.console_log, *(self.data_dir / "logs").iterdir()], secrets)
+
     def descendants(self) -> list[psutil.Process]:
         """Every process below the supervisor."""
         return psutil.Process(self.pid).children(recursive=True)
@@ -138,7 +149,9 @@ def stack_environment(data_dir: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def stack(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The real machine, preset nano, ready for calls; it must leave no process behind."""
+    """The real machine, preset nano, ready for calls; it must leave no process behind, and tell no
+    secret in a log, whatever the tests did with it.
+    """
     running = start_stack(tmp_path_factory.mktemp("stack"))
     below = []
     try:
@@ -148,6 +161,7 @@ def stack(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         stop_stack(running)
     left = [process for process in below if not is_gone(process)]
     assert not left, f"the supervisor left processes behind: {left}"
+    assert running.leaks() == []
 
 
 def start_stack(

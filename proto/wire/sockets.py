@@ -121,7 +121,10 @@ class _Socket:
 
 
 class ServerSocket(_Socket):
-    """A bound ROUTER. Entering it starts the CURVE authenticator when keys are given."""
+    """A bound ROUTER. Entering it starts the CURVE authenticator when keys are given.
+
+    It lets in the known keys, and its own: whoever started it asks with that whether it is ready.
+    """
 
     def __init__(
         self,
@@ -140,9 +143,8 @@ class ServerSocket(_Socket):
         if self._curve is not None:
             self._authenticator = AsyncioAuthenticator(self._context)
             self._authenticator.start()
-            self._authenticator.configure_curve_callback(
-                domain="*", credentials_provider=_KnownKeys(self._curve.client_keys)
-            )
+            known = _KnownKeys((*self._curve.client_keys, self._curve.public_key))
+            self._authenticator.configure_curve_callback(domain="*", credentials_provider=known)
             self._socket.curve_publickey = self._curve.public_key.encode()
             self._socket.curve_secretkey = self._curve.secret_key.encode()
             self._socket.curve_server = True

@@ -66,9 +66,11 @@ def transport_figures(call: CallRecording) -> TransportFigures:
 
 
 def av_offsets_ms(
-    sound: Sequence[Mapping[str, Any]], picture: Sequence[Mapping[str, Any]]
+    sound: Sequence[Mapping[str, Any]],
+    picture: Sequence[Mapping[str, Any]],
+    warm_up_s: float = WARM_UP_S,
 ) -> list[float]:
-    """Return by how much the picture was late against the sound at each reading.
+    """Return by how much the picture was late against the sound at each reading after a while.
 
     `estimatedPlayoutTimestamp` is the sender's clock of what is played at this moment. Whichever
     of the two plays older material is late by the difference of ages.
@@ -82,7 +84,7 @@ def av_offsets_ms(
     return [
         age - float(np.interp(at, sound_at, sound_age))
         for at, age in ages_of_picture
-        if at - ages_of_picture[0][0] > WARM_UP_S
+        if at - ages_of_picture[0][0] >= warm_up_s
     ]
 
 

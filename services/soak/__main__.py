@@ -21,6 +21,7 @@ from services.soak.report import as_json, report, table
 from services.soak.samples import SamplesUnusable, read
 
 LOGS = "logs"
+GOAL_MISSED = 3
 
 out = Console()
 
@@ -37,7 +38,8 @@ def main(
 ) -> None:
     """Start a machine of its own, call it without a break, and say what grew, drifted or broke.
 
-    Ctrl-C ends the call early and reports what was measured.
+    Ctrl-C ends the call early and reports what was measured. Exit status 3 tells that a goal was
+    missed.
     """
     # Also while the machine starts and stops, when no event loop listens.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -49,7 +51,10 @@ def main(
         raise typer.Exit(1) from problem
     finally:
         # Whatever ended the call, what was sampled is reported.
-        _report(folder, to)
+        missed = _report(folder, to)
+    if missed:
+        out.print(f"Missed: {'; '.join(missed)}", style="red", markup=False, soft_wrap=True)
+        raise typer.Exit(GOAL_MISSED)
 
 
 def _call(plan: SoakPlan) -> None:
@@ -67,20 +72,24 @@ def _say(text: str) -> None:
     out.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
-def _report(folder: Path, to: Path) -> None:
-    """Print, write the JSON and the page. Says so where there is nothing to report."""
+def _report(folder: Path, to: Path) -> list[str]:
+    """Print, write the JSON and the page; the figures that missed their goals.
+
+    Says so where there is nothing to report.
+    """
     try:
         whole = read(folder / SAMPLES)
         found = findings(whole)
     except SamplesUnusable as problem:
         out.print(f"Nothing to report: {problem}", style="red", markup=False)
-        return
+        return []
     out.print(table(whole, found))
     to.parent.mkdir(parents=True, exist_ok=True)
     to.write_text(as_json(report(whole, found)) + "\n")
     page = folder / "report.html"
     page.write_text(html(whole, found, folder / FRAMES))
     out.print(f"The call: {whole.end}. Written to {to}; curves in {page}", soft_wrap=True)
+    return [one.label for one in found if one.verdict == "missed"]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from services.soak.samples import MEASURING, Sample, Soak
+from services.soak.samples import MEASURING, Reception, Sample, Soak
 from services.soak.series import Curves, Values, curves
 from services.soak.trend import Trend, trend
 
@@ -43,14 +43,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class SlopeGoal:
-    """How fast a figure may change in an hour, and how well one must know that.
+    """How fast a figure may change in an hour.
 
-    It is missed where the whole interval lies beyond the bound; or, if `both_ways`, where the slope
-    does and the interval does not hold zero. A slope less certain than `certainty` is undecided.
+    It is met where the whole interval keeps the bound, and missed where all of it lies beyond; or,
+    if `both_ways`, where the slope does and the interval does not hold zero. Else it is undecided.
     """
 
     bound: float
-    certainty: float
     both_ways: bool = False
 
     def verdict(self, slope: Trend | None) -> Verdict:
@@ -58,23 +57,23 @@ class SlopeGoal:
         if slope is None:
             return "undecided"
         if self.both_ways:
+            met = -self.bound <= slope.low and slope.high <= self.bound
             still = slope.low <= 0 <= slope.high
             missed = abs(slope.per_hour) >= self.bound and not still
         else:
+            met = slope.high <= self.bound
             missed = slope.low > self.bound
-        if missed:
-            return "missed"
-        return "met" if slope.uncertainty <= self.certainty else "undecided"
+        return "met" if met else "missed" if missed else "undecided"
 
     def wanted(self) -> str:
         """The goal in a few signs."""
         return f"0, or < {self.bound:g}" if self.both_ways else f"<= {self.bound:g}"
 
 
-MEMORY = SlopeGoal(20.0, 20.0)
-HANDLES = SlopeGoal(5.0, 5.0)
-AV_OFFSET = SlopeGoal(5.0, 15.0, both_ways=True)
-IDENTITY = SlopeGoal(0.02, 0.05, both_ways=True)
+MEMORY = SlopeGoal(20.0)
+HANDLES = SlopeGoal(5.0)
+AV_OFFSET = SlopeGoal(5.0, both_ways=True)
+IDENTITY = SlopeGoal(0.02, both_ways=True)
 
 
 def findings(soak: Soak) -> list[Finding]:
@@ -113,8 +112,6 @@ def _call(samples: Sequence[Sample]) -> list[Finding]:
     faces = [ms for sample in samples for ms in sample.voice_to_face_ms]
     seen = [sample.likeness.portrait for sample in samples if sample.likeness]
     freezes = sum(one.freezes for one in got) / (60 * hours)
-    offsets = [one.av_offset_ms for one in got if one.av_offset_ms is not None]
-    late = [one.av_offset_abs_p95_ms for one in got if one.av_offset_abs_p95_ms is not None]
     outcomes: Counter[str] = Counter()
     for sample in samples:
         outcomes.update(sample.outcomes)
@@ -143,23 +140,32 @@ def _call(samples: Sequence[Sample]) -> list[Finding]:
         _level("freezes_per_minute", "freezes a minute", "", freezes, high=1.0),
         _level("frozen_ms", "standing still in all", "ms", sum(one.frozen_ms for one in got)),
         _level("concealed_ms", "sound made up in all", "ms", sum(o.concealed_ms for o in got)),
-        _level("av_offset_ms", "picture late against sound, median", "ms", _middle(offsets)),
-        _level(
-            "av_offset_abs_p95_ms",
-            "p95 of lateness either way, median of samples",
-            "ms",
-            _middle(late),
-            high=45.0,
-        ),
+        *_offsets(got),
         _level("voice_to_face_ms_p50", "voice end to lips moving, p50", "ms", _middle(faces)),
         _level(
             "voice_to_face_ms_p95",
             "voice end to lips moving, p95",
             "ms",
-            float(np.percentile(faces, 95)) if faces else None,
+            _p95(faces),
         ),
         _level("identity", "likeness with the portrait, median", "", _middle(seen), low=0.8),
         _level("identity_min", "the least of it", "", min(seen, default=None)),
+    ]
+
+
+def _offsets(got: Sequence[Reception]) -> list[Finding]:
+    """How far apart sound and picture were: of all readings, or of samples that kept none."""
+    median, p95 = "median", "p95"
+    if any(one.av_offsets_ms is None for one in got):
+        median, p95 = "median of samples' medians", "p95 of samples' p95"
+        middles = [one.av_offset_ms for one in got if one.av_offset_ms is not None]
+        late = [one.av_offset_abs_p95_ms for one in got if one.av_offset_abs_p95_ms is not None]
+    else:
+        middles = [offset for one in got for offset in one.av_offsets_ms or ()]
+        late = [abs(offset) for offset in middles]
+    return [
+        _level("av_offset_ms", f"picture late against sound, {median}", "ms", _middle(middles)),
+        _level("av_offset_abs_p95_ms", f"lateness either way, {p95}", "ms", _p95(late), high=45.0),
     ]
 
 
@@ -234,3 +240,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _middle(values: Sequence[float]) -> float | None:
     return float(np.median(values)) if values else None
+
+
+def _p95(values: Sequence[float]) -> float | None:
+    return float(np.percentile(values, 95)) if values else None

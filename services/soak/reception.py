@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from services.callbench.recording import CallRecording
-from services.callbench.transport import av_offsets_ms
+from services.callbench.transport import WARM_UP_S, av_offsets_ms
 from services.soak.samples import Reception
 
 COUNTERS = (
@@ -37,7 +37,8 @@ class ReceptionMeter:
         made_up = (
             gained["audio", "concealedSamples"] - gained["audio", "silentConcealedSamples"]
         ) / call.sound.sample_hz
-        offsets = av_offsets_ms(rows["audio"], rows["video"])
+        warm_up_s = 0.0 if self._shown else WARM_UP_S
+        offsets = av_offsets_ms(rows["audio"], rows["video"], warm_up_s)
         return Reception(
             fps=self._fps(call),
             freezes=round(gained["video", "freezeCount"]),
@@ -46,6 +47,7 @@ class ReceptionMeter:
             packets_lost=round(gained["video", "packetsLost"] + gained["audio", "packetsLost"]),
             av_offset_ms=float(np.median(offsets)) if offsets else None,
             av_offset_abs_p95_ms=float(np.percentile(np.abs(offsets), 95)) if offsets else None,
+            av_offsets_ms=[round(offset, 1) for offset in offsets],
         )
 
     def _gained(self, key: tuple[str, str], rows: Sequence[Mapping[str, Any]]) -> float:

@@ -40,7 +40,10 @@ class ProcessUse(Line):
 
 
 class Reception(Line):
-    """What the browser got since the last sample. Offsets: picture late against sound."""
+    """What the browser got since the last sample. Offsets: picture late against sound.
+
+    `av_offsets_ms`: every reading, which soaks of before did not keep (None).
+    """
 
     fps: float | None
     freezes: int
@@ -49,6 +52,7 @@ class Reception(Line):
     packets_lost: int
     av_offset_ms: float | None
     av_offset_abs_p95_ms: float | None
+    av_offsets_ms: list[float] | None = None
 
 
 class Likeness(Line):

@@ -20,11 +20,6 @@ class Trend:
     high: float
     at_start: float
 
-    @property
-    def uncertainty(self) -> float:
-        """Half the interval."""
-        return (self.high - self.low) / 2
-
 
 def trend(at_h: Sequence[float], values: Sequence[float | None]) -> Trend | None:
     """Fit a line to what was measured; None where that is too little.

@@ -42,11 +42,11 @@ class Child:
 
     async def start(self) -> None:
         """Start it. Raises ChildError when the program cannot be run."""
+        self.started_s = time.monotonic()  # of a try that fails, too: it is no long life
         try:
             self._process = await self._fork(self._forks) if self._forks else await self._execute()
         except (OSError, ForkFailed) as error:
             raise ChildError(f"cannot run {self.plan.command[0]}: {error}") from error
-        self.started_s = time.monotonic()
 
     async def _execute(self) -> asyncio.subprocess.Process:
         supervisor, death_signal = os.getpid(), self.plan.death_signal

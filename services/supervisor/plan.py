@@ -141,9 +141,7 @@ class Machine:
             "cache": self.settings.cache,
             **preset_values(self.settings)["thinker"],
         }
-        probe = EngineProbe(self.thinker_endpoint)
-        plan = self._python("thinker", "thinker_server", derived, table, probe)
-        return replace(plan, module="thinker_server", preload=PRELOADED["thinker"])
+        return self._engine("thinker", derived, table)
 
     def _actor(self) -> ProcessPlan:
         table = self.settings.actor
@@ -152,9 +150,7 @@ class Machine:
             "assets": self.settings.cache_paths.assets,
             **preset_values(self.settings)["actor"],
         }
-        probe = EngineProbe(self.actor_endpoint)
-        plan = self._python("actor", "actor_server", derived, table, probe)
-        return replace(plan, module="actor_server", preload=PRELOADED["actor"])
+        return self._engine("actor", derived, table)
 
     def _gateway(self) -> ProcessPlan:
         table = self.settings.gateway
@@ -223,6 +219,12 @@ class Machine:
             "actor_endpoint": self.actor_endpoint,
         }
 
+    def _engine(self, name: str, derived: Mapping[str, Any], table: Table) -> ProcessPlan:
+        env, module = self._environment(name, derived, table), f"{name}_server"
+        probe = EngineProbe.of(name, derived["endpoint"], env)
+        command = (sys.executable, "-m", module)
+        return ProcessPlan(name, command, env, probe, module=module, preload=PRELOADED[name])
+
     def _python(
         self,
         name: str,
@@ -231,10 +233,12 @@ class Machine:
         table: Table,
         probe: Probe,
     ) -> ProcessPlan:
+        env = self._environment(name, derived, table)
+        return ProcessPlan(name, (sys.executable, "-m", module), env, probe)
+
+    def _environment(self, name: str, derived: Mapping[str, Any], table: Table) -> dict[str, str]:
         given = {key: value for key, value in table.given().items() if value != ""}
-        env = process_environment(name, {**derived, **given}, self.environ)
-        command = (sys.executable, "-m", module)
-        return ProcessPlan(name, command, env, probe)
+        return process_environment(name, {**derived, **given}, self.environ)
 
 
 def _demand(process: str, told: Mapping[str, Any], *keys: str) -> None:

@@ -5,10 +5,12 @@ import http.client
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from proto.messages import EngineStatus, Failure, Ping
+from proto.wire.curve import CurveClient
 from proto.wire.sockets import request
 
 ANSWER_TIMEOUT_S = 3.0
@@ -50,15 +52,23 @@ class HttpProbe:
 
 @dataclass(frozen=True)
 class EngineProbe:
-    """Ready when the engine answers a Ping with its status."""
+    """Ready when the engine answers a Ping with its status. `curve`: the engine's own keys."""
 
     endpoint: str
+    curve: CurveClient | None = None
+
+    @classmethod
+    def of(cls, engine: str, endpoint: str, environ: Mapping[str, str]) -> Self:
+        """The probe of an engine that runs with this environment."""
+        prefix = f"XSTREAMER_{engine.upper()}_CURVE_"
+        public, secret = (environ.get(f"{prefix}{kind}_KEY", "") for kind in ("PUBLIC", "SECRET"))
+        return cls(endpoint, CurveClient(public, secret, public) if secret else None)
 
     async def status(self) -> EngineStatus | str:
         """The engine's status, or why there is none."""
         ping = Ping(session_id="supervisor")
         try:
-            answer = await request(self.endpoint, ping, ANSWER_TIMEOUT_S)
+            answer = await request(self.endpoint, ping, ANSWER_TIMEOUT_S, self.curve)
         except TimeoutError:
             return "loading"
         match answer:

@@ -9,12 +9,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import httpx
+import pytest
 from livekit import rtc
 
 from services.room_agent.call_session import CUT_OFF, UNHEARD
 from services.room_agent.engines import ENGINE_AWAY
+from tests.chaos.face import SAME_FACE, Likeness, likeness
 from tests.conftest import Stack
 from tests.integration.room_agent.caller import Caller, call, until
 
@@ -50,7 +53,10 @@ BLOWS = (
     Blow("gateway"),
     Blow("gateway and agent job"),
     Blow("livekit"),
+    Blow("fork server"),
 )
+KEPT = ("id", "turn", "outcome", "voice_end_at")
+"""What REST tells of a turn and must tell for ever."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +70,36 @@ class Outcome:
     """The question asked before the blow was answered, or an apology shown (True without one)."""
     went_on: bool
     """The next question was answered, as the next turn of the same conversation."""
+    likeness: float
+    """Of the face with the portrait, before and after the blow: the lesser."""
+    remembered: bool
+    """REST tells of the turns of before, as it did then, and of the one after."""
+
+    @property
+    def same_face(self) -> bool:
+        """Nobody else answers."""
+        return self.likeness >= SAME_FACE
 
 
 class Survivor:
     """A caller who asks, is hit, and asks again."""
 
-    def __init__(self, stack: Stack, room: str, caller: Caller) -> None:
+    def __init__(
+        self, stack: Stack, rest: httpx.AsyncClient, room: str, caller: Caller, face: Likeness
+    ) -> None:
         self._stack = stack
+        self._rest = rest
         self._room = room
         self._caller = caller
+        self._face = face
         self._felt = 0.0
 
     async def suffer(self, blow: Blow) -> Outcome:
         """Deliver one blow. Fails the test when the call does not come back."""
         await self._ask_and_wait()
         turn = int(self._caller.record.turns[-1]["turn"])
+        told = await self._told(turn)
+        before = self._face.of(self._caller.record.picture)
         if blow.asked:
             await self._ask()
             turn += 1
@@ -94,8 +115,18 @@ class Survivor:
         answered = not blow.asked or await self._hears_of(turn)
         # A question that died with its agent never had a number.
         last = int(self._caller.record.turns[-1]["turn"])
-        went_on = await self._ask_and_wait() == last + 1
-        return Outcome(blow.name, back_s, frozen_s, answered, went_on)
+        following = await self._ask_and_wait()
+        after = self._face.of(self._caller.record.picture)
+        remembered = told.items() <= (await self._told(following)).items()
+        return Outcome(
+            blow=blow.name,
+            back_s=back_s,
+            frozen_s=frozen_s,
+            answered=answered,
+            went_on=following == last + 1,
+            likeness=min(before, after),
+            remembered=remembered,
+        )
 
     async def _ask(self) -> None:
         await self._caller.room.local_participant.send_text(QUESTION, topic="lk.chat")
@@ -122,12 +153,25 @@ class Survivor:
         await until("an answer or an apology", heard, PATIENCE_S)
         return True
 
+    async def _told(self, turn: int) -> dict[int, tuple[Any, ...]]:
+        """What REST tells of each turn of the call, once it tells of this one."""
+        told: dict[int, tuple[Any, ...]] = {}
+        deadline = time.monotonic() + PATIENCE_S
+        while turn not in told:
+            if time.monotonic() > deadline:
+                pytest.fail(f"REST does not tell of turn {turn}, only of {sorted(told)}")
+            await asyncio.sleep(0.1)
+            answer = await self._rest.get(f"/api/rooms/{self._room}/turns")
+            rows = answer.raise_for_status().json()
+            told = {row["turn"]: tuple(row[key] for key in KEPT) for row in rows}
+        return told
+
     def _damage(self, victim: str) -> Callable[[], object]:
         """Whether the blow is felt."""
         avatars = set(self._caller.room.remote_participants)
         if victim in ENGINE_AWAY:
             return lambda: self._caller.attribute("xs.error") == ENGINE_AWAY[victim]
-        if "agent" in victim:
+        if "agent" in victim or victim == "fork server":
             return lambda: set(self._caller.room.remote_participants) - avatars
         if victim == "livekit":
             return lambda: not self._connected()
@@ -159,7 +203,10 @@ class Survivor:
         if victim == "agent job":
             pids = re.findall(rf"call={self._room} pid=(\d+)", self._stack.log("agent"))
             return int(pids[-1])
-        process = self._stack.state()["processes"][victim.removesuffix(" worker")]
+        state = self._stack.state()
+        if victim == "fork server":
+            return int(state["fork_server_pid"])
+        process = state["processes"][victim.removesuffix(" worker")]
         return int(process["pid"])
 
     def _longest_picture(self, begin: float, end: float) -> float:
@@ -170,12 +217,15 @@ class Survivor:
 @asynccontextmanager
 async def survivor(stack: Stack) -> AsyncIterator[Survivor]:
     """A call through the gateway; hung up at the end."""
-    async with httpx.AsyncClient(base_url=stack.gateway_url, trust_env=False) as rest:
+    async with httpx.AsyncClient(
+        base_url=stack.gateway_url, trust_env=False, timeout=PATIENCE_S
+    ) as rest:
         answer = await rest.post("/api/rooms", json={"avatar_id": AVATAR})
         created = answer.raise_for_status().json()
         async with call(created["livekit_url"], created["token"]) as caller:
             await until("a face", lambda: caller.record.frames, PATIENCE_S)
-            yield Survivor(stack, created["room"], caller)
+            face = await likeness(rest, AVATAR)
+            yield Survivor(stack, rest, created["room"], caller, face)
         await rest.delete(f"/api/rooms/{created['room']}")
 
 

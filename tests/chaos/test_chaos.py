@@ -13,3 +13,5 @@ async def test_a_call_outlives_a_killed(blow: Blow, restarted_stack: Stack) -> N
     outcome = await strike(restarted_stack, blow)
     assert outcome.answered
     assert outcome.went_on
+    assert outcome.same_face, f"likeness with the portrait: {outcome.likeness:.2f}"
+    assert outcome.remembered

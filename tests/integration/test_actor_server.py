@@ -1,6 +1,7 @@
 """The real Actor process over ipc: portraits in, chunks of face and speech out."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -29,7 +30,9 @@ from proto.messages import (
 )
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import TOKEN_SAMPLES
+from proto.wire.curve import CurveClient, new_key_pair
 from proto.wire.sockets import ClientSocket, request
+from tests.leaks import leaks
 
 pytestmark = pytest.mark.integration
 
@@ -39,29 +42,48 @@ READY_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
-def endpoint(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A running Actor; the endpoint that it listens on."""
-    address = f"ipc://{tmp_path_factory.mktemp('actor')}/a"
+def door(
+    assets_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, CurveClient]]:
+    """A running Actor's endpoint, and the keys that it lets in. Whatever the tests send it, it logs
+    no secret.
+    """
+    directory = tmp_path_factory.mktemp("actor")
+    address, log = f"ipc://{directory}/a", directory / "actor.log"
+    public, secret = new_key_pair()
+    ours = CurveClient(*new_key_pair(), public)
     environment = os.environ | {
         "XSTREAMER_ACTOR_ENDPOINT": address,
         "XSTREAMER_ACTOR_ASSETS": str(assets_dir),
+        "XSTREAMER_ACTOR_LOG_LEVEL": "DEBUG",
+        "XSTREAMER_ACTOR_CURVE_PUBLIC_KEY": public,
+        "XSTREAMER_ACTOR_CURVE_SECRET_KEY": secret,
+        "XSTREAMER_ACTOR_CURVE_CLIENT_KEYS": json.dumps([ours.public_key]),
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "actor_server"], cwd=REPOSITORY, env=environment
-    )
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "actor_server"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
     try:
-        status = asyncio.run(request(address, Ping(session_id="ping"), READY_WITHIN_S))
+        status = asyncio.run(request(address, Ping(session_id="ping"), READY_WITHIN_S, ours))
         assert isinstance(status, EngineStatus)
-        yield address
+        yield address, ours
         process.terminate()
         assert process.wait(10) == 0
     finally:
         process.kill()
+        sys.stderr.write(log.read_text())
+    assert "the Actor is ready" in log.read_text()
+    assert leaks([log], {"the Actor's secret key": secret}) == []
 
 
 @pytest.fixture
-async def agent(endpoint: str) -> AsyncIterator[ClientSocket]:
-    async with ClientSocket(endpoint) as socket:
+async def agent(door: tuple[str, CurveClient]) -> AsyncIterator[ClientSocket]:
+    async with ClientSocket(*door) as socket:
         yield socket
 
 

@@ -22,18 +22,21 @@ import pytest
 import yaml
 from livekit import api
 
+from proto.wire.curve import new_key_pair
 from services.callbench.questions import clip
 from services.paths import cache_paths
 from services.provenance import ProvenanceKey, ProvenanceRefused, jwk, verify
 from services.room_agent.job import AvatarJob, CallJob
 from tests.integration.room_agent.caller import Caller, call, until
 from tests.integration.room_agent.engine_doubles import ActorDouble, ThinkerDouble
+from tests.leaks import leaks
 
 pytestmark = [pytest.mark.integration, pytest.mark.realtime]
 
 KEY, SECRET = "testkey", "a-secret-of-at-least-32-characters"
 AGENT = "tested-agent"
 PROVENANCE = ProvenanceKey.new()
+_, CURVE_SECRET = new_key_pair()
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -150,7 +153,7 @@ def worker(livekit: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[W
 def running_worker(
     livekit: str, folder: Path, agent_name: str, leave_after_s: int = 2
 ) -> Iterator[Worker]:
-    """A worker of this name; stopped at the end if it still runs."""
+    """A worker of this name; stopped at the end if it still runs. It must have logged no secret."""
     health = _free_port()
     endpoints = {name: f"ipc://{folder}/{name}" for name in ("thinker", "actor")}
     environment = os.environ | {
@@ -164,6 +167,7 @@ def running_worker(
         "XSTREAMER_AGENT_HEALTH_PORT": str(health),
         "XSTREAMER_AGENT_LEAVE_AFTER_S": str(leave_after_s),
         "XSTREAMER_AGENT_PROVENANCE_KEY": PROVENANCE.text,
+        "XSTREAMER_AGENT_CURVE_SECRET_KEY": CURVE_SECRET,
         "XSTREAMER_AGENT_LOG_LEVEL": "DEBUG",
     }
     path = folder / "worker.log"
@@ -180,6 +184,12 @@ def running_worker(
         yield Worker(livekit, endpoints, psutil.Process(process.pid), path)
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+    secrets = {
+        "LiveKit's secret": SECRET,
+        "the provenance key": PROVENANCE.text,
+        "the CURVE key": CURVE_SECRET,
+    }
+    assert leaks([path], secrets) == []
 
 
 @pytest.fixture

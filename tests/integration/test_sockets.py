@@ -21,6 +21,7 @@ from proto.wire.sockets import (
     SocketClosed,
     request,
 )
+from services.supervisor.readiness import EngineProbe
 
 pytestmark = pytest.mark.integration
 
@@ -28,6 +29,26 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def endpoint(tmp_path: Path) -> str:
     return f"ipc://{tmp_path}/s"
+
+
+@asynccontextmanager
+async def ready(server: ServerSocket) -> AsyncIterator[None]:
+    """An engine that answers one ping."""
+
+    async def answer() -> None:
+        peer, ping = await server.recv()
+        status = EngineStatus(
+            session_id=ping.session_id,
+            engine="actor",
+            real_time_factor=0.1,
+            queue_depth=0,
+            sessions=0,
+        )
+        await server.send(peer, status)
+
+    async with server, asyncio.TaskGroup() as tasks:
+        tasks.create_task(answer())
+        yield
 
 
 @asynccontextmanager
@@ -82,6 +103,18 @@ async def test_only_known_keys_get_in() -> None:
             await request(address, ping, 0.5, CurveClient(*stranger, server_keys[0]))
         with pytest.raises(TimeoutError):
             await request(address, ping, 0.5)
+
+
+async def test_who_starts_an_engine_asks_it_with_its_own_keys(endpoint: str) -> None:
+    public, secret = new_key_pair()
+    keys = {
+        "XSTREAMER_ACTOR_CURVE_PUBLIC_KEY": public,
+        "XSTREAMER_ACTOR_CURVE_SECRET_KEY": secret,
+    }
+    with_keys = EngineProbe.of("actor", endpoint, keys)
+    assert EngineProbe.of("thinker", endpoint, keys).curve is None
+    async with ready(ServerSocket(endpoint, CurveServer(public, secret, ()))):
+        assert await with_keys.reason_not_ready() is None
 
 
 @pytest.mark.parametrize("socket", [ServerSocket, ClientSocket])

@@ -35,7 +35,9 @@ from proto.messages import (
     UserText,
 )
 from proto.time_law import AUDIO_TOKEN_US, HEARING_BLOCK_SAMPLES
+from proto.wire.curve import CurveClient, new_key_pair
 from proto.wire.sockets import ClientSocket, ServerSocket, request
+from tests.leaks import leaks
 from thinker_server.brain.gguf_conversion import smollm2_directory
 from thinker_server.server import STATUS_INTERVAL_S
 from thinker_server.speaking.hibari_voice import HibariVoice
@@ -46,6 +48,9 @@ pytestmark = pytest.mark.integration
 REPOSITORY = Path(__file__).resolve().parents[2]
 READY_WITHIN_S = 120.0
 ANSWER_WITHIN_S = 60.0
+PUBLIC_KEY, SECRET_KEY = new_key_pair()
+CHAT_KEY = "sk-only-for-the-chat-server"
+OURS = CurveClient(*new_key_pair(), PUBLIC_KEY)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +61,13 @@ def thinker(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 class running:  # noqa: N801 - reads as a context, `with running(...)`
-    """A Thinker process with some settings; it must end well when told to."""
+    """A Thinker process with some settings, which lets in `OURS` only; it must end well when told
+    to, and log no secret.
+    """
 
     def __init__(self, assets: Path, directory: Path, settings: dict[str, str]) -> None:
         self._address = f"ipc://{directory}/t"
+        self._log = directory / "thinker.log"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("XSTREAMER_THINKER_")}
         self._environment = kept | {
             "HF_HUB_OFFLINE": "1",
@@ -67,16 +75,25 @@ class running:  # noqa: N801 - reads as a context, `with running(...)`
             "XSTREAMER_THINKER_ASSETS": str(assets),
             "XSTREAMER_THINKER_CACHE": str(assets.parent),
             "XSTREAMER_THINKER_BRAIN": "smollm2-135m",
+            "XSTREAMER_THINKER_LOG_LEVEL": "DEBUG",
+            "XSTREAMER_THINKER_CURVE_PUBLIC_KEY": OURS.server_key,
+            "XSTREAMER_THINKER_CURVE_SECRET_KEY": SECRET_KEY,
+            "XSTREAMER_THINKER_CURVE_CLIENT_KEYS": json.dumps([OURS.public_key]),
             **settings,
         }
 
     def __enter__(self) -> str:
         command = [sys.executable, "-m", "thinker_server"]
-        self._process = subprocess.Popen(command, cwd=REPOSITORY, env=self._environment)
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                command, cwd=REPOSITORY, env=self._environment, stdout=log, stderr=log
+            )
         try:
-            status = asyncio.run(request(self._address, Ping(session_id="ping"), READY_WITHIN_S))
+            ping = Ping(session_id="ping")
+            status = asyncio.run(request(self._address, ping, READY_WITHIN_S, OURS))
         except BaseException:
             self._process.kill()
+            sys.stderr.write(self._log.read_text())
             raise
         assert isinstance(status, EngineStatus)
         self.status = status
@@ -88,6 +105,10 @@ class running:  # noqa: N801 - reads as a context, `with running(...)`
             assert self._process.wait(20) == 0
         finally:
             self._process.kill()
+            sys.stderr.write(self._log.read_text())
+        assert self._log.read_text()
+        secrets = {"the Thinker's secret key": SECRET_KEY, "the chat server's key": CHAT_KEY}
+        assert leaks([self._log], secrets) == []
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +167,7 @@ async def calling(
 ) -> AsyncIterator[Call]:
     """An open session with an Actor of its own that only listens."""
     actor_address = f"ipc://{directory}/{session_id}"
-    async with ServerSocket(actor_address) as actor, ClientSocket(thinker) as socket:
+    async with ServerSocket(actor_address) as actor, ClientSocket(thinker, OURS) as socket:
         call = Call(session_id, socket)
 
         async def listen_to_thinker() -> None:
@@ -270,11 +291,11 @@ async def test_the_session_of_a_dead_agent_is_free_for_the_next_one_at_once(
         language="en-US",
         actor_endpoint=f"ipc://{tmp_path}/actor",
     )
-    async with ClientSocket(thinker) as dead:
+    async with ClientSocket(thinker, OURS) as dead:
         await dead.send(opening)
         assert isinstance(await dead.recv(), SessionReady)
     answers: list[Message] = []
-    async with ClientSocket(thinker) as successor, asyncio.timeout(STATUS_INTERVAL_S / 2):
+    async with ClientSocket(thinker, OURS) as successor, asyncio.timeout(STATUS_INTERVAL_S / 2):
         while not answers or not isinstance(answers[-1], SessionReady):
             await successor.send(opening)
             answers.append(await successor.recv())
@@ -318,7 +339,7 @@ async def test_what_is_not_there_is_refused_with_what_is(
 
 
 async def test_the_status_names_the_brain_and_how_to_change_it(thinker: str) -> None:
-    status = await request(thinker, Ping(session_id="who"), 5.0)
+    status = await request(thinker, Ping(session_id="who"), 5.0, OURS)
     assert isinstance(status, EngineStatus)
     assert status.labels["brain"] == "SmolLM2-135M-Instruct"
     assert "XSTREAMER_THINKER_BRAIN" in status.labels["brain_how_to_change"]
@@ -373,7 +394,7 @@ def test_an_openai_compatible_server_can_be_the_brain(
         "XSTREAMER_THINKER_BRAIN": "openai",
         "XSTREAMER_THINKER_OPENAI_BASE_URL": chat_server,
         "XSTREAMER_THINKER_OPENAI_MODEL": "tiny",
-        "XSTREAMER_THINKER_OPENAI_API_KEY": "secret",
+        "XSTREAMER_THINKER_OPENAI_API_KEY": CHAT_KEY,
     }
     with running(assets_dir, tmp_path, settings) as address:
         call = asyncio.run(ask_remote(address, tmp_path))
@@ -381,7 +402,7 @@ def test_an_openai_compatible_server_can_be_the_brain(
     assert all(chunk.text_states is None for chunk in call.speech), "its text slots are masked"
     (asked,) = ChatServer.asked
     assert asked["path"] == "/v1/chat/completions"
-    assert asked["key"] == "Bearer secret"
+    assert asked["key"] == f"Bearer {CHAT_KEY}"
 
 
 def test_a_model_that_the_chat_server_lacks_is_a_clear_failure(

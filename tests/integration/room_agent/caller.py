@@ -57,6 +57,8 @@ class Record:
     captions: dict[str, Caption] = field(default_factory=dict)
     states: list[tuple[float, str]] = field(default_factory=list)
     turns: list[dict[str, Any]] = field(default_factory=list)
+    picture: rtc.VideoFrame | None = None
+    """The newest frame, I420."""
 
     def beeps(self) -> list[float]:
         """When each beep began."""
@@ -193,6 +195,7 @@ class Caller:
             height, width = event.frame.height, event.frame.width
             luma = np.frombuffer(event.frame.data, np.uint8)[: height * width]
             shown = event.timestamp_us / 1e6
+            self.record.picture = event.frame
             self.record.frames.append((shown, float(luma.mean())))
             mouth = _mouth(luma.reshape(height, width))
             if before is not None and before.shape == mouth.shape:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+from actor_server import render_thread
 from actor_server.config import ActorConfig
+from actor_server.metrics import STEPS
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.server import ActorServer
 from proto.message import Message
@@ -259,6 +261,74 @@ async def test_after_an_interrupt_nothing_is_made_until_granted(agent: ClientSoc
     chunk = await ask(agent, Grant(session_id="a", credit=1, epoch=1))
     assert isinstance(chunk, AVChunk)
     assert (chunk.chunk, chunk.epoch) == (0, 1)
+
+
+@dataclasses.dataclass
+class WorkClock:
+    """Stands in for the clock by which the rendering thread measures its work."""
+
+    step_ns: int = 0
+    """Between two looks: what a pass seems to take."""
+    now_ns: int = 0
+
+    def __call__(self) -> int:
+        self.now_ns += self.step_ns
+        return self.now_ns
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> WorkClock:
+    clock = WorkClock()
+    monkeypatch.setattr(render_thread, "perf_counter_ns", clock)
+    return clock
+
+
+def by_step(metric: str) -> dict[str, int]:
+    """What a metric says of each step of saving work."""
+    found = {step.label: REGISTRY.get_sample_value(metric, {"step": step.label}) for step in STEPS}
+    return {label: round(value) for label, value in found.items() if value is not None}
+
+
+async def made(agent: ClientSocket, session_id: str, chunks: int) -> None:
+    await agent.send(Grant(session_id=session_id, credit=chunks))
+    for _ in range(chunks):
+        assert isinstance(await answer(agent), AVChunk)
+
+
+async def test_calls_that_save_work_are_counted_at_their_step_and_on_their_way_down(
+    agent: ClientSocket, work: WorkClock
+) -> None:
+    before = by_step("xstreamer_actor_degradations_total")
+    await ask(agent, opening("a"))
+    await ask(agent, opening("b"))
+    await made(agent, "a", 2)
+    nobody = dict.fromkeys(before, 0)
+    assert by_step("xstreamer_actor_eased_sessions") == nobody
+    work.step_ns = 3_000_000_000
+    await made(agent, "a", 4)
+    assert by_step("xstreamer_actor_eased_sessions") == nobody | {"half_rate": 2}
+    after = by_step("xstreamer_actor_degradations_total")
+    passed = {label: after[label] - before[label] for label in after}
+    assert passed == {"fewer_passes": 2, "teacher": 2, "half_rate": 2, "still": 0}
+    for session_id in ("a", "b"):
+        await agent.send(CloseSession(session_id=session_id))
+    await ask(agent, Ping(session_id="p"))
+    assert by_step("xstreamer_actor_eased_sessions") == nobody
+    assert by_step("xstreamer_actor_degradations_total") == after
+
+
+async def test_a_call_that_climbs_back_is_eased_no_more_and_no_degradation(
+    agent: ClientSocket, work: WorkClock
+) -> None:
+    await ask(agent, opening("a"))
+    work.step_ns = 3_000_000_000
+    await made(agent, "a", 4)
+    assert by_step("xstreamer_actor_eased_sessions")["half_rate"] == 1
+    before = by_step("xstreamer_actor_degradations_total")
+    work.step_ns = 0
+    await made(agent, "a", 64)
+    assert by_step("xstreamer_actor_eased_sessions")["half_rate"] == 0
+    assert by_step("xstreamer_actor_degradations_total") == before
 
 
 async def test_a_message_for_another_process_is_refused(agent: ClientSocket) -> None:

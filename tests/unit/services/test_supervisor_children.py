@@ -245,6 +245,31 @@ async def test_a_process_that_crashes_is_started_again_and_the_state_says_so(
     assert machine.children[0].pid is None
 
 
+async def test_a_process_that_cannot_be_started_again_is_tried_ever_more_rarely(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it ran before: its last try was a moment ago."""
+    monkeypatch.setattr(supervisor_module, "FIRST_BACKOFF_S", 0.01)
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o700)
+    machine = supervisor(tmp_path, replace(plan("engine", ""), command=(str(program),)))
+    child = machine.children[0]
+
+    def waits() -> list[float]:
+        return [vars(record)["backoff_s"] for record in caplog.records if "ended" in record.msg]
+
+    async with kept(machine):
+        child.started_s -= 2 * supervisor_module.STEADY_S
+        moved = program.rename(tmp_path / "elsewhere")
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGKILL)
+        await eventually(lambda: len(waits()) >= 4)
+        assert waits()[:4] == [0.0, 0.01, 0.02, 0.04]
+        moved.rename(program)
+        await eventually(lambda: child.ready)
+
+
 def test_memory_is_counted_over_all_processes_below(tmp_path: Path) -> None:
     alone = memory_use("us", os.getpid(), alone=True)
     assert alone.processes == 1

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from actor_server.config import ActorConfig
+from proto.wire.curve import CurveClient
 from services.display import StartDisplay
 from services.provenance import ProvenanceKey
 from services.settings import Settings, SettingsError
@@ -24,7 +25,7 @@ from services.supervisor.known_settings import config_class
 from services.supervisor.livekit_config import livekit_config, network_address
 from services.supervisor.plan import Machine, ProcessPlan
 from services.supervisor.ports import port_uses
-from services.supervisor.readiness import HttpProbe
+from services.supervisor.readiness import EngineProbe, HttpProbe
 from thinker_server.config import ThinkerConfig
 
 pytestmark = pytest.mark.unit
@@ -158,6 +159,15 @@ def test_what_a_user_sets_for_a_process_reaches_it(tmp_path: Path) -> None:
     thinker = plans(tmp_path, thinker={"brain": "openai", "voices": {"en": "hibari"}})["thinker"]
     assert thinker.env["XSTREAMER_THINKER_BRAIN"] == "openai"
     assert json.loads(thinker.env["XSTREAMER_THINKER_VOICES"]) == {"en": "hibari"}
+
+
+def test_an_engine_that_lets_in_known_keys_only_is_asked_with_its_own(tmp_path: Path) -> None:
+    keys = {"curve_public_key": "public", "curve_secret_key": "secret"}
+    found = plans(tmp_path, thinker=keys)
+    asked = found["thinker"].probe
+    assert isinstance(asked, EngineProbe)
+    assert asked.curve == CurveClient("public", "secret", "public")
+    assert found["actor"].probe == EngineProbe(f"ipc://{tmp_path}/run/actor.sock")
 
 
 @pytest.mark.parametrize(

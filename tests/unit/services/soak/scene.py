@@ -35,9 +35,13 @@ def soak(
     fps: float = 25.0,
     silent_at_s: float | None = None,
     restarts: int = 0,
+    jitter_ms: float = 2.0,
     seed: int = 1,
 ) -> Soak:
-    """A call sampled every half minute. Leak, drift and ageing are per hour; all is noisy."""
+    """A call sampled every half minute. Leak, drift and ageing are per hour; all is noisy.
+
+    `jitter_ms`: by how much the offsets of picture and sound differ from sample to sample.
+    """
     dice = np.random.default_rng(seed)
     samples = []
     wander = 0.0
@@ -47,6 +51,7 @@ def soak(
         thinker = _use(1000 + wander + leak_mb * at_h, 24 + round(leaked_handles * at_h))
         late = silent_at_s is not None and 0 <= at * 30 - silent_at_s < 30
         lost = [Unanswered(at_s=silent_at_s or 0, question="france")] if late else []
+        offset_ms = 20 + drift_ms * at_h + dice.normal(0, jitter_ms)
         face = Likeness(
             portrait=0.95 - ageing * at_h + dice.normal(0, 0.01),
             first=0.98,
@@ -66,8 +71,9 @@ def soak(
                 frozen_ms=0.0,
                 concealed_ms=0.0,
                 packets_lost=0,
-                av_offset_ms=20 + drift_ms * at_h + dice.normal(0, 6),
-                av_offset_abs_p95_ms=30 + dice.normal(0, 3),
+                av_offset_ms=offset_ms,
+                av_offset_abs_p95_ms=abs(offset_ms) + 10,
+                av_offsets_ms=[offset_ms - 10, offset_ms, offset_ms + 10],
             ),
             likeness=face if at % 2 else None,
             asked=at,

@@ -56,6 +56,54 @@ def test_a_face_that_becomes_another_is_found() -> None:
     assert found["identity"].verdict == "met"
 
 
+@pytest.mark.parametrize("drift_ms", [-4.0, 0.0])
+def test_a_slope_that_may_be_beyond_its_bound_is_undecided(drift_ms: float) -> None:
+    found = verdicts(soak(drift_ms=drift_ms, jitter_ms=20))["av_offset_ms_slope"]
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < -5 or found.high > 5
+    assert found.low < 0 < found.high
+    assert found.verdict == "undecided"
+
+
+def test_growth_that_may_be_a_leak_is_undecided() -> None:
+    found = verdicts(soak(leak_mb=20))["memory_slope"]
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 20 < found.high
+    assert found.verdict == "undecided"
+
+
+def received(of: Soak, **changed: object) -> Soak:
+    """With these figures of each sample's reception."""
+    samples = [
+        sample.model_copy(update={"reception": sample.reception.model_copy(update=changed)})
+        for sample in of.samples
+    ]
+    return Soak(of.about, samples, of.end)
+
+
+def test_offsets_are_judged_by_all_readings_and_by_their_size() -> None:
+    """One reading in ten is far off in every sample, and early: medians would not tell."""
+    early = [*[20.0] * 9, -60.0]
+    found = verdicts(received(soak(), av_offsets_ms=early))
+    assert found["av_offset_ms"].value == 20
+    assert found["av_offset_abs_p95_ms"].value == 60
+    assert found["av_offset_abs_p95_ms"].verdict == "missed"
+    assert found["av_offset_abs_p95_ms"].label == "lateness either way, p95"
+
+
+def test_a_soak_that_kept_no_readings_is_judged_by_its_worst_samples() -> None:
+    before = received(soak(), av_offsets_ms=None)
+    samples = [*before.samples]
+    for at in range(0, len(samples), 10):
+        bad = samples[at].reception.model_copy(update={"av_offset_abs_p95_ms": 80.0})
+        samples[at] = samples[at].model_copy(update={"reception": bad})
+    found = verdicts(Soak(before.about, samples, before.end))["av_offset_abs_p95_ms"]
+    assert (found.value, found.verdict) == (80, "missed")
+    assert found.label == "lateness either way, p95 of samples' p95"
+
+
 def test_minutes_decide_nothing_about_an_hour() -> None:
     found = verdicts(soak(hours=0.075))
     assert found["memory_slope"].verdict == "undecided"
@@ -86,18 +134,10 @@ def test_a_slow_picture_an_unanswered_question_and_a_restart_are_missed_goals() 
 
 
 def test_nothing_received_meets_no_goal() -> None:
-    dark = soak()
-    blind = [
-        sample.model_copy(
-            update={
-                "likeness": None,
-                "reception": sample.reception.model_copy(
-                    update={"fps": None, "av_offset_ms": None, "av_offset_abs_p95_ms": None}
-                ),
-            }
-        )
-        for sample in dark.samples
-    ]
+    dark = received(
+        soak(), fps=None, av_offset_ms=None, av_offset_abs_p95_ms=None, av_offsets_ms=[]
+    )
+    blind = [sample.model_copy(update={"likeness": None}) for sample in dark.samples]
     found = verdicts(Soak(dark.about, blind, dark.end))
     for key in ("fps", "identity", "av_offset_abs_p95_ms", "av_offset_ms_slope", "identity_slope"):
         assert found[key].verdict == "undecided"

@@ -1,11 +1,13 @@
 """Nothing that the browser counted between two samples is lost."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from services.callbench.recording import CROP_PIXELS, THUMB_PIXELS, CallRecording, Frames
+from services.callbench.transport import NTP_TO_UNIX_S
 from services.callbench.waveform import Waveform
 from services.soak.reception import ReceptionMeter
 
@@ -59,6 +61,25 @@ def test_a_picture_that_stands_still_between_two_samples_lowers_the_rate() -> No
     meter.read(window([0.0, 1.0], [0, 25]))
     after = meter.read(window([3.0, 4.0], [26, 51]))
     assert after.fps == pytest.approx(26 / 3)
+
+
+def test_every_reading_of_the_offset_is_kept_but_those_at_the_beginning_of_the_call() -> None:
+    call = window([0.0], [0])
+    rows = [
+        row
+        | {
+            "at": 1e3 * second,
+            "estimatedPlayoutTimestamp": 1e3 * (second + NTP_TO_UNIX_S) - late_ms * second,
+        }
+        for second in range(1, 7)
+        for row, late_ms in zip(call.transport, (0, 10), strict=True)
+    ]
+    measured = replace(call, transport=tuple(rows))
+    meter = ReceptionMeter()
+    first, second = meter.read(measured), meter.read(measured)
+    assert first.av_offsets_ms == pytest.approx([30, 40, 50, 60])
+    assert second.av_offsets_ms == pytest.approx([10, 20, 30, 40, 50, 60])
+    assert (second.av_offset_ms, second.av_offset_abs_p95_ms) == pytest.approx((35, 57.5))
 
 
 def test_no_picture_has_no_rate() -> None:

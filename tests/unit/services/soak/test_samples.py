@@ -1,5 +1,6 @@
 """What was written is read again, also when the writing was cut off."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,11 @@ def test_a_line_in_the_middle_that_is_no_sample_is_named(tmp_path: Path) -> None
     path.write_text("\n".join(lines))
     with pytest.raises(SamplesUnusable, match="line 4"):
         read(path)
+
+
+def test_samples_of_before_readings_were_kept_are_read(tmp_path: Path) -> None:
+    path = written(tmp_path / "samples.jsonl")
+    old = re.sub(r',"av_offsets_ms":\[[^]]*\]', "", path.read_text())
+    assert old != path.read_text()
+    path.write_text(old)
+    assert {sample.reception.av_offsets_ms for sample in read(path).samples} == {None}
