@@ -35,7 +35,7 @@ def choose_mover(config: ActorConfig, studio: FaceStudio) -> MotionSource:
     from actor_server.compute import Compute
 
     assert config.weights is not None, "config.py asks for them"
-    compute = Compute.named(config.device, config.dtype, float8=config.float8)
+    compute = Compute.named(config.device, config.dtype, float8=config.float8, graphs=config.graphs)
     weights = config.weights.expanduser()
     diffusion = diffusion_from(weights, studio.chunk_shape, config.max_sessions, compute)
     return HeldMotion(diffusion) if Saving.STILL in studio.savings else diffusion

@@ -10,16 +10,21 @@ _DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and a type of numbers; `float8`: the transformer's layers hold their matrices so."""
+    """A device and a type of numbers.
+
+    `float8`: the transformer's layers hold their matrices so. `graphs`: its passes have one shape
+    and fixed places, and are recorded where the device is a GPU.
+    """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     dtype: torch.dtype = torch.float32
     float8: bool = False
+    graphs: bool = False
 
     @classmethod
-    def named(cls, device: str, dtype: str, *, float8: bool = False) -> Self:
+    def named(cls, device: str, dtype: str, *, float8: bool = False, graphs: bool = False) -> Self:
         """That of the configuration's words."""
-        return cls(device_named(device), _DTYPES[dtype], float8)
+        return cls(device_named(device), _DTYPES[dtype], float8, graphs)
 
     def __str__(self) -> str:
         kept = ", layers in float8" if self.float8 else ""

@@ -43,6 +43,8 @@ class ActorConfig(BaseSettings):
     """In which numbers they do."""
     float8: bool = False
     """Keep the matrices of that transformer's layers in one byte a number."""
+    graphs: bool = False
+    """Give its passes one shape and record them as CUDA graphs; never tried on a GPU yet."""
 
     speech: SpeechKind = "carried"
     """Where speech comes from: the Thinker's messages carry it, or the Actor decodes the audio ids

@@ -87,6 +87,7 @@ def diffusion_from(
         max_sessions,
         limits,
         batched=compute.device.type == "cuda",
+        graphs=compute.graphs,
     )
     diffusion.warm_up()
     return diffusion

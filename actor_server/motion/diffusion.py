@@ -90,7 +90,8 @@ class DiffusionMotion:
 
     `limits`: what the codec can draw of a chunk's latents. `batched`: a pass that one stream asks
     for is computed for all that have chunks in flight, and theirs is kept until they ask for it:
-    a GPU takes little longer for several rows than for one.
+    a GPU takes little longer for several rows than for one. `graphs`: passes have one shape and
+    buffers that never move, which `warm_up` records on a GPU.
     """
 
     label = "diffusion"
@@ -104,13 +105,16 @@ class DiffusionMotion:
         limits: Callable[[Floats], Floats] | None = None,
         *,
         batched: bool = False,
+        graphs: bool = False,
     ) -> None:
         self._limits = limits
         self._batched = batched
         self._streams: list[DiffusionStream] = []
         self._ahead: dict[DiffusionStream, torch.Tensor | None] = {}
         """Outcomes of passes that their streams have not asked for yet, one for each at most."""
-        self.sampler = PyramidSampler(model, steps, window, max_sessions)
+        self.sampler = PyramidSampler(
+            model, steps, window, max_sessions, padded=graphs, graphs=graphs
+        )
         # with more chunks in flight, two would be clean after one pass
         halves = window == 1 and steps % 2 == 0
         self.savings: tuple[Saving, ...] = (Saving.FEWER_PASSES,) if halves else ()
@@ -167,6 +171,7 @@ class DiffusionMotion:
 
     def warm_up(self) -> None:
         """Make one chunk, so that no call waits for what torch does only once."""
+        self.sampler.capture()
         geometry = self.sampler.model.geometry
         nobody = np.zeros((geometry.reference_tokens, geometry.latent_dim), np.float32)
         stream = self.open(nobody, seed=0)

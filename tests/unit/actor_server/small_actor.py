@@ -28,8 +28,15 @@ def small_model(seed: int = 7) -> VideoTransformer:
 
 
 def small_diffusion(
-    steps: int, window: int, max_sessions: int = 4, *, batched: bool = False
+    steps: int,
+    window: int,
+    max_sessions: int = 4,
+    *,
+    batched: bool = False,
+    graphs: bool = False,
 ) -> DiffusionMotion:
     """In double precision: a chunk's sums are rounded otherwise in passes of other sizes."""
     model = small_model().double()
-    return DiffusionMotion(model, steps, window, max_sessions, within_limits, batched=batched)
+    return DiffusionMotion(
+        model, steps, window, max_sessions, within_limits, batched=batched, graphs=graphs
+    )

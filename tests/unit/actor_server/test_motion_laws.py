@@ -39,6 +39,7 @@ SOURCES: dict[str, Callable[[], MotionSource]] = {
     "diffusion, one chunk in flight": lambda: small_diffusion(steps=3, window=1),
     "diffusion, three chunks in flight": lambda: small_diffusion(steps=4, window=3),
     "diffusion of all calls in one pass": lambda: small_diffusion(4, 3, batched=True),
+    "diffusion between fixed buffers": lambda: small_diffusion(4, 2, batched=True, graphs=True),
     "diffusion with its fallback": lambda: FallbackMotion(
         small_diffusion(steps=3, window=2), ProceduralMotion, Saving.TEACHER
     ),
