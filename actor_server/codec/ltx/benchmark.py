@@ -89,7 +89,7 @@ def causal_figures(decoder: LTXVideoDecoder3d, latents: Tensor) -> dict[str, flo
     return {
         "latency_ms": 0.0,
         "chunk_ms": round(median(ms for _, ms in made), 1),
-        "memory_mb": round(stream.memory_bytes / 1e6, 1),
+        "memory_mb": round(stream.memory_bytes / 1e6, 3),
         "largest_error": float((streamed - whole).abs().max()),
     }
 
@@ -153,7 +153,7 @@ def released_arithmetic() -> dict[str, Any]:
     return {
         "reach_latents": reach,
         "causal_gflop": counted_gflop(lambda: stream.push(chunk)),
-        "causal_memory_mb_bf16": round(stream.memory_bytes / 1e6, 1),
+        "causal_memory_mb_bf16": round(stream.memory_bytes / 1e6, 3),
         "run_ahead_gflop": {
             right: counted_gflop(
                 partial(decode_in_window, decoder, latents[:, :, : reach + 1 + right], reach)
