@@ -37,6 +37,7 @@ ALLOWED = {
     "glm4voice/benchmark.py": "a command for a person",
     "brain/choice.py": "at start: the environment of the model library",
     "brain/hub.py": "at start: is the model's hub there",
+    "__main__.py": "a bound of torch's, set before any model is loaded",
     "brain/openai_brain.py": "the line to a language model on another server, if one is set",
     "seeing/openai_eyes.py": "the same for pictures",
 }
