@@ -34,6 +34,8 @@ class _Job:
     number: int
     work: Callable[[], Any] = field(compare=False)
     answer: "asyncio.Future[Any]" = field(compare=False)
+    face_of: str = field(default="", compare=False)
+    """The key of the picture whose face this makes."""
 
 
 class PortraitDesk:
@@ -57,6 +59,8 @@ class PortraitDesk:
                     continue
                 running = loop.run_in_executor(self._executor, job.work)
                 await asyncio.wait([running])
+                if job.face_of and running.exception() is None:
+                    self._remember(job.face_of, running.result())  # before the next job asks
                 _copy_outcome(running, job.answer)
         finally:
             self._executor.shutdown(wait=False, cancel_futures=True)
@@ -68,8 +72,8 @@ class PortraitDesk:
         """
         verdict, crop = await self._ask(CHECK, lambda: _judged(self._studio, image))
         if crop is not None and not self._jobs.full():
-            answer = self._queue(PREPARE, lambda: self._studio.build(crop))
-            answer.add_done_callback(lambda done: self._prepared(content_key(crop), done))
+            key = content_key(crop)
+            self._queue(PREPARE, lambda: self._built(key, crop), key).add_done_callback(_prepared)
         return verdict, crop
 
     async def face(self, image: bytes) -> Face:
@@ -79,12 +83,17 @@ class PortraitDesk:
         if known is not None:
             self._faces.move_to_end(key)
             return known
-        return self._remember(key, await self._ask(CALL, lambda: self._studio.build(image)))
+        return await self._ask(CALL, lambda: self._built(key, image), key)
 
-    async def _ask(self, rank: int, work: Callable[[], T]) -> T:
+    def _built(self, key: str, image: bytes) -> Face:
+        """In the executor, where a face may have been made while this waited its turn."""
+        known = self._faces.get(key)
+        return self._studio.build(image) if known is None else known
+
+    async def _ask(self, rank: int, work: Callable[[], T], face_of: str = "") -> T:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._queue(rank, work)
+                return await self._queue(rank, work, face_of)
         except asyncio.QueueFull:
             raise PortraitDeskBusy("too many portraits are waiting; try again shortly") from None
         except TimeoutError:
@@ -92,26 +101,16 @@ class PortraitDesk:
                 f"the portrait was not ready within {self._timeout_s:g} s; try a smaller picture"
             ) from None
 
-    def _queue(self, rank: int, work: Callable[[], T]) -> "asyncio.Future[T]":
+    def _queue(self, rank: int, work: Callable[[], T], face_of: str = "") -> "asyncio.Future[T]":
         answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._jobs.put_nowait(_Job(rank, next(self._numbers), work, answer))
+        self._jobs.put_nowait(_Job(rank, next(self._numbers), work, answer, face_of))
         return answer
 
-    def _prepared(self, key: str, done: "asyncio.Future[Face]") -> None:
-        if done.cancelled():
-            return
-        error = done.exception()
-        if error is None:
-            self._remember(key, done.result())
-        else:
-            log.warning("a checked portrait has no face", extra={"reason": str(error)})
-
-    def _remember(self, key: str, face: Face) -> Face:
+    def _remember(self, key: str, face: Face) -> None:
         self._faces[key] = face
         self._faces.move_to_end(key)
         while len(self._faces) > FACES_IN_MEMORY:
             self._faces.popitem(last=False)
-        return face
 
 
 def content_key(image: bytes) -> str:
@@ -122,6 +121,11 @@ def content_key(image: bytes) -> str:
 def _judged(studio: FaceStudio, image: bytes) -> tuple[Verdict, bytes | None]:
     verdict = studio.check(image)
     return verdict, verdict.crop_png()
+
+
+def _prepared(done: "asyncio.Future[Face]") -> None:
+    if not done.cancelled() and (error := done.exception()) is not None:
+        log.warning("a checked portrait has no face", extra={"reason": str(error)})
 
 
 def _copy_outcome(done: "asyncio.Future[Any]", answer: "asyncio.Future[Any]") -> None:

@@ -54,6 +54,17 @@ async def test_a_face_is_built_once_and_shared() -> None:
     assert studio.built == 1
 
 
+async def test_a_face_that_is_being_built_is_not_built_again() -> None:
+    studio = SlowStudio()
+    async with serving(studio) as desk:
+        asked = [asyncio.create_task(desk.face(b"face 1")) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        studio.door.set()
+        faces = await asyncio.gather(*asked)
+    assert faces[0] is faces[1] is faces[2]
+    assert studio.order == ["build face 1"]
+
+
 async def test_it_remembers_a_bounded_number_of_faces() -> None:
     studio = SketchStudio()
     async with serving(studio) as desk:
