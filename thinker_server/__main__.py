@@ -17,8 +17,8 @@ from thinker_server.server import ThinkerServer
 log = logging.getLogger(__name__)
 
 KERNELS_KEPT = 128
-"""torch's CPU kernels are made for the shape at hand. By itself oneDNN keeps 1,024 of them, and
-sentences of every length go on filling that for hours: 45 MB in 96 answers, 21 with 32 kept."""
+"""torch's CPU kernels are made for the shape at hand. By itself oneDNN keeps 1,024 of them, which
+sentences of every length go on filling for hours; `make soak` shows what a call's heap does."""
 
 
 def main() -> int:

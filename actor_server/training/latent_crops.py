@@ -21,13 +21,8 @@ from actor_server.motion.conditioning import (
     UNKNOWN_PHONE,
     Visibility,
 )
-from actor_server.training.latent_store import (
-    LatentIndex,
-    LatentLayout,
-    LatentsUnusable,
-    read_shard,
-    shard_arrays,
-)
+from actor_server.training.latent_clip import LatentLayout, LatentsUnusable, shard_arrays
+from actor_server.training.latent_store import LatentIndex, read_shard
 from proto.time_law import CHUNK_AUDIO_TOKENS, SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS
 
 OPEN_SHARDS: Final = 64

@@ -4,8 +4,7 @@ A dataset is a folder of shards, which may be written one by one and by many pro
 index that `finish_dataset` makes of them. A shard is a safetensors file: the arrays of its clips,
 one clip after the other, so that training maps the files and reads any crop.
 
-Letters: Q clips, K chunks, T tokens of a chunk, R of the reference, D channels, S text states,
-W width of a state of the Thinker.
+Letters as in `latent_clip`, and Q clips.
 """
 
 import json
@@ -15,67 +14,26 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from actor_server.errors import TensorsUnreadable
-from actor_server.model.geometry import ActorGeometry
 from actor_server.motion.conditioning import KINDS
 from actor_server.tensor_files import TensorFiles
-from proto.time_law import CHUNK_AUDIO_TOKENS, CHUNK_US, SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS
+from actor_server.training.latent_clip import (
+    LANGUAGES,
+    LatentClip,
+    LatentLayout,
+    LatentsUnusable,
+    rows_of,
+    shard_arrays,
+)
+from proto.time_law import CHUNK_AUDIO_TOKENS, CHUNK_US
 
 FORMAT: Final = "xstreamer-latents"
 VERSION: Final = "1"
 INDEX_NAME: Final = "latents.json"
 SHARDS: Final = "*.safetensors"
-LANGUAGES: Final = ("en", "zh")
-
-
-class LatentsUnusable(ValueError):
-    """Clips or a dataset that training cannot use; the text says which, why and what to do."""
-
-
-@dataclass(frozen=True)
-class LatentLayout:
-    """Sizes that a dataset was made for."""
-
-    tokens: int
-    reference_tokens: int
-    latent_dim: int
-    state_width: int
-
-    @classmethod
-    def of(cls, geometry: ActorGeometry) -> Self:
-        """Those of a model."""
-        return cls(
-            geometry.tokens,
-            geometry.reference_tokens,
-            geometry.latent_dim,
-            geometry.sight.state_width,
-        )
-
-
-@dataclass(frozen=True)
-class LatentClip:
-    """Some seconds of one face and one voice, laid out for the Thinker as one turn of speech.
-
-    reference (R, D): the portrait, and latents (K, T, D): normalised tokens of the video codec
-    (`LatentSpace.tokens`). The codec's latent 0 shows a single frame and is no chunk: latents[0]
-    is its latent 1, which shows frames 1 to 8.
-    audio (4 K, W): the Thinker's state at each audio token, from the first frame of latents[0] on.
-    text (S, W): its states at text tokens; text_slots (S,): their places, 13 to a segment of 26
-    audio tokens, rising; segments count from the clip's first token.
-    kinds (K,): places in KINDS; nothing is heard or read in chunks where nobody speaks.
-    """
-
-    name: str
-    language: str
-    reference: NDArray[np.floating[Any]]
-    latents: NDArray[np.floating[Any]]
-    audio: NDArray[np.floating[Any]]
-    text: NDArray[np.floating[Any]]
-    text_slots: NDArray[np.integer[Any]]
-    kinds: NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -131,31 +89,13 @@ class LatentIndex:
         return index
 
 
-def shard_arrays(layout: LatentLayout) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
-    """Shape of one row, and number type, of every array of a shard.
-
-    The bounds have a row more than there are clips: clip q has chunks bounds[q] to bounds[q + 1].
-    """
-    return {
-        "reference": ((layout.reference_tokens, layout.latent_dim), np.float16),
-        "latents": ((layout.tokens, layout.latent_dim), np.float16),
-        "kinds": ((), np.uint8),
-        "audio": ((layout.state_width,), np.float16),
-        "text": ((layout.state_width,), np.float16),
-        "text_slots": ((), np.int32),
-        "languages": ((), np.uint8),
-        "chunk_bounds": ((), np.int64),
-        "text_bounds": ((), np.int64),
-    }
-
-
 def write_shard(file: Path, layout: LatentLayout, clips: Sequence[LatentClip]) -> None:
     """Write clips as one shard, whole or not at all, replacing it. Raises LatentsUnusable."""
     if not clips:
         raise LatentsUnusable(f"no clip for {file}")
     if file.suffix != ".safetensors":
         raise LatentsUnusable(f"{file} must end in .safetensors, as shards do")
-    rows = [_rows_of(clip, layout) for clip in clips]
+    rows = [rows_of(clip, layout) for clip in clips]
     arrays = {  # safetensors writes memory as it lies, whatever the order of the axes is
         name: np.ascontiguousarray(np.concatenate([row[name] for row in rows])) for name in rows[0]
     }
@@ -231,42 +171,6 @@ def read_shard(file: Path) -> tuple[LatentLayout, ShardFacts]:
             f"{file} is damaged, write it again ({error or type(error).__name__})"
         ) from error
     return layout, facts
-
-
-def _rows_of(clip: LatentClip, layout: LatentLayout) -> dict[str, NDArray[Any]]:
-    """A clip's part of the arrays. Raises LatentsUnusable, naming the clip."""
-
-    def refuse(what: str) -> LatentsUnusable:
-        return LatentsUnusable(f"clip {clip.name}: {what}")
-
-    chunks, texts = len(clip.latents), len(clip.text)
-    arrays = shard_arrays(layout)
-    lengths = {"latents": chunks, "kinds": chunks, "audio": CHUNK_AUDIO_TOKENS * chunks}
-    lengths |= {"text": texts, "text_slots": texts}
-    shapes = {name: (count, *arrays[name][0]) for name, count in lengths.items()}
-    rows: dict[str, NDArray[Any]] = {}
-    for name, shape in (shapes | {"reference": arrays["reference"][0]}).items():
-        given = np.asarray(getattr(clip, name))
-        if given.shape != shape:
-            raise refuse(f"{name} is {given.shape}, must be {shape}")
-        with np.errstate(over="ignore"):
-            rows[name] = given.astype(arrays[name][1])
-        if not np.isfinite(rows[name]).all():
-            raise refuse(f"{name} holds numbers that half precision cannot")
-    if not chunks:
-        raise refuse("it has no chunks")
-    if clip.language not in LANGUAGES:
-        raise refuse(f"language {clip.language!r} is none of {', '.join(LANGUAGES)}")
-    kinds, slots = np.asarray(clip.kinds), np.asarray(clip.text_slots)
-    if kinds.min() < 0 or kinds.max() >= len(KINDS):
-        raise refuse(f"kinds must be places in {KINDS}")
-    segments = -(-CHUNK_AUDIO_TOKENS * chunks // SEGMENT_AUDIO_TOKENS)
-    room = segments * SEGMENT_TEXT_SLOTS
-    if texts and (slots[0] < 0 or slots[-1] >= room or (np.diff(slots) <= 0).any()):
-        raise refuse(f"text slots must rise from 0 to at most {room - 1} in {chunks} chunks")
-    rows["reference"] = rows["reference"][None]
-    rows["languages"] = np.array([LANGUAGES.index(clip.language)], np.uint8)
-    return rows
 
 
 def _facts_of(arrays: dict[str, NDArray[Any]]) -> ShardFacts:

@@ -12,7 +12,7 @@ from proto.messages import EngineStatus, Ping
 from proto.time_law import AUDIO_TOKEN_US, FRAME_US
 from proto.wire.sockets import request
 from services.callbench.questions import clip
-from tests.conftest import Stack, is_gone, start_stack, stop_stack
+from tests.conftest import Stack
 from tests.integration.room_agent.caller import until
 from tests.integration.tiny_calls import (
     ANSWER_WITHIN_S,
@@ -20,6 +20,7 @@ from tests.integration.tiny_calls import (
     called,
     heard_out,
     noise_moments,
+    tiny_machine,
     until_freed,
 )
 
@@ -31,14 +32,8 @@ SHOWN: Final = 0.6
 
 @pytest.fixture(scope="module")
 def machine(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The machine, as `xstreamer up --preset tiny-18b` starts it."""
-    running = start_stack(tmp_path_factory.mktemp("tiny-18b"), preset="tiny-18b")
-    below = running.descendants()
-    try:
+    with tiny_machine(tmp_path_factory.mktemp("tiny-18b"), "tiny-18b") as running:
         yield running
-    finally:
-        stop_stack(running)
-    assert not [process for process in below if not is_gone(process)]
 
 
 async def actor_status(machine: Stack) -> EngineStatus:

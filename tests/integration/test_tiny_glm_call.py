@@ -10,7 +10,7 @@ import pytest
 
 from proto.time_law import AUDIO_TOKEN_US
 from services.callbench.questions import clip
-from tests.conftest import Stack, is_gone, start_stack, stop_stack
+from tests.conftest import Stack
 from tests.integration.room_agent.caller import Record, until
 from tests.integration.tiny_calls import (
     ANSWER_WITHIN_S,
@@ -18,6 +18,7 @@ from tests.integration.tiny_calls import (
     called,
     heard_out,
     noise_moments,
+    tiny_machine,
     until_freed,
 )
 
@@ -30,14 +31,8 @@ SEARCH_S: Final = 1.5
 
 @pytest.fixture(scope="module")
 def machine(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The machine, as `xstreamer up --preset tiny-glm` starts it."""
-    running = start_stack(tmp_path_factory.mktemp("tiny-glm"), preset="tiny-glm")
-    below = running.descendants()
-    try:
+    with tiny_machine(tmp_path_factory.mktemp("tiny-glm"), "tiny-glm") as running:
         yield running
-    finally:
-        stop_stack(running)
-    assert not [process for process in below if not is_gone(process)]
 
 
 def mouth_between(record: Record, first: float, last: float) -> list[float]:

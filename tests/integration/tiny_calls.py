@@ -1,15 +1,16 @@
 """Calls of presets with tiny random models: what they say is noise, everything else is real."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Final
 
 import httpx
 
 from proto.messages import EngineStatus, Ping
 from proto.wire.sockets import request
-from tests.conftest import Stack
+from tests.conftest import Stack, is_gone, start_stack, stop_stack
 from tests.integration.room_agent.caller import Caller, Record, call, until
 
 AGENT_WITHIN_S: Final = 60.0
@@ -17,6 +18,18 @@ ANSWER_WITHIN_S: Final = 60.0
 STILL_S: Final = 2.0
 NOISE_RMS: Final = 300.0
 """The tiny decoder's voice is ten times as loud, the line between replies silent."""
+
+
+@contextmanager
+def tiny_machine(folder: Path, preset: str) -> Iterator[Stack]:
+    """The machine, as `xstreamer up --preset PRESET` starts it; nothing of it is left."""
+    running = start_stack(folder, preset=preset)
+    below = running.descendants()
+    try:
+        yield running
+    finally:
+        stop_stack(running)
+    assert not [process for process in below if not is_gone(process)]
 
 
 @asynccontextmanager

@@ -19,7 +19,8 @@ from actor_server.motion.conditioning import KINDS
 from actor_server.training.curation.clip import Clip
 from actor_server.training.curation.judges import ModelsUnusable, make
 from actor_server.training.curation.media import ClipUnusable, Sound
-from actor_server.training.latent_store import LatentClip, LatentLayout, write_shard
+from actor_server.training.latent_clip import LatentClip, LatentLayout
+from actor_server.training.latent_store import write_shard
 from proto.time_law import (
     CHUNK_AUDIO_TOKENS,
     CHUNK_FRAMES,

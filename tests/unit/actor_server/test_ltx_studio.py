@@ -1,5 +1,6 @@
 """Faces of LTX latents: from a portrait to a call's chunks, with tiny random models."""
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import torch
 from actor_server.codec.ltx.codec import LtxCodec
 from actor_server.codec.ltx.tiny import TINY, random_autoencoder
 from actor_server.errors import PortraitRefused, WeightsUnusable
-from actor_server.ltx_studio import LtxStudio, motion_level
+from actor_server.ltx_studio import FULL_CHANGE, LtxStudio, motion_level
+from actor_server.mesh_studio import MeshStudio
 from actor_server.model.geometry import PAPER_9B
 from actor_server.motion.choice import diffusion_from
 from actor_server.motion.held import HeldMotion
+from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import CHUNK_LATENTS
 from actor_server.portrait.intake import PortraitIntake
 from actor_server.saving import Saving
@@ -21,7 +24,7 @@ from actor_server.session import ActorSession, Pacing
 from actor_server.tiny import SAMPLER, random_actor
 from actor_server.weights import save_actor
 from proto.messages import AVChunk, Grant, Interrupt
-from tests.unit.actor_server.conditions import reply
+from tests.unit.actor_server.conditions import LONG, reply, speaking
 from tests.unit.actor_server.test_speech_queue import with_states
 
 pytestmark = pytest.mark.unit
@@ -142,12 +145,28 @@ def test_motion_is_what_changes_from_frame_to_frame() -> None:
     assert motion_level(still) == 0
     moving = still.copy()
     moving[1::2, :256] += 1
-    assert motion_level(moving) == pytest.approx(0.5)
+    assert motion_level(moving) == pytest.approx(1 / FULL_CHANGE)
     moving[1::2, :256] += 50
     assert motion_level(moving) == 1
     colours = still.copy()
     colours[1::2, 256:] += 50
     assert motion_level(colours) == 0
+
+
+def test_pictures_of_a_talking_mesh_have_the_level_of_its_latents(assets_dir: Path) -> None:
+    with closing(MeshStudio(assets_dir)) as meshes:
+        face = meshes.build(MARA)
+    motion, painter = ProceduralMotion().open(face.reference, 1), face.painter()
+    levels = []
+    for condition in speaking(reply(LONG)):
+        motion.offer(condition)
+        latents = motion.next_chunk()
+        assert latents is not None
+        drawn = painter.draw(latents)
+        assert drawn is not None
+        levels.append((drawn.motion_level, motion_level(drawn.frames)))
+    of_latents, of_pictures = np.mean(levels, axis=0)
+    assert of_pictures == pytest.approx(of_latents, rel=0.5)
 
 
 def test_the_studio_warms_up_with_nobodys_face(studio: LtxStudio) -> None:

@@ -7,12 +7,8 @@ import numpy as np
 
 from actor_server.model.geometry import TINY, ActorGeometry
 from actor_server.motion.source import Visibility
-from actor_server.training.latent_store import (
-    LatentClip,
-    LatentLayout,
-    finish_dataset,
-    write_shard,
-)
+from actor_server.training.latent_clip import LatentClip, LatentLayout
+from actor_server.training.latent_store import finish_dataset, write_shard
 
 WIDTH = 16
 GEOMETRY = ActorGeometry.from_dict(

@@ -13,14 +13,9 @@ from actor_server.model.geometry import NANO
 from actor_server.motion.conditioning import condition_arrays
 from actor_server.motion.source import Condition
 from actor_server.speech_queue import TurnSpeech
+from actor_server.training.latent_clip import LatentLayout, LatentsUnusable
 from actor_server.training.latent_crops import LatentClips
-from actor_server.training.latent_store import (
-    INDEX_NAME,
-    LatentLayout,
-    LatentsUnusable,
-    finish_dataset,
-    write_shard,
-)
+from actor_server.training.latent_store import INDEX_NAME, finish_dataset, write_shard
 from proto.messages import HiddenChunk
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import TOKEN_SAMPLES

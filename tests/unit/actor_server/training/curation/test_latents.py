@@ -18,7 +18,8 @@ from actor_server.training.curation.clip import Clip
 from actor_server.training.curation.judges import ModelsUnusable
 from actor_server.training.curation.latents import LtxAndThinker
 from actor_server.training.curation.media import Sound
-from actor_server.training.latent_store import LANGUAGES, finish_dataset
+from actor_server.training.latent_clip import LANGUAGES
+from actor_server.training.latent_store import finish_dataset
 from tests.unit.actor_server.training.curation.footage import SOUND_HZ, Shot, write_video
 
 pytestmark = pytest.mark.unit
