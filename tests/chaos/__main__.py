@@ -1,7 +1,6 @@
 """`make chaos`: each blow so many times, on one machine that runs on. See --help."""
 
 import asyncio
-import json
 import shutil
 import tempfile
 from collections import defaultdict
@@ -16,7 +15,7 @@ from rich.console import Console
 
 from services.callbench.machine import this_machine
 from tests.chaos.blows import BLOWS, Blow, Outcome, strike
-from tests.chaos.figures import figures, harm, table
+from tests.chaos.figures import figures, harm, table, write
 from tests.conftest import Stack, start_stack, stop_stack
 
 out = Console()
@@ -25,7 +24,10 @@ out = Console()
 def main(
     rounds: Annotated[int, typer.Option(help="How often each blow is struck.")] = 20,
     to: Annotated[Path, typer.Option("--out", help="Where the JSON goes.")] = Path("chaos.json"),
-    only: Annotated[list[str] | None, typer.Option(help="Blows by name: actor; repeat it.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Blows by name: actor; repeat it. Others keep the figures they have."),
+    ] = None,
     logs: Annotated[Path, typer.Option(help="Where logs go when a call died.")] = Path(
         "build/chaos"
     ),
@@ -50,12 +52,12 @@ def main(
             if any(died.values()):
                 shutil.copytree(Path(data) / "logs", logs, dirs_exist_ok=True)
                 out.print(f"Logs are in {logs}")
+    measured = {"machine": asdict(machine), "rounds": rounds}
     found = {
-        blow.name: figures(outcomes[blow.name], died[blow.name], blow.goal_s) for blow in blows
+        blow.name: figures(outcomes[blow.name], died[blow.name], blow.goal_s) | measured
+        for blow in blows
     }
-    to.parent.mkdir(parents=True, exist_ok=True)
-    whole = {"machine": asdict(machine), "rounds": rounds, "figures": found}
-    to.write_text(json.dumps(whole, indent=2) + "\n")
+    write(to, found, beside_others=bool(only))
     out.print(table(found))
     out.print(f"Written to {to}")
     if lost := harm(found):

@@ -1,6 +1,8 @@
 """What the blows of one kind did to calls, in figures; each time beside its goal."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
@@ -63,6 +65,13 @@ def harm(found: dict[str, dict[str, Any]]) -> list[str]:
         if lost:
             losses.append(f"{name} ({', '.join(lost)})")
     return losses
+
+
+def write(to: Path, found: dict[str, dict[str, Any]], beside_others: bool) -> None:
+    """The JSON file; `beside_others` leaves the blows in it that were not struck now."""
+    others = json.loads(to.read_text())["figures"] if beside_others and to.exists() else {}
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(json.dumps({"figures": others | found}, indent=2) + "\n")
 
 
 def table(found: dict[str, dict[str, Any]]) -> Table:

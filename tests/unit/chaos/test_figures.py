@@ -1,13 +1,15 @@
 """A time beyond its goal is told; a call or a question that was lost is more than told."""
 
 import io
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from tests.chaos.blows import Outcome
-from tests.chaos.figures import figures, harm, table
+from tests.chaos.figures import figures, harm, table, write
 
 pytestmark = pytest.mark.unit
 
@@ -70,3 +72,12 @@ def test_the_table_shows_both_verdicts_beside_the_goal() -> None:
     ]  # fmt: skip
     assert "met" not in livekit
     assert "missed" not in livekit
+
+
+def test_blows_that_were_not_struck_keep_their_figures(tmp_path: Path) -> None:
+    to = tmp_path / "new" / "chaos.json"
+    write(to, {"actor": {"died": 0}, "thinker": {"died": 0}}, beside_others=True)
+    write(to, {"actor": {"died": 1}}, beside_others=True)
+    assert json.loads(to.read_text()) == {"figures": {"actor": {"died": 1}, "thinker": {"died": 0}}}
+    write(to, {"actor": {"died": 2}}, beside_others=False)
+    assert json.loads(to.read_text()) == {"figures": {"actor": {"died": 2}}}
