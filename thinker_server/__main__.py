@@ -16,14 +16,17 @@ from thinker_server.server import ThinkerServer
 
 log = logging.getLogger(__name__)
 
-KERNELS_KEPT = 128
-"""torch's CPU kernels are made for the shape at hand. By itself oneDNN keeps 1,024 of them, which
-sentences of every length go on filling for hours; `make soak` shows what a call's heap does."""
+KERNELS_KEPT = 32
+"""torch's CPU kernels are made for the shape at hand, and both oneDNN and torch's layer above it
+keep 1,024 of them: prompts and sentences of every length go on filling that for hours. Few are
+ever used again, so keeping 32 costs no time."""
+KERNEL_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 
 
 def main() -> int:
     """Exit code 0 after a signal, 2 when the configuration or an asset is at fault."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS_KEPT))
+    for cache in KERNEL_CACHES:
+        os.environ.setdefault(cache, str(KERNELS_KEPT))
     config = ThinkerConfig()
     log_to_stderr(config.log_level)
     try:

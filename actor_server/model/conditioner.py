@@ -79,6 +79,11 @@ class Conditions:
         parts = {part.name: getattr(self, part.name)[:, chunks] for part in fields(self)}
         return replace(self, **parts)
 
+    def of_row(self, row: int) -> Self:
+        """All chunks of one row; B = 1."""
+        parts = {part.name: getattr(self, part.name)[row : row + 1] for part in fields(self)}
+        return replace(self, **parts)
+
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> Self:
         """Moved, and floating-point fields converted where `dtype` is given."""
         parts: dict[str, Tensor] = {}

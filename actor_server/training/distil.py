@@ -6,6 +6,9 @@ Progressive distillation (arXiv 2202.00512, section 3) in one go: one DDIM step 
 lands where smaller ones of second order take the teacher, from the same noisy chunk behind the
 same history. The way from noise to motion is one curve once the noise is drawn, so nothing is
 averaged away.
+
+In a share of the steps the history, and what is made noisy, is what the student itself made under
+the crop's conditions: in a call it follows nothing else (arXiv 2306.13649 does so for language).
 """
 
 import argparse
@@ -27,7 +30,7 @@ from actor_server.training.batches import Batch, BatchSource, hide
 from actor_server.training.clear_history import ClearHistory
 from actor_server.training.config import Budget, Hiding
 from actor_server.training.ema import averaged
-from actor_server.training.few_steps import Contender, few_step_figures
+from actor_server.training.few_steps import Contender, few_step_figures, perform
 from actor_server.training.forcing import HISTORY_LEVEL, draw_noise
 from actor_server.training.journal import Journal
 from actor_server.training.loss import latent_weights, motion_loss
@@ -46,6 +49,8 @@ class DistilConfig:
 
     steps: int = 4
     substeps: int = 2
+    own_share: float = 0.5
+    """Of the steps, those behind the student's own history."""
     crop_chunks: int = 16
     batch: int = 8
     peak_rate: float = 3e-4
@@ -100,8 +105,11 @@ class Distiller:
         config, rng = self._config, self._source.dice(self.step)
         batch = self._source.draw(rng, self.step, config.crop_chunks, config.batch)
         batch = batch.to(self._compute.device)
-        clean = normalised(self._teacher, batch.latents)
         batch = replace(batch, conditions=hide(batch.conditions, Hiding(), rng))
+        if rng.random() < config.own_share:
+            clean = self._performed(batch, int(rng.integers(2**32)))
+        else:
+            clean = normalised(self._teacher, batch.latents)
         step = torch.from_numpy(rng.integers(1, config.steps + 1, size=(*clean.shape[:2], 1, 1)))
         level = (step / config.steps).to(clean)
         noisy = add_noise(clean, draw_noise(rng, clean), level)
@@ -116,6 +124,11 @@ class Distiller:
         deviations = (reached - target) / sin(pi / 2 / config.steps)
         follows = torch.ones(clean.shape[:2], dtype=torch.bool, device=clean.device)
         return motion_loss(deviations, self._weights.expand_as(deviations), follows)
+
+    def _performed(self, batch: Batch, seed: int) -> Tensor:
+        """What the averaged student makes of the conditions by itself."""
+        reference = normalised(self.student, batch.reference)
+        return perform(self.student, reference, batch.conditions, self._config.steps, seed)
 
     @torch.no_grad()
     def _taught(self, noisy: Tensor, level: Tensor, past: Tensor, batch: Batch) -> Tensor:
@@ -186,9 +199,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="weights to write")
     add_compute_options(parser)
     parser.add_argument("--seed", type=int, default=DistilConfig.seed)
+    parser.add_argument("--own-share", type=float, default=DistilConfig.own_share)
     options = parser.parse_args()
     budget = Budget(options.minutes, options.steps)
-    config = DistilConfig(steps=options.n, seed=options.seed)
+    config = DistilConfig(steps=options.n, own_share=options.own_share, seed=options.seed)
     compute = compute_of(options)
     run = DistilRun(options.teacher, options.data, options.out, config, budget, compute)
     for name, figures in distil(run).items():

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from actor_server.codec.mesh.basis import mouth_basis
 from actor_server.codec.mesh.latent import MOUTH
+from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
+from actor_server.sampler import PyramidSampler
 from actor_server.schedule import ddim_step, midpoint_step
 from actor_server.training.batches import Batch
 from actor_server.training.clear_history import ClearHistory
@@ -59,6 +61,25 @@ def sample_exactly(history: ClearHistory, noise: Tensor) -> Tensor:
         now, after = (torch.full((1, 1, 1, 1), k / EXACT_STEPS).to(noise) for k in (left, left - 1))
         latents = midpoint_step(latents, history.velocity_at, now, after)
     return latents
+
+
+def perform(
+    model: VideoTransformer, reference: Tensor, conditions: Conditions, steps: int, seed: int
+) -> Tensor:
+    """What a model makes of conditions (B, K), by `steps` and behind nothing but its own chunks.
+
+    Clean latents (B, K, T, D), normalised as the reference (B, R, D) is.
+    """
+    rows = range(len(reference))
+    sampler = PyramidSampler(model, steps, window=1, rows=len(reference))
+    streams = [sampler.open(reference[row], seed + row) for row in rows]
+    chunks = []
+    for chunk in range(conditions.chunks):
+        for stream in streams:
+            stream.offer(conditions.of_row(stream.row)[chunk])
+        passes = [sampler.run_pass(streams) for _ in range(steps)]
+        chunks.append(torch.stack([clean for clean in passes[-1] if clean is not None]))
+    return torch.stack(chunks, dim=1).clone()
 
 
 @torch.no_grad()

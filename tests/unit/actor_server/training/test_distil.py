@@ -1,6 +1,10 @@
 """Few steps: the history that distillation computes is the sampler's, and the student learns."""
 
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,11 +12,12 @@ import torch
 
 from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
-from actor_server.training.batches import BatchSource
+from actor_server.sampler import named_noise
+from actor_server.training.batches import Batch, BatchSource
 from actor_server.training.clear_history import ClearHistory
 from actor_server.training.config import Budget
 from actor_server.training.distil import DistilConfig, Distiller, DistilRun, distil
-from actor_server.training.few_steps import Contender, few_step_figures
+from actor_server.training.few_steps import Contender, few_step_figures, perform, sample
 from actor_server.training.train import new_model
 from actor_server.training.trainer import Compute
 from actor_server.weights import SamplerDefaults, load_actor, save_actor
@@ -59,6 +64,45 @@ def test_more_chunks_than_share_a_context_are_refused() -> None:
     clean = torch.zeros(1, 33, 8, 31)
     with pytest.raises(ValueError, match="share one context"):
         ClearHistory(lively_model(), torch.zeros(1, 1, 31), clean, given)
+
+
+def test_a_performance_follows_its_own_chunks_alone() -> None:
+    model = lively_model().double().requires_grad_(False)
+    given = Conditions.stack([conditions(4), conditions(4)])
+    reference = torch.randn(2, 1, 31, dtype=torch.float64)
+    made = perform(model, reference, given, steps=3, seed=5)
+    for chunk in range(4):
+        noise = torch.stack([named_noise(5 + row, chunk, (8, 31)) for row in range(2)])
+        history = ClearHistory(model, reference, made[:, : chunk + 1], given[: chunk + 1])
+        alone = torch.zeros_like(made[:, : chunk + 1])
+        alone[:, chunk] = noise
+        expected = sample(history, alone, steps=3)[:, chunk]
+        torch.testing.assert_close(made[:, chunk], expected, rtol=0, atol=1e-4)
+
+
+def test_steps_behind_the_students_own_history_need_no_motion_of_the_data(dataset: Path) -> None:
+    teacher = lively_model()
+
+    def trained(own_share: float, shift: float) -> list[torch.Tensor]:
+        source = BatchSource(dataset, "train", 1)
+        source.draw = shifted(source.draw, shift)  # type: ignore[method-assign]
+        config = replace(QUICK, own_share=own_share)
+        distiller = Distiller(deepcopy(teacher), config, source, CPU)
+        distiller.advance(0.0)
+        return [weights.detach() for weights in distiller.student.parameters()]
+
+    assert all(map(torch.equal, trained(1.0, 0.0), trained(1.0, 3.0)))
+    assert not all(map(torch.equal, trained(0.0, 0.0), trained(0.0, 3.0)))
+
+
+def shifted(draw: Callable[..., Batch], shift: float) -> Callable[..., Batch]:
+    """Batches whose motion is another one."""
+
+    def drawn(*arguments: Any) -> Batch:
+        batch = draw(*arguments)
+        return replace(batch, latents=batch.latents + shift)
+
+    return drawn
 
 
 def test_the_student_comes_nearer_to_many_steps_than_its_teacher_with_few(dataset: Path) -> None:
