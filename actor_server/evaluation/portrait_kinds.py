@@ -115,7 +115,8 @@ def _recipes() -> Iterator[Recipe]:
         _posed("mara", _mouth(gap=0.12, width=0.22, corners=0.1)),
     )
     yield "open-mouth", "kenji by the decoder", _posed("kenji", _mouth(gap=0.35, chin=0.2))
-    yield "three-quarter", "kenji turned further by the decoder", _posed("kenji", _turn(), _turn())
+    yield "three-quarter", "kenji turned further by the decoder", _posed("kenji", _turn())
+    yield "far-turned", "the same turned once more", _posed("kenji", _turn(), _turn())
     yield "chest-level", "tomas small in a wide picture", _over("tomas", over.far_away)
     yield "busy", "priya before drawn shelves", _over("priya", over.before_shelves)
     yield "painting", "mara as oil painting, OpenCV", _over("mara", over.oil_painting)

@@ -16,7 +16,7 @@ from actor_server.codec.mesh.lip_seam import meet_at_seam
 from actor_server.codec.mesh.mouth_textures import MouthTextures
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
-from actor_server.codec.mesh.revealed_side import RevealedSide
+from actor_server.codec.mesh.revealed_side import RevealedSide, flatten_sides
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class MeshPortrait:
         landmarks = meet_at_seam(
             portrait.landmarks, portrait.image, pose.rotation[:, 1], pose.scale
         )
-        geometry = FaceGeometry.build(landmarks)
+        geometry = flatten_sides(FaceGeometry.build(landmarks))
         geometry = replace(
             geometry,
             outer_triangles=background.triangles_in_sight(
@@ -50,10 +50,7 @@ class MeshPortrait:
         return cls(
             geometry=geometry,
             expression=Expression.build(geometry),
-            sides=(
-                RevealedSide.build(geometry, portrait.image, -1),
-                RevealedSide.build(geometry, portrait.image, 1),
-            ),
+            sides=(RevealedSide.build(geometry, -1), RevealedSide.build(geometry, 1)),
             texture=background.moving_texture(portrait.image, alpha),
             background=background.empty_background(portrait.image, alpha),
             mouth=MouthTextures.build(portrait, geometry),

@@ -4,9 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
+from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.basis import mouth_basis
+from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.decoder import I420_SHAPE, MeshDecoder
 from actor_server.codec.mesh.encoder import MeshEncoder
+from actor_server.codec.mesh.expression import LEFT_EYE
+from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import (
     BREATH,
     GAZE,
@@ -21,6 +25,7 @@ from actor_server.codec.mesh.latent import (
     speech_neutral_latent,
 )
 from actor_server.codec.mesh.portrait import MeshPortrait
+from actor_server.codec.mesh.pose import rotation
 from actor_server.codec.mesh.prepared import PreparedPortrait
 from actor_server.portrait.intake import PortraitIntake
 from tests.unit.actor_server.conftest import DEFAULT_AVATARS, default_picture
@@ -139,6 +144,33 @@ def test_pose_beyond_the_limit_is_the_limit(decoder: MeshDecoder) -> None:
     far, limit = portrait_latent(), portrait_latent()
     far[YAW], limit[YAW] = 2.0, 0.30
     assert np.array_equal(decoder.render(far), decoder.render(limit))
+
+
+def test_a_cheek_that_the_portrait_hides_comes_out_less_than_its_depth_would_have_it(
+    prepared: PreparedPortrait, portrait: MeshPortrait
+) -> None:
+    """daniel turns the right of the picture away by eleven degrees."""
+    back = portrait_latent()
+    back[YAW] = 0.2
+    ear, corner = topology.EARS[1], LEFT_EYE.upper[0]
+    deep = FaceGeometry.build(prepared.landmarks)
+    turned = deep.turn_head(deep.vertices, back)
+    rest, shown = portrait.geometry.vertices, portrait.vertices(back)
+    at_depth = (turned[ear] - turned[corner] - rest[ear] + rest[corner])[0]
+    comes_out = (shown[ear] - shown[corner] - rest[ear] + rest[corner])[0]
+    assert at_depth > 10
+    assert comes_out < 0.5 * at_depth
+
+
+def test_a_portrait_turned_far_away_hardly_turns_back(prepared: PreparedPortrait) -> None:
+    face = canonical_face()
+    landmarks = 100 * face.vertices @ rotation(-0.74, 0.0, 0.0).T + 256
+    back, further = portrait_latent(), portrait_latent()
+    back[YAW], further[YAW] = 0.3, -0.3
+    geometry = FaceGeometry.build(landmarks)
+    nose = geometry.vertices[[topology.NOSE_TIP]]
+    assert np.abs(geometry.turn_head(nose, back) - nose).max() < 4
+    assert np.abs(geometry.turn_head(nose, further) - nose).max() > 15
 
 
 def test_a_picture_moves_whole_when_nobody_stands_out(prepared: PreparedPortrait) -> None:
