@@ -1,5 +1,7 @@
 """Frames: the portrait itself at rest, what a latent asks for otherwise, in the caller's buffer."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -93,6 +95,22 @@ def test_an_open_mouth_shows_its_dark_inside(
     shut = decoder.render_rgb(speech_neutral_latent())[mouth].astype(float)
     opened = decoder.render_rgb(open_wide)[mouth].astype(float)
     assert np.percentile(opened.mean(2), 3) < np.percentile(shut.mean(2), 3) - 5
+
+
+def test_nothing_shows_through_pressed_lips(portrait: MeshPortrait) -> None:
+    before_green = replace(portrait, background=np.full((256, 256, 3), (0, 255, 0), np.uint8))
+    pressed = speech_neutral_latent()
+    pressed[MOUTH] = mouth_basis().solve(gap=-0.02, thickness=-0.05)
+    mouth = around(portrait.vertices(pressed), [61, 291, 0, 17], 0)
+    lips = MeshDecoder(before_green).render_rgb(pressed)[mouth].astype(int)
+    assert (lips[..., 1] - lips[..., 0]).max() < 5
+
+
+@pytest.mark.parametrize("name", DEFAULT_AVATARS)
+def test_teeth_are_as_light_as_the_white_of_the_eye(intake: PortraitIntake, name: str) -> None:
+    teeth = MeshPortrait.build(intake.prepare(default_picture(name))).mouth.layers[3]
+    middle = teeth[40:70, 54:74, :3].astype(float).mean()
+    assert 140 < middle < 225
 
 
 def test_a_blink_stays_at_the_eyes(decoder: MeshDecoder, prepared: PreparedPortrait) -> None:
