@@ -163,7 +163,7 @@ def _skin_across(patch: Image, covered: Bools, fold: Bools, width: float) -> NDA
     light = patch.mean(2)
     lids = light[fold] if fold.sum() > 5 else light[~covered]
     # A lid comes forward out of the socket's shadow: no darker than most skin round the eye.
-    typical = max(float(np.median(lids)), 0.88 * float(np.median(light[~covered])))
+    typical = max(float(np.median(lids)), 0.78 * float(np.median(light[~covered])))
     lit = ~covered & (light > 0.85 * typical) & (light < 1.4 * typical)
     near = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=6) > 0
     known = (lit & near).astype(np.float64) + 3.0 * (fold & lit)
