@@ -62,7 +62,7 @@ class MeshDecoder:
         """Draw one latent (31,) as a new (256, 256, 3) RGB array."""
         if latent.shape != (LATENT_DIM,):
             raise ValueError(f"latent has shape {latent.shape}, the decoder needs ({LATENT_DIM},)")
-        self._draw_large(latent)
+        self._draw_large(latent * self.portrait.shown)
         small = cv2.resize(
             self._large, (FRAME_SIZE, FRAME_SIZE), dst=self._small, interpolation=cv2.INTER_AREA
         )

@@ -10,6 +10,7 @@ from actor_server.codec.mesh import background
 from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.expression import EYES, Expression
 from actor_server.codec.mesh.eye_textures import EyeTextures
+from actor_server.codec.mesh.eyewear import shown_share
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import Latent
 from actor_server.codec.mesh.lip_seam import meet_at_seam
@@ -30,6 +31,7 @@ class MeshPortrait:
     background: Image  # (256, 256, 3) RGB
     mouth: MouthTextures
     eyes: tuple[EyeTextures, EyeTextures]  # right, left
+    shown: Latent  # (31,) how much of each number of the latent can be seen
 
     @classmethod
     def build(cls, portrait: PreparedPortrait) -> Self:
@@ -55,10 +57,12 @@ class MeshPortrait:
             background=background.empty_background(portrait.image, alpha),
             mouth=MouthTextures.build(portrait, geometry),
             eyes=(right, left),
+            shown=shown_share(portrait.image, portrait.landmarks),
         )
 
     def vertices(self, latent: Latent) -> Points:
         """Return the (V, 3) vertices in the crop's pixels under a latent; the first 478 are the
         landmarks that a tracker should find in the decoded frame (at twice its size)."""
+        latent = latent * self.shown
         shaped = self.expression.apply(self.geometry.vertices, latent)
         return self.geometry.turn_head(shaped, latent)
