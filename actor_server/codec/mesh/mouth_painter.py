@@ -251,7 +251,7 @@ def _fill(
             light = (1 - (1 - dim) * (1 - 0.7 * teeth)) * (1 - 0.22 * hidden)
             light = 1 - shading * (1 - light * (1 - 0.55 * corner))
             flesh = shading * max(0.9 * near * near, 0.6 * corner * corner)
-            glow = 1 + 0.7 * near * near * near
+            glow = 1 + 0.4 * near * near * near
             u = own_map[0, 0] * x + own_map[0, 1] * y + own_map[0, 2]
             v = own_map[1, 0] * x + own_map[1, 1] * y + own_map[1, 2]
             sample(own, u, v, texel)

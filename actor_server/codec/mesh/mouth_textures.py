@@ -35,7 +35,9 @@ LINING_SHADE: Final = 0.42
 LINING_TINT: Final = (1.12, 0.84, 0.87)  # light that fell through and between lips
 LOWER_LIP_PX: Final = 2  # of an open mouth's lower edge are the lip's, which goes with the jaw
 EYE_WHITE: Final = 190.0  # mean of RGB where light is full
-GREY_CHROMA: Final = 14.0  # mean LAB chroma of the face below which a portrait counts as greyish
+# Mean red (LAB) of the face below which a portrait counts as greyish: skin of any tone has 8 and
+# more, sepia and old prints are yellow, not red.
+GREY_RED: Final = 6.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class MouthTextures:
         light = float(np.clip(max(skin.mean() / 170, white.mean() / EYE_WHITE), 0.1, 1.05))
         tint = np.clip((white / max(white.mean(), 1.0)) ** 0.5, 0.9, 1.1)
         own, origin, enamel, edge = _own_mouth(portrait, geometry, skin)
-        colour = _colourfulness(portrait.image, landmarks)
+        colour = _redness(portrait.image, landmarks)
         painted = []
         for number, layer in enumerate(layers):
             rgb = layer[..., :3] * (light * tint / tint.max())
@@ -100,11 +102,12 @@ def _lip_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.flo
     return np.asarray(np.median(image[lip].astype(np.float64), axis=0), np.float64)
 
 
-def _colourfulness(image: Image, landmarks: NDArray[np.floating]) -> float:
+def _redness(image: Image, landmarks: NDArray[np.floating]) -> float:
+    """Return 0 for a picture without red in the face .. 1 for skin."""
     oval = polygon_mask(image.shape[:2], landmarks[index(topology.FACE_OVAL), :2]) > 0
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
-    chroma = np.hypot(lab[..., 1] - 128, lab[..., 2] - 128)[oval].mean()
-    return float(np.clip(chroma / GREY_CHROMA, 0, 1))
+    red = lab[..., 1][oval].mean() - 128
+    return float(np.clip(red / GREY_RED, 0, 1))
 
 
 def _own_mouth(
