@@ -44,7 +44,7 @@ class Anchors:
     teeth: Points  # (3,) where the lips meet
     chin_lip: Points  # (3,) lower edge of the lower lip at rest
     own: Points  # (3, 3) corners and a point below: the frame of the portrait's own open mouth
-    gap: float  # between the inner lips at rest, in the picture
+    lips: Points  # (2, 3) middle of the inner lips, upper and lower
     width: float  # mouth width
 
     @classmethod
@@ -57,9 +57,7 @@ class Anchors:
             teeth=(rest[topology.INNER_LIP_TOP] + rest[topology.INNER_LIP_BOTTOM]) / 2,
             chin_lip=rest[topology.OUTER_LIP_BOTTOM],
             own=np.stack([right, left, below]),
-            gap=float(
-                np.linalg.norm((rest[topology.INNER_LIP_BOTTOM] - rest[topology.INNER_LIP_TOP])[:2])
-            ),
+            lips=rest[[topology.INNER_LIP_TOP, topology.INNER_LIP_BOTTOM]],
             width=float(np.linalg.norm(outer_right - outer_left)),
         )
 
@@ -84,17 +82,18 @@ def paint_mouth(
     axes = np.stack([x_axis, y_axis], axis=1)
     middle = corner + along / 2
     skull = geometry.turn_head(
-        np.concatenate([anchors.teeth[None], anchors.chin_lip[None], anchors.own]), latent
+        np.stack([anchors.teeth, anchors.chin_lip, *anchors.own, *anchors.lips]), latent
     )[:, :2]
+    gap_at_rest = float(np.linalg.norm(skull[6] - skull[5]))  # with the head turned as it is
     jaw = placed[topology.OUTER_LIP_BOTTOM, :2] - skull[1]
     teeth = (np.stack([skull[0], skull[0] + jaw]) - middle) @ axes
     upper_lip = float((placed[topology.INNER_LIP_TOP, :2] - middle) @ y_axis)
     lower_lip = float((placed[topology.INNER_LIP_BOTTOM, :2] - middle) @ y_axis)
-    roots = teeth[0] + [0, _rise(textures, anchors, upper_lip - float(teeth[0, 1]))]
-    boxes = _layer_boxes(roots, teeth[1], (upper_lip, lower_lip), (length, anchors.width))
-    moved = abs(lower_lip - upper_lip - anchors.gap) / (0.08 * anchors.width)
+    teeth[0, 1] += _rise(textures, anchors.width, upper_lip - float(teeth[0, 1]), gap_at_rest)
+    boxes = _layer_boxes(teeth, (upper_lip, lower_lip), (length, anchors.width))
+    moved = abs(lower_lip - upper_lip - gap_at_rest) / (0.08 * anchors.width)
     shape = np.array([*middle, *x_axis, *y_axis, anchors.width])
-    own_map = _affine(skull[2:], anchors.own[:, :2] - np.array(textures.own_origin))
+    own_map = _affine(skull[2:5], anchors.own[:, :2] - np.array(textures.own_origin))
     _fill(
         frame,
         map_x,
@@ -106,28 +105,29 @@ def paint_mouth(
     )
 
 
-def _rise(textures: MouthTextures, anchors: Anchors, upper_lip: float) -> float:
+def _rise(textures: MouthTextures, width: float, upper_lip: float, gap: float) -> float:
     """Return how far the row of upper teeth hangs below its place for closed lips, pixels.
 
     A raised upper lip uncovers teeth, never the gums above them. `upper_lip` is its distance below
-    the row's place. Teeth that the portrait shows go on where they are seen.
+    the row's place, `gap` the one between the lips at rest. Teeth that the portrait shows go on
+    where they are seen.
     """
-    width = anchors.width
     if textures.own_edge is None:
         return min(0.0, upper_lip + 0.03 * width)
     edge = UPPER_TOP + UPPER_HEIGHT * UPPER_LENGTHS[0]
-    raised = min(0.0, upper_lip + 0.5 * anchors.gap)
+    raised = min(0.0, upper_lip + 0.5 * gap)
     return (textures.own_edge - edge) * width + raised
 
 
 def _layer_boxes(
-    top: Points, bottom: Points, lips: tuple[float, float], size: tuple[float, float]
+    teeth: Points, lips: tuple[float, float], size: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Return (4, 4) middle, top, half width and height of cavity, tongue, lower and upper teeth.
 
-    `top`, `bottom` (2,): where the rows of teeth hang, in the mouth's axes; size: length of the
-    mouth now, width at rest.
+    `teeth` (2, 2): where the rows of upper and lower teeth hang, in the mouth's axes; size: length
+    of the mouth now, width at rest.
     """
+    top, bottom = teeth
     (upper_lip, lower_lip), (length, width) = lips, size
     sunk = lower_lip - bottom[1] - 0.03 * width
     floor = bottom[1] + float(np.clip(sunk, -0.1 * width, 0.06 * width))
