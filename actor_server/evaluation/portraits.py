@@ -3,8 +3,8 @@
     python -m actor_server.evaluation.portraits --out DIR
 
 Writes `KIND.png` (faces, 256x256 as a caller sees them, labelled) and `KIND-close.png` (mouth and
-eyes of the same faces, enlarged), and prints what intake said to each picture. What is wrong with
-each is told in docs/models/portraits.md.
+eyes of the same faces, enlarged) for each, `overview.jpg` with a few faces of all, and prints what
+intake said to each picture. What is wrong with each is told in docs/models/portraits.md.
 """
 
 import argparse
@@ -39,6 +39,10 @@ from actor_server.evaluation.portrait_kinds import Kind, Sources, kinds
 from actor_server.portrait.intake import PortraitIntake
 
 COLUMNS: Final = 6
+OVERVIEW: Final = ("the picture", "ah", "blink", "yaw -15", "yaw +15")
+OVERVIEW_PX: Final = 112
+JPEG_QUALITY: Final = 80
+OVERVIEW_KINDS: Final = 3  # side by side
 LABEL_PX: Final = 22
 CLOSE_SHAPE: Final = (168, 96)  # rows of the enlarged mouth and of the enlarged eyes
 INK: Final = (30, 30, 30)
@@ -83,7 +87,11 @@ def _speaking(**wanted: float) -> Latent:
     return latent
 
 
-def sheets(prepared: PreparedPortrait) -> tuple[Image, Image]:
+Cells = dict[str, Image]
+"""Pictures by label."""
+
+
+def sheets(prepared: PreparedPortrait) -> tuple[Cells, Cells]:
     """Return the faces of one portrait, the picture itself first, and their mouths and eyes."""
     portrait = MeshPortrait.build(prepared)
     decoder = MeshDecoder(portrait)
@@ -94,7 +102,7 @@ def sheets(prepared: PreparedPortrait) -> tuple[Image, Image]:
     for label, latent in faces().items():
         whole[label] = decoder.render_rgb(latent)
         close[label] = _close(whole[label], portrait.vertices(latent))
-    return _grid(whole), _grid(close)
+    return whole, close
 
 
 def _close(frame: Image, vertices: np.ndarray) -> Image:
@@ -116,30 +124,45 @@ def _enlarged(frame: Image, centre: np.ndarray, wide: float, rows: int) -> Image
     return np.asarray(part, np.uint8)
 
 
-def _grid(cells: dict[str, Image]) -> Image:
+def overview(kinds: dict[str, Cells]) -> Image:
+    """Lay a few faces of each kind side by side."""
+    strips = {}
+    for name, cells in kinds.items():
+        size = (OVERVIEW_PX, OVERVIEW_PX)
+        row = [cv2.resize(cells[label], size, interpolation=cv2.INTER_AREA) for label in OVERVIEW]
+        strips[name] = np.asarray(np.concatenate(row, axis=1), np.uint8)
+    return grid(strips, OVERVIEW_KINDS)
+
+
+def grid(cells: Cells, columns: int = COLUMNS) -> Image:
+    """Lay pictures of one size in rows, each under its label."""
     height, width = next(iter(cells.values())).shape[:2]
-    rows = -(-len(cells) // COLUMNS)
-    sheet = np.full((rows * (height + LABEL_PX), COLUMNS * width, 3), 255, np.uint8)
+    rows = -(-len(cells) // columns)
+    sheet = np.full((rows * (height + LABEL_PX), columns * width, 3), 255, np.uint8)
     for number, (label, cell) in enumerate(cells.items()):
-        x, y = number % COLUMNS * width, number // COLUMNS * (height + LABEL_PX)
+        x, y = number % columns * width, number // columns * (height + LABEL_PX)
         at = (x + 6, y + LABEL_PX - 6)
         cv2.putText(sheet, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
         sheet[y + LABEL_PX : y + LABEL_PX + height, x : x + width] = cell
     return sheet
 
 
-def write(kind: Kind, intake: PortraitIntake, folder: Path) -> str:
-    """Draw one kind's sheets into the folder, and return what intake said to its picture."""
+def write(picture: Image, file: Path) -> None:
+    """Raises OSError where that cannot be."""
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if file.suffix == ".jpg" else []
+    if not cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options):
+        raise OSError(f"{file} cannot be written")
+
+
+def draw(kind: Kind, intake: PortraitIntake, folder: Path) -> tuple[str, Cells]:
+    """Write one kind's sheets; return what intake said to its picture, and the faces if any."""
     verdict = intake.check(kind.picture)
     if verdict.portrait is None:
-        return f"refused ({verdict.code}): {verdict.hint}"
-    for name, sheet in zip(
-        (kind.name, f"{kind.name}-close"), sheets(verdict.portrait), strict=True
-    ):
-        file = folder / f"{name}.png"
-        if not cv2.imwrite(str(file), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-            raise OSError(f"{file} cannot be written")
-    return f"taken, face {verdict.checks['face_px']:.0f} px"
+        return f"refused ({verdict.code}): {verdict.hint}", {}
+    whole, close = sheets(verdict.portrait)
+    write(grid(whole), folder / f"{kind.name}.png")
+    write(grid(close), folder / f"{kind.name}-close.png")
+    return f"taken, face {verdict.checks['face_px']:.0f} px", whole
 
 
 def main() -> None:
@@ -154,13 +177,18 @@ def main() -> None:
     table = Table("kind", "how it came about", "intake", "CPU s", title="Portraits")
     intake = PortraitIntake.from_assets(chosen.assets)
     further = (Kind(file.stem, "a file", file.read_bytes()) for file in chosen.also)
+    drawn: dict[str, Cells] = {}
     started = time.process_time()
     for kind in (*kinds(Sources(intake), chosen.only), *further):
-        said = write(kind, intake, chosen.out)
+        said, cells = draw(kind, intake, chosen.out)
+        if cells:
+            drawn[kind.name] = cells
         now = time.process_time()
         table.add_row(kind.name, kind.made, said, f"{now - started:.1f}")
         started = now
     intake.close()
+    if drawn:
+        write(overview(drawn), chosen.out / "overview.jpg")
     Console().print(table)
 
 

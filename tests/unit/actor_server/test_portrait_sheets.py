@@ -1,15 +1,27 @@
 """Contact sheets: every kind of portrait is made, taken by intake and drawn with a label."""
 
-import dataclasses
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.prepared import PreparedPortrait
 from actor_server.evaluation import overdrawing
-from actor_server.evaluation.portrait_kinds import AVATARS, Sources, kinds
-from actor_server.evaluation.portraits import COLUMNS, LABEL_PX, faces, sheets
+from actor_server.evaluation.portrait_kinds import AVATARS, Kind, Sources, kinds
+from actor_server.evaluation.portraits import (
+    COLUMNS,
+    LABEL_PX,
+    OVERVIEW,
+    OVERVIEW_KINDS,
+    OVERVIEW_PX,
+    draw,
+    faces,
+    grid,
+    overview,
+    sheets,
+)
 from actor_server.portrait.intake import PortraitIntake
 
 pytestmark = pytest.mark.unit
@@ -46,14 +58,24 @@ def test_a_microphone_hides_lips_and_glasses_hide_nothing_below(
 
 def test_a_sheet_shows_the_picture_and_every_face(prepared: PreparedPortrait) -> None:
     whole, close = sheets(prepared)
-    rows = -(-(len(faces()) + 1) // COLUMNS)
-    assert whole.shape == (rows * (256 + LABEL_PX), COLUMNS * 256, 3)
-    assert close.shape[1] == whole.shape[1]
-    picture, rest, ah = (
-        whole[LABEL_PX : LABEL_PX + 256, 256 * n : 256 * (n + 1)].astype(int) for n in (0, 1, 3)
-    )
-    assert np.abs(picture - rest).mean() < 3
-    assert np.abs(picture - ah).max() > 60
-    assert all((whole[LABEL_PX + 4 :: 256 + LABEL_PX][row] < 255).any() for row in range(rows))
-    other = dataclasses.replace(prepared, image=overdrawing.dim(prepared))
-    assert np.abs(sheets(other)[0].astype(int) - whole).mean() > 20
+    assert list(whole) == ["the picture", *faces()] == list(close)
+    sheet = grid(whole)
+    assert sheet.shape == (-(-len(whole) // COLUMNS) * (256 + LABEL_PX), COLUMNS * 256, 3)
+    assert np.array_equal(sheet[LABEL_PX : LABEL_PX + 256, 256:512], whole["rest"])
+    picture = whole["the picture"].astype(int)
+    assert np.abs(picture - whole["rest"]).mean() < 3
+    moving = [label for label in faces() if label not in ("rest", "closed for speech")]
+    assert all(np.abs(picture - whole[label]).max() > 30 for label in moving)
+    both = overview({"one": whole, "other": whole})
+    assert both.shape == (OVERVIEW_PX + LABEL_PX, OVERVIEW_KINDS * len(OVERVIEW) * OVERVIEW_PX, 3)
+
+
+def test_a_refused_picture_has_no_sheet(
+    intake: PortraitIntake, prepared: PreparedPortrait, tmp_path: Path
+) -> None:
+    covered = cv2.cvtColor(overdrawing.microphone(prepared), cv2.COLOR_RGB2BGR)
+    kind = Kind("covered", "drawn", cv2.imencode(".png", covered)[1].tobytes())
+    said, cells = draw(kind, intake, tmp_path)
+    assert said.startswith("refused (mouth_hidden): ")
+    assert not cells
+    assert not list(tmp_path.iterdir())
