@@ -21,7 +21,7 @@ WIDE_PICTURE: Final = (720, 1280)  # rows, columns
 FAR_SHARE: Final = 0.5  # of the wide picture's height that the portrait takes
 SHADES: Final = 6  # of a cartoon
 
-Floats = NDArray[np.floating]
+Floats = NDArray[np.float64]
 
 
 def glasses(portrait: PreparedPortrait, opacity: float = 0.06) -> Image:
@@ -155,10 +155,11 @@ def _fine(point: Floats) -> tuple[int, int]:
     return round(float(point[0]) * 16), round(float(point[1]) * 16)
 
 
-def _mix(under: Floats, over: Floats, cover: Floats) -> Floats:
+def _mix(under: Floats, over: Floats, cover: NDArray[np.generic]) -> Floats:
     """Lay (3,) or (h, w, 3) over (h, w, 3) with a cover (h, w) of 0 to 255."""
     share = np.asarray(cover, np.float64)[..., None] / 255
-    return under + (over - under) * share
+    mixed: Floats = under + (over - under) * share
+    return mixed
 
 
 def _picture(values: Floats) -> Image:
@@ -168,7 +169,8 @@ def _picture(values: Floats) -> Image:
 def _eye_centre(portrait: PreparedPortrait, eye: int) -> Floats:
     opening = np.concatenate([EYES[eye].upper, EYES[eye].lower])
     lower = 0.06 * _iris_distance(portrait)
-    return portrait.landmarks[opening, :2].mean(0) + np.array([0.0, lower])
+    centre: Floats = portrait.landmarks[opening, :2].mean(0) + np.array([0.0, lower])
+    return centre
 
 
 def _iris_distance(portrait: PreparedPortrait) -> float:

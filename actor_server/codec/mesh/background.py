@@ -39,7 +39,7 @@ def _stray_hair(image: Image, person: NDArray[np.bool_]) -> NDArray[np.float64]:
 
     The segmentation cuts hair off smoothly. Its tips would stay behind when the head moves.
     """
-    near = cv2.dilate(person.astype(np.uint8), _disc(HAIR_REACH_PX))
+    near = np.asarray(cv2.dilate(person.astype(np.uint8), _disc(HAIR_REACH_PX)), np.uint8)
     detail = np.abs(image - cv2.GaussianBlur(image, (0, 0), 4).astype(np.float64)).mean(2)
     open_ = (near == 0).astype(np.float64)
     weight = cv2.GaussianBlur(open_, (0, 0), HAIR_REACH_PX)
@@ -67,7 +67,7 @@ def _paint_out(image: Image, mask: NDArray[np.uint8]) -> Image:
 def empty_background(image: Image, alpha: Mask) -> Image:
     """Return (256, 256, 3): the crop with the person painted out."""
     person = cv2.dilate((alpha > 0.08).astype(np.uint8), np.ones((11, 11), np.uint8))
-    filled = _paint_out(image, person)
+    filled = _paint_out(image, np.asarray(person, np.uint8))
     blend = cv2.GaussianBlur(person.astype(np.float32), (0, 0), 2)[..., None]
     whole = (image * (1 - blend) + filled * blend).astype(np.uint8)
     return np.asarray(

@@ -32,7 +32,8 @@ def shown_share(image: Image, landmarks: Points) -> Latent:
     Takes the crop (512, 512, 3) and its landmarks (478, 3).
     """
     share = np.ones(LATENT_DIM, np.float32)
-    light = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), 1.2)
+    grey = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), 1.2)
+    light = np.asarray(grey, np.uint8)
     cheek = float(np.median(_light_at(light, landmarks[list(CHEEKS)]))) + 1e-6
     lenses = [
         float(np.median(_light_at(light, landmarks[[*eye.crease, *eye.under]]))) for eye in EYES
@@ -45,7 +46,7 @@ def shown_share(image: Image, landmarks: Points) -> Latent:
     return share
 
 
-def _bridge_dip(light: NDArray[np.integer], landmarks: Points) -> float:
+def _bridge_dip(light: NDArray[np.uint8], landmarks: Points) -> float:
     """Return by how many grey levels the darkest line across the nose stands out."""
     top, low = landmarks[BETWEEN_BROWS, :2], landmarks[NOSE, :2]
     along = (low - top) / np.linalg.norm(low - top)
@@ -53,13 +54,17 @@ def _bridge_dip(light: NDArray[np.integer], landmarks: Points) -> float:
     middle = top + (low - top) * np.linspace(0, 1, SAMPLES)[:, None]
     rows = [_light_at(light, middle + offset * across) for offset in range(-2, 3)]
     profile = np.mean(rows, axis=0)
-    return max(
+    dips = [
         min(profile[max(0, at - REACH) : at].max(), profile[at + 1 : at + 1 + REACH].max())
-        - float(profile[at])
+        - profile[at]
         for at in range(1, SAMPLES - 1)
-    )
+    ]
+    return float(max(dips))
 
 
-def _light_at(light: NDArray[np.integer], points: Points) -> NDArray[np.float64]:
+def _light_at(light: NDArray[np.uint8], points: Points) -> NDArray[np.float64]:
     x, y = points[:, 0].astype(np.float32), points[:, 1].astype(np.float32)
-    return np.asarray(cv2.remap(light, x[None], y[None], cv2.INTER_LINEAR), np.float64)[0]
+    read: NDArray[np.float64] = cv2.remap(light, x[None], y[None], cv2.INTER_LINEAR)[0].astype(
+        np.float64
+    )
+    return read

@@ -121,8 +121,8 @@ def _own_mouth(
     outline = ring(landmarks[upper, :2], landmarks[lower, :2])
     inside = polygon_mask(portrait.image.shape[:2], outline)
     inner = inside & np.roll(inside, -LOWER_LIP_PX, axis=0)
-    alpha = cv2.GaussianBlur(cv2.dilate(inside, np.ones((5, 5), np.uint8)), (0, 0), 1.0) // 2
-    alpha += cv2.GaussianBlur(inner, (0, 0), 1.0) // 2 + 1
+    seen = cv2.GaussianBlur(cv2.dilate(inside, np.ones((5, 5), np.uint8)), (0, 0), 1.0)
+    alpha = np.asarray(seen // 2 + cv2.GaussianBlur(inner, (0, 0), 1.0) // 2 + 1, np.uint8)
     x0, y0 = np.maximum(np.floor(outline.min(0)).astype(int) - 6, 0)
     x1, y1 = np.ceil(outline.max(0)).astype(int) + 7
     own = np.dstack([portrait.image, alpha])[y0:y1, x0:x1].copy()
