@@ -192,7 +192,7 @@ def _blend_layers(
         for c in range(3):
             colour[c] += (texel[c] - colour[c]) * alpha
         if number >= LOWER_TEETH:
-            teeth += (1 - teeth) * alpha
+            teeth += float((1 - teeth) * alpha)
     return teeth
 
 
