@@ -92,10 +92,12 @@ def triangles_in_sight(
 def moving_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:
     """Return RGBA of the person, mirrored `TEXTURE_MARGIN` pixels beyond each edge of the crop.
 
-    The first column is transparent: frame pixels that no triangle covers read from there.
+    Nobody goes on there whom the edge does not cut. The first column is transparent: frame pixels
+    that no triangle covers read from there.
     """
-    margin = TEXTURE_MARGIN
-    crop = np.dstack([image, np.round(alpha * 255).astype(np.uint8)])
-    texture = cv2.copyMakeBorder(crop, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
+    margin = (TEXTURE_MARGIN,) * 4
+    opaque = np.round(alpha * 255).astype(np.uint8)
+    colour = cv2.copyMakeBorder(image, *margin, cv2.BORDER_REFLECT_101)
+    texture = np.dstack([colour, cv2.copyMakeBorder(opaque, *margin, cv2.BORDER_REPLICATE)])
     texture[:, 0, 3] = 0
     return np.asarray(texture, np.uint8)
