@@ -144,3 +144,7 @@ eval-nano: DATA ?= var/nano-data
 eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset)
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) $(ARGS)
+
+sheets: OUT ?= build/sheets
+sheets: setup  ## contact sheets of twenty kinds of portraits, to be looked at (docs/models/portraits.md)
+	$(BIN)/python -m actor_server.evaluation.portraits --out $(OUT) $(ARGS)

@@ -24,6 +24,7 @@ _ADVICE = {
     "too_turned": ("The face is turned away", "Use a picture that looks towards the camera."),
     "blurred": ("The picture is blurred", "Use a sharper picture."),
     "not_a_person": ("This does not look like a person", "Use a picture of a human face."),
+    "mouth_hidden": ("Something covers the mouth", "Use a picture that shows the whole mouth."),
 }
 
 

@@ -12,4 +12,5 @@ PortraitCode = Literal[
     "too_turned",
     "blurred",
     "not_a_person",
+    "mouth_hidden",
 ]

@@ -13,6 +13,7 @@ from actor_server.codec.mesh.prepared import CROP_SIZE, Image, PreparedPortrait
 from actor_server.portrait.cropping import crop_window, cut, face_height, is_crop_already
 from actor_server.portrait.decoding_process import PictureDecoder
 from actor_server.portrait.landmarker import FaceLandmarker, face_size
+from actor_server.portrait.mouth_cover import COVERED, covered_share
 from actor_server.portrait.person_check import MODEL_FILE, PersonCheck
 from actor_server.portrait.refusal import PortraitRefused
 from actor_server.portrait.segmentation import PersonSegmenter
@@ -113,6 +114,7 @@ class PortraitIntake:
             landmarks = again[0] if again else window.carry(found.landmarks)
         self._check_person(crop, landmarks, found.checks)
         _check_pose(landmarks, found.checks)
+        _check_mouth(crop, landmarks, found.checks)
         person = (
             self._segmenter.segment(crop)
             if self._segmenter
@@ -195,6 +197,17 @@ def _face_too_small(checks: dict[str, float]) -> PortraitRefused:
         "or more look good.",
         checks,
     )
+
+
+def _check_mouth(crop: Image, landmarks: Points, checks: dict[str, float]) -> None:
+    checks["mouth_covered"] = covered_share(crop, landmarks)
+    if checks["mouth_covered"] >= COVERED:
+        raise PortraitRefused(
+            "mouth_hidden",
+            "Something covers the mouth, which has to speak. Use a picture without a microphone, "
+            "mask or cup in front of it.",
+            checks,
+        )
 
 
 def _check_pose(landmarks: Points, checks: dict[str, float]) -> None:

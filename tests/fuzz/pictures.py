@@ -34,6 +34,7 @@ REFUSALS = {
     "too_turned": 422,
     "blurred": 422,
     "not_a_person": 422,
+    "mouth_hidden": 422,
 }
 SAMPLE_EVERY_S = 0.005
 

@@ -15,12 +15,16 @@ from actor_server.codec.mesh.shaping import index, polygon_mask, smoothstep
 LEAST_COVER: Final = 0.15
 TEXTURE_MARGIN: Final = 42  # as far as the mesh reaches over the edges, for what moves in
 ALPHA_STEP: Final = 0.5 / 255  # less opacity than this rounds to none
+HAIR_REACH_PX: Final = 22
+HAIR_DIFFERENCE: Final = 8  # grey levels from a smooth background at which hair begins to count
+ROUGH: Final = 8.0  # mean detail in grey levels of a background that hides hair
 INPAINT_SIZE: Final = 128  # the background behind a head is only ever glimpsed at its edges
 
 
 def person_alpha(portrait: PreparedPortrait) -> Mask:
     """Return (512, 512) opacity of the moving layer; the face itself is always opaque."""
     alpha = smoothstep((portrait.person - 0.25) / 0.5)
+    alpha = np.maximum(alpha, _stray_hair(portrait.image, alpha > 0.5))
     oval = portrait.landmarks[index(topology.FACE_OVAL), :2].astype(np.float32)
     hull = np.asarray(cv2.convexHull(oval), np.float32)[:, 0]
     face = polygon_mask((CROP_SIZE, CROP_SIZE), hull)
@@ -30,14 +34,40 @@ def person_alpha(portrait: PreparedPortrait) -> Mask:
     return alpha.astype(np.float32)
 
 
+def _stray_hair(image: Image, person: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return (512, 512) opacity of what stands out from a plain background close to the person.
+
+    The segmentation cuts hair off smoothly. Its tips would stay behind when the head moves.
+    """
+    near = np.asarray(cv2.dilate(person.astype(np.uint8), _disc(HAIR_REACH_PX)), np.uint8)
+    detail = np.abs(image - cv2.GaussianBlur(image, (0, 0), 4).astype(np.float64)).mean(2)
+    open_ = (near == 0).astype(np.float64)
+    weight = cv2.GaussianBlur(open_, (0, 0), HAIR_REACH_PX)
+    rough = cv2.GaussianBlur(detail * open_, (0, 0), HAIR_REACH_PX) / np.maximum(weight, 1e-6)
+    plain = smoothstep((ROUGH - rough) / 2) * smoothstep(weight / 0.02)
+    difference = np.abs(image - _paint_out(image, near).astype(np.float64)).max(2)
+    stands_out = np.clip((difference - HAIR_DIFFERENCE - 3 * rough) / 24, 0, 1)
+    return np.asarray(stands_out * plain * near, np.float64)
+
+
+def _disc(radius: int) -> NDArray[np.uint8]:
+    size = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def _paint_out(image: Image, mask: NDArray[np.uint8]) -> Image:
+    """Return the (512, 512, 3) picture with what is masked filled from around it, blurred."""
+    small = cv2.resize(image, (INPAINT_SIZE, INPAINT_SIZE), interpolation=cv2.INTER_AREA)
+    hidden = cv2.resize(mask, (INPAINT_SIZE, INPAINT_SIZE), interpolation=cv2.INTER_NEAREST)
+    filled = cv2.inpaint(small, hidden, 3, cv2.INPAINT_TELEA)
+    filled = cv2.resize(filled, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(cv2.GaussianBlur(filled, (0, 0), 3), np.uint8)
+
+
 def empty_background(image: Image, alpha: Mask) -> Image:
     """Return (256, 256, 3): the crop with the person painted out."""
     person = cv2.dilate((alpha > 0.08).astype(np.uint8), np.ones((11, 11), np.uint8))
-    small = cv2.resize(image, (INPAINT_SIZE, INPAINT_SIZE), interpolation=cv2.INTER_AREA)
-    hidden = cv2.resize(person, (INPAINT_SIZE, INPAINT_SIZE), interpolation=cv2.INTER_NEAREST)
-    filled = cv2.inpaint(small, hidden, 3, cv2.INPAINT_TELEA)
-    filled = cv2.resize(filled, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_CUBIC)
-    filled = cv2.GaussianBlur(filled, (0, 0), 3)
+    filled = _paint_out(image, np.asarray(person, np.uint8))
     blend = cv2.GaussianBlur(person.astype(np.float32), (0, 0), 2)[..., None]
     whole = (image * (1 - blend) + filled * blend).astype(np.uint8)
     return np.asarray(
@@ -62,10 +92,12 @@ def triangles_in_sight(
 def moving_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:
     """Return RGBA of the person, mirrored `TEXTURE_MARGIN` pixels beyond each edge of the crop.
 
-    The first column is transparent: frame pixels that no triangle covers read from there.
+    Nobody goes on there whom the edge does not cut. The first column is transparent: frame pixels
+    that no triangle covers read from there.
     """
-    margin = TEXTURE_MARGIN
-    crop = np.dstack([image, np.round(alpha * 255).astype(np.uint8)])
-    texture = cv2.copyMakeBorder(crop, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
+    margin = (TEXTURE_MARGIN,) * 4
+    opaque = np.round(alpha * 255).astype(np.uint8)
+    colour = cv2.copyMakeBorder(image, *margin, cv2.BORDER_REFLECT_101)
+    texture = np.dstack([colour, cv2.copyMakeBorder(opaque, *margin, cv2.BORDER_REPLICATE)])
     texture[:, 0, 3] = 0
     return np.asarray(texture, np.uint8)

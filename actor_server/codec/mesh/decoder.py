@@ -42,7 +42,6 @@ class MeshDecoder:
 
     def __init__(self, portrait: MeshPortrait) -> None:
         self.portrait = portrait
-        self._texture = portrait.texture.copy()
         self._anchors = Anchors.of(portrait.geometry)
         self._map_x = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
         self._map_y = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
@@ -63,7 +62,7 @@ class MeshDecoder:
         """Draw one latent (31,) as a new (256, 256, 3) RGB array."""
         if latent.shape != (LATENT_DIM,):
             raise ValueError(f"latent has shape {latent.shape}, the decoder needs ({LATENT_DIM},)")
-        self._draw_large(latent)
+        self._draw_large(latent * self.portrait.shown)
         small = cv2.resize(
             self._large, (FRAME_SIZE, FRAME_SIZE), dst=self._small, interpolation=cv2.INTER_AREA
         )
@@ -82,7 +81,7 @@ class MeshDecoder:
         # Turning to the left brings the right of the picture into sight, and the other way round.
         yaw = float(latent[YAW])
         for side, turn in zip(portrait.sides, (-min(yaw, 0), max(yaw, 0)), strict=True):
-            side.apply(sources, self._texture, turn)
+            side.apply(sources, turn)
         self._map_x.fill(_UNCOVERED)
         depth = placed[geometry.face_triangles, 2].mean(1)
         triangles = np.concatenate(
@@ -91,7 +90,7 @@ class MeshDecoder:
         sources += TEXTURE_MARGIN
         draw_triangles(placed.astype(np.float32), sources, triangles, self._map_x, self._map_y)
         cv2.remap(
-            self._texture,
+            portrait.texture,
             self._map_x,
             self._map_y,
             cv2.INTER_LINEAR,

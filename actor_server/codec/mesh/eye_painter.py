@@ -22,8 +22,17 @@ from actor_server.codec.mesh.shaping import ring
 STILL_GAZE: Final = 0.14
 LID_STARTS: Final = 0.08  # closure at which the closed lid begins to show
 LASH_STARTS: Final = 0.10
-LASH_OPACITY: Final = 0.72
-LASH_THICKNESS: Final = 0.045  # eye widths
+LASH_OPACITY: Final = 0.82
+# Thickness of the line of lashes from the outer corner to the inner one, and how far the soft
+# ends of the lashes hang below it, eye widths.
+LASH_LINE: Final = 0.055 * np.array([0.5, 0.95, 1.0, 0.95, 0.85, 0.72, 0.58, 0.42, 0.2])
+LASH_FRINGE: Final = 0.10 * np.array([0.7, 1.0, 0.95, 0.8, 0.6, 0.42, 0.28, 0.15, 0.0])
+FRINGE_OPACITY: Final = 0.4
+# Closed-lid skin covers what is stretched at the fold by this much, wholly below this share.
+FOLD_COVER: Final = 0.75
+FOLD_SHARE: Final = 0.5
+LOOK_SHADE: Final = 0.8  # of the lid's shade on an eye that looks elsewhere
+CORNER_SHADE: Final = 0.28
 
 
 def patch_map(geometry: FaceGeometry, eye: Eye, latent: Latent) -> NDArray[np.float64]:
@@ -84,7 +93,13 @@ def _fill(
     look (5,) gaze x, gaze y, eye width, shade of the lid, share of the portrait's own eye.
     """
     still, eyeball, iris = textures
-    width, shading, still_share = look[2], look[3], look[4]
+    width, still_share = look[2], look[4]
+    drawn = 1 - still_share
+    shading = max(look[3], LOOK_SHADE * drawn)
+    last = upper.shape[0] - 1
+    middle_x, middle_y = (upper[0, 0] + upper[last, 0]) / 2, (upper[0, 1] + upper[last, 1]) / 2
+    axis_x, axis_y = upper[last, 0] - middle_x, upper[last, 1] - middle_y
+    half_squared = axis_x**2 + axis_y**2 + 1e-6
     x0, x1 = max(0, int(box[0])), min(frame.shape[1] - 1, int(box[2]))
     y0, y1 = max(0, int(box[1])), min(frame.shape[0] - 1, int(box[3]))
     white = np.empty(4, np.float32)
@@ -107,8 +122,11 @@ def _fill(
                 nearest = min(nearest, (x - upper[i, 0]) ** 2 + (y - upper[i, 1]) ** 2)
             lid = min(np.sqrt(nearest) / (0.16 * width), 1.0)
             shade = 1 - shading * 0.30 * (1 - lid)
+            # The ball turns away from the light towards its corners.
+            along = abs((x - middle_x) * axis_x + (y - middle_y) * axis_y) / half_squared
+            ball = 1 - CORNER_SHADE * drawn * min(max((along - 0.3) / 0.7, 0.0), 1.0) ** 2
             for c in range(3):
-                value = white[c] + (disc[c] - white[c]) * alpha
+                value = white[c] * ball + (disc[c] - white[c] * ball) * alpha
                 value += (own[c] - value) * still_share * own[3] / 255
                 frame[y, x, c] = np.uint8(min(max(value * shade, 0.0), 255.0))
             frame[y, x, 3] = 255
@@ -130,8 +148,8 @@ def paint_lid(
         fall = (upper - top)[1:-1].mean(0)
         fall /= np.linalg.norm(fall) + 1e-6
         upper[1:-1] += fall * (textures.width * 0.045 * max(0.0, (closure - 0.6) / 0.4))
-        outline = np.asarray(ring(upper, top), np.float64)
-        _blend_skin(frame, outline, textures, socket, min(1.0, closure * 1.6) * 0.9)
+        opacity = min(1.0, closure * 1.6) * 0.9
+        _blend_skin(frame, upper, top, textures, socket, opacity)
     if closure > LASH_STARTS:
         line = placed[eye.upper, :2]
         if closure > 0.9:
@@ -152,17 +170,24 @@ def _box(
 
 def _blend_skin(
     frame: NDArray[np.uint8],
-    outline: Points,
+    upper: Points,
+    top: Points,
     textures: EyeTextures,
     socket: NDArray[np.float64],
     opacity: float,
 ) -> None:
-    found = _box(frame, outline, 6)
+    """Lay closed-lid skin between the lid's edge and its fold, where more of the lid itself shows.
+
+    Shapes: upper and top, the two rows, (9, 2).
+    """
+    found = _box(frame, np.concatenate([upper, top]), 6)
     if found is None:
         return
     part, low = found
     mask = np.zeros(part.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round((outline - low) * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    for share, value in ((1.0, round(255 * FOLD_COVER)), (FOLD_SHARE, 255)):
+        outline = np.asarray(ring(upper, upper + share * (top - upper))) - low
+        cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], value, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(mask, (0, 0), max(0.6, textures.width * 0.035))
     shift = socket @ np.array([[1, 0, low[0]], [0, 1, low[1]], [0, 0, 1]])
     shift[:, 2] -= textures.origin
@@ -180,13 +205,22 @@ def _blend_skin(
 def _draw_lashes(
     frame: NDArray[np.uint8], line: Points, textures: EyeTextures, opacity: float
 ) -> None:
-    found = _box(frame, line, 6)
+    """Draw lashes along the (9, 2) edge of a lid: thick outside, thin inside, soft below."""
+    found = _box(frame, line, 8)
     if found is None:
         return
     part, low = found
+    along = line[-1] - line[0]
+    down = np.array([-along[1], along[0]]) * np.sign(along[0]) / (np.linalg.norm(along) + 1e-6)
+    edge = line - low
+    core = (LASH_LINE * textures.width)[:, None] * down
+    fringe = (LASH_FRINGE * textures.width)[:, None] * down
     mask = np.zeros(part.shape[:2], np.uint8)
-    thickness = max(1, round(textures.width * LASH_THICKNESS))
-    points = [np.round((line - low) * 16).astype(np.int32)]
-    cv2.polylines(mask, points, False, 255, thickness, cv2.LINE_AA, 4)
-    alpha = mask[..., None] * np.float32(opacity * LASH_OPACITY / 255)
+    for outline, value in (
+        (ring(edge - 0.4 * core, edge + fringe), round(255 * FRINGE_OPACITY)),
+        (ring(edge - 0.4 * core, edge + 0.6 * core), 255),
+    ):
+        cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], value, cv2.LINE_AA, 4)
+    soft = cv2.GaussianBlur(mask, (3, 3), 0.6)
+    alpha = soft[..., None] * np.float32(opacity * LASH_OPACITY / 255)
     part[..., :3] = part[..., :3] * (1 - alpha) + textures.lash * alpha

@@ -23,6 +23,8 @@ IRIS_RINGS: Final = 10  # resolution of the mean radial colour behind the lids
 KEEP_FROM: Final = 1.30
 KEEP_WHOLLY: Final = 1.55
 
+WHITE_CHROMA: Final = 0.2  # of its light; lids reflected in glasses have more
+
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
@@ -103,10 +105,22 @@ def _eyeball(
         blurred = cv2.GaussianBlur(pixels * white[..., None], (0, 0), sigma)
         local = np.clip(weight / 0.08, 0, 1)
         filled = blurred / np.maximum(weight, 1e-6) * local + pixels[white].mean(0) * (1 - local)
+    filled = _as_white(filled, 0.7 * float(np.median(light[~visible])))
     seen = cv2.GaussianBlur(visible.astype(np.float64), (0, 0), 0.7)
     keep = seen * smoothstep((distance / radius - KEEP_FROM) / (KEEP_WHOLLY - KEEP_FROM))
     ball = pixels * keep[..., None] + filled * (1 - keep[..., None])
     return _opaque(ball.clip(0, 255).astype(np.uint8))
+
+
+def _as_white(colours: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Return (h, w, 3) no more colourful and no darker than the white of an eye can be."""
+    grey = colours.mean(2, keepdims=True)
+    chroma = np.ptp(colours, axis=2, keepdims=True)
+    pale = np.minimum(1.0, WHITE_CHROMA * grey / np.maximum(chroma, 1e-6))
+    white: NDArray[np.float64] = (grey + (colours - grey) * pale) * np.maximum(
+        1.0, least / np.maximum(grey, 1.0)
+    )
+    return white
 
 
 def _iris(patch: Image, visible: Bools, centre: Points, radius: float) -> Image:
@@ -163,7 +177,7 @@ def _skin_across(patch: Image, covered: Bools, fold: Bools, width: float) -> NDA
     light = patch.mean(2)
     lids = light[fold] if fold.sum() > 5 else light[~covered]
     # A lid comes forward out of the socket's shadow: no darker than most skin round the eye.
-    typical = max(float(np.median(lids)), 0.88 * float(np.median(light[~covered])))
+    typical = max(float(np.median(lids)), 0.78 * float(np.median(light[~covered])))
     lit = ~covered & (light > 0.85 * typical) & (light < 1.4 * typical)
     near = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8), iterations=6) > 0
     known = (lit & near).astype(np.float64) + 3.0 * (fold & lit)

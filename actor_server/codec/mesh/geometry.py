@@ -4,6 +4,7 @@ Shapes: `V` vertices: the 478 landmarks, then the outer mesh. Units: crop pixels
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
@@ -11,8 +12,16 @@ from numpy.typing import NDArray
 
 from actor_server.codec.mesh import outer_mesh, topology
 from actor_server.codec.mesh.canonical import canonical_face
-from actor_server.codec.mesh.latent import LOG_SCALE, POSE, POSE_LIMIT_RAD, TRANSLATION, Latent
-from actor_server.codec.mesh.pose import Points, Similarity, rotation
+from actor_server.codec.mesh.latent import (
+    LOG_SCALE,
+    PITCH,
+    POSE,
+    POSE_LIMIT_RAD,
+    TRANSLATION,
+    YAW,
+    Latent,
+)
+from actor_server.codec.mesh.pose import Points, Similarity, euler_angles, rotation
 from actor_server.codec.mesh.shaping import index
 
 # Distance of the camera in face heights: a portrait lens at arm's length or two.
@@ -20,6 +29,11 @@ CAMERA_DISTANCE: Final = 4.5
 # The torso takes part in this share of the head's translation.
 TORSO_SHARE: Final = 0.25
 BREATH_RISE: Final = 0.006  # face heights
+
+# A portrait turned beyond the first of these angles turns back less far, beyond the second not at
+# all, for behind its nose there is only nose to be shown; it nods by no more than this share.
+TURNS_BACK_RAD: Final = (0.35, 0.75)
+NODS: Final = 0.4
 
 _LIMIT = np.array(POSE_LIMIT_RAD)
 _INNER_UPPER = index(topology.LIP_INNER_UPPER)
@@ -69,6 +83,18 @@ class FaceGeometry:
     def focal(self) -> float:
         return CAMERA_DISTANCE * self.face_height
 
+    @cached_property
+    def pose_limits(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Least and greatest (3,) yaw, pitch and roll that this portrait can show."""
+        low, high = -_LIMIT, _LIMIT.copy()
+        yaw = euler_angles(self.alignment.rotation)[0]
+        near, far = TURNS_BACK_RAD
+        back = float(np.clip((far - abs(yaw)) / (far - near), 0, 1))
+        (low if yaw > 0 else high)[YAW] *= back
+        low[PITCH] *= NODS + (1 - NODS) * back
+        high[PITCH] *= NODS + (1 - NODS) * back
+        return low, high
+
     def unproject(self, points: Points, shift: Points | float = 0.0) -> Points:
         """Return (N, 3) picture points, z their depth, relative to the pivot in space."""
         relative = points - self.pivot
@@ -78,7 +104,8 @@ class FaceGeometry:
 
     def turn_head(self, points: Points, latent: Latent) -> Points:
         """Return where (N, 3) picture points of the head go under the latent's pose."""
-        yaw, pitch, roll = np.clip(latent[POSE].astype(np.float64), -_LIMIT, _LIMIT)
+        low, high = self.pose_limits
+        yaw, pitch, roll = np.clip(latent[POSE].astype(np.float64), low, high)
         matrix = rotation(yaw, pitch, roll) * float(np.exp(latent[LOG_SCALE]))
         turned = self.unproject(points) @ matrix.T
         turned[:, :2] /= 1 + turned[:, 2:] / self.focal

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import Latent
-from actor_server.codec.mesh.mouth_textures import MouthTextures
+from actor_server.codec.mesh.mouth_textures import UPPER_LENGTHS, MouthTextures
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.raster import sample
 from actor_server.codec.mesh.shaping import index
@@ -32,6 +32,9 @@ TONGUE_TOP, TONGUE_HEIGHT, TONGUE_HALF_WIDTH = -0.34, 0.42, 0.36
 LIP_SHADE_REACH: Final = 0.055
 UPPER_SHADE_REACH: Final = 0.10
 WELL_LIT_GAP: Final = 0.15
+# What the portrait shows of its mouth was lit when it was taken.
+OWN_SHADE: Final = 0.4
+LOWER_TEETH, UPPER_TEETH = 2, 3  # their numbers among the layers
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Anchors:
     teeth: Points  # (3,) where the lips meet
     chin_lip: Points  # (3,) lower edge of the lower lip at rest
     own: Points  # (3, 3) corners and a point below: the frame of the portrait's own open mouth
+    lips: Points  # (2, 3) middle of the inner lips, upper and lower
     width: float  # mouth width
 
     @classmethod
@@ -53,6 +57,7 @@ class Anchors:
             teeth=(rest[topology.INNER_LIP_TOP] + rest[topology.INNER_LIP_BOTTOM]) / 2,
             chin_lip=rest[topology.OUTER_LIP_BOTTOM],
             own=np.stack([right, left, below]),
+            lips=rest[[topology.INNER_LIP_TOP, topology.INNER_LIP_BOTTOM]],
             width=float(np.linalg.norm(outer_right - outer_left)),
         )
 
@@ -70,24 +75,25 @@ def paint_mouth(
     upper, lower = placed[_UPPER, :2], placed[_LOWER, :2]
     corner, along = upper[0], upper[-1] - upper[0]
     length = float(np.linalg.norm(along))
-    if length < 3 or float(np.abs(lower - upper).max()) < 0.3:
+    if length < 3:
         return
     x_axis = along / length
     y_axis = np.array([-x_axis[1], x_axis[0]])
     axes = np.stack([x_axis, y_axis], axis=1)
     middle = corner + along / 2
     skull = geometry.turn_head(
-        np.concatenate([anchors.teeth[None], anchors.chin_lip[None], anchors.own]), latent
+        np.stack([anchors.teeth, anchors.chin_lip, *anchors.own, *anchors.lips]), latent
     )[:, :2]
+    gap_at_rest = float(np.linalg.norm(skull[6] - skull[5]))  # with the head turned as it is
     jaw = placed[topology.OUTER_LIP_BOTTOM, :2] - skull[1]
     teeth = (np.stack([skull[0], skull[0] + jaw]) - middle) @ axes
     upper_lip = float((placed[topology.INNER_LIP_TOP, :2] - middle) @ y_axis)
     lower_lip = float((placed[topology.INNER_LIP_BOTTOM, :2] - middle) @ y_axis)
-    boxes = _layer_boxes(teeth, (upper_lip, lower_lip), length, anchors.width)
-    gap_at_rest = float(np.linalg.norm(geometry.vertices[_LOWER[5]] - geometry.vertices[_UPPER[5]]))
+    teeth[0, 1] += _rise(textures, anchors.width, upper_lip - float(teeth[0, 1]), gap_at_rest)
+    boxes = _layer_boxes(teeth, (upper_lip, lower_lip), (length, anchors.width))
     moved = abs(lower_lip - upper_lip - gap_at_rest) / (0.08 * anchors.width)
     shape = np.array([*middle, *x_axis, *y_axis, anchors.width])
-    own_map = _affine(skull[2:], anchors.own[:, :2] - np.array(textures.own_origin))
+    own_map = _affine(skull[2:5], anchors.own[:, :2] - np.array(textures.own_origin))
     _fill(
         frame,
         map_x,
@@ -99,17 +105,30 @@ def paint_mouth(
     )
 
 
+def _rise(textures: MouthTextures, width: float, upper_lip: float, gap: float) -> float:
+    """Return how far the row of upper teeth hangs below its place for closed lips, pixels.
+
+    A raised upper lip uncovers teeth, never the gums above them. `upper_lip` is its distance below
+    the row's place, `gap` the one between the lips at rest. Teeth that the portrait shows go on
+    where they are seen.
+    """
+    if textures.own_edge is None:
+        return min(0.0, upper_lip + 0.03 * width)
+    edge = UPPER_TOP + UPPER_HEIGHT * UPPER_LENGTHS[0]
+    raised = min(0.0, upper_lip + 0.5 * gap)
+    return (textures.own_edge - edge) * width + raised
+
+
 def _layer_boxes(
-    teeth: Points, lips: tuple[float, float], length: float, width: float
+    teeth: Points, lips: tuple[float, float], size: tuple[float, float]
 ) -> NDArray[np.float64]:
     """Return (4, 4) middle, top, half width and height of cavity, tongue, lower and upper teeth.
 
-    `teeth` (2, 2): where the rows of upper and lower teeth hang, in the mouth's axes.
+    `teeth` (2, 2): where the rows of upper and lower teeth hang, in the mouth's axes; size: length
+    of the mouth now, width at rest.
     """
-    upper_lip, lower_lip = lips
     top, bottom = teeth
-    # A raised upper lip uncovers teeth, never the gums above them.
-    roots = top[1] + min(0.0, upper_lip - top[1] + 0.03 * width)
+    (upper_lip, lower_lip), (length, width) = lips, size
     sunk = lower_lip - bottom[1] - 0.03 * width
     floor = bottom[1] + float(np.clip(sunk, -0.1 * width, 0.06 * width))
     half = max(TEETH_HALF_WIDTH * width, 0.49 * length)
@@ -123,7 +142,7 @@ def _layer_boxes(
                 TONGUE_HEIGHT * width,
             ],
             [bottom[0], floor + LOWER_TOP * width, half * 0.86, LOWER_HEIGHT * width],
-            [top[0], roots + UPPER_TOP * width, half, UPPER_HEIGHT * width],
+            [top[0], top[1] + UPPER_TOP * width, half, UPPER_HEIGHT * width],
         ],
         np.float64,
     )
@@ -154,18 +173,27 @@ def _blend_layers(
     place: tuple[float, float],
     texel: NDArray[np.float32],
     colour: NDArray[np.float32],
-) -> None:
-    """Look through the (4, h, w, 4) layers at one place of the mouth's axes into colour (3,)."""
+) -> float:
+    """Look through the (4, h, w, 4) layers at one place of the mouth's axes into colour (3,).
+
+    Returns how much of it is teeth.
+    """
+    teeth = 0.0
     for number in range(layers.shape[0]):
         box, texture = boxes[number], layers[number]
         u = (place[0] - box[0]) / box[2] * 0.5 + 0.5
         v = (place[1] - box[1]) / box[3]
         if number == 0:  # the cavity has no end
             u, v = min(max(u, 0.0), 1.0), min(max(v, 0.0), 1.0)
+        elif number == UPPER_TEETH:  # above them is gum
+            v = max(v, 0.0)
         sample(texture, u * (texture.shape[1] - 1), v * (texture.shape[0] - 1), texel)
         alpha = texel[3] / 255 if number > 0 else np.float32(1.0)
         for c in range(3):
             colour[c] += (texel[c] - colour[c]) * alpha
+        if number >= LOWER_TEETH:
+            teeth += float((1 - teeth) * alpha)
+    return teeth
 
 
 @njit(cache=True, nogil=True, fastmath=True)
@@ -214,19 +242,25 @@ def _fill(
             b = (x - axes[0]) * axes[4] + (y - axes[1]) * axes[5]
             below_upper = b - _height_at(upper, a)
             above_lower = _height_at(lower, a) - b
-            _blend_layers(layers, boxes, (a, b), texel, colour)
+            teeth = _blend_layers(layers, boxes, (a, b), texel, colour)
             lip = min(below_upper, above_lower) / (LIP_SHADE_REACH * width)
-            inner_lip = 0.9 * shading * (1 - min(max(lip, 0.0), 1.0)) ** 2
+            near = 1 - min(max(lip, 0.0), 1.0)
             hidden = 1 - min(max(below_upper / (UPPER_SHADE_REACH * width), 0.0), 1.0)
             # Towards the corners light no longer reaches the teeth.
             corner = min(max((abs(a) / (0.5 * length) - 0.55) / 0.45, 0.0), 1.0)
-            light = dim * (1 - 0.22 * hidden) * (1 - 0.55 * corner)
-            light = 1 - shading * (1 - light)
+            light = (1 - (1 - dim) * (1 - 0.7 * teeth)) * (1 - 0.22 * hidden)
+            light = 1 - shading * (1 - light * (1 - 0.55 * corner))
+            flesh = shading * max(0.9 * near * near, 0.6 * corner * corner)
+            glow = 1 + 0.4 * near * near * near
             u = own_map[0, 0] * x + own_map[0, 1] * y + own_map[0, 2]
             v = own_map[1, 0] * x + own_map[1, 1] * y + own_map[1, 2]
             sample(own, u, v, texel)
+            own_light = 1 - OWN_SHADE * (1 - light)
+            # At rest all that lies between the lips is seen, in motion only what moves with teeth.
+            own_share = min(max(texel[3] / 127.5 - shading, 0.0), 1.0)
             for c in range(3):
-                value = (colour[c] + (texel[c] - colour[c]) * texel[3] / 255) * light
-                value += (lining[c] - value) * inner_lip
+                value = colour[c] * light
+                value += (texel[c] * own_light - value) * own_share
+                value += (lining[c] * glow - value) * flesh
                 frame[y, x, c] = np.uint8(min(max(value, 0.0), 255.0))
             frame[y, x, 3] = 255

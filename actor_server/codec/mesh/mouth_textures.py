@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.expression import EYES
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.lip_seam import lips_open
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
@@ -31,7 +32,12 @@ TONGUE: Final = (138.0, 66.0, 72.0)
 CAVITY_DARK: Final = (24.0, 9.0, 10.0)
 CAVITY_RED: Final = (58.0, 20.0, 26.0)
 LINING_SHADE: Final = 0.42
-GREY_CHROMA: Final = 14.0  # mean LAB chroma of the face below which a portrait counts as greyish
+LINING_TINT: Final = (1.12, 0.84, 0.87)  # light that fell through and between lips
+LOWER_LIP_PX: Final = 2  # of an open mouth's lower edge are the lip's, which goes with the jaw
+EYE_WHITE: Final = 190.0  # mean of RGB where light is full
+# Mean red (LAB) of the face below which a portrait counts as greyish: skin of any tone has 8 and
+# more, sepia and old prints are yellow, not red.
+GREY_RED: Final = 6.0
 
 
 @dataclass(frozen=True)
@@ -40,18 +46,22 @@ class MouthTextures:
 
     layers: Image  # (4, 96, 128, 4): cavity, tongue, lower teeth, upper teeth
     lining: NDArray[np.float64]  # (3,) colour of the inner lips in their own shade
-    own: Image  # (h, w, 4) the open mouth of the portrait itself; 1x1 transparent when closed
+    # (h, w, 4) the open mouth of the portrait itself, 1x1 transparent when closed. Alpha: 255
+    # inside, 128 where it is lip, 0 outside.
+    own: Image
     own_origin: tuple[int, int]  # x, y of `own` in the crop
+    own_edge: float | None  # how far its teeth reach below the middle of the lips, mouth widths
 
     @classmethod
     def build(cls, portrait: PreparedPortrait, geometry: FaceGeometry) -> Self:
         landmarks = geometry.vertices[: topology.LANDMARKS]
         layers = [_cavity(), _tongue(), _teeth(upper=False), _teeth(upper=True)]
         skin = skin_colour(portrait.image, landmarks)
-        light = float(np.clip(skin.mean() / 170, 0.35, 1.05))
-        tint = np.clip((skin / skin.mean()) ** 0.35, 0.8, 1.2)
-        own, origin, enamel = _own_mouth(portrait, geometry, skin)
-        colour = _colourfulness(portrait.image, landmarks)
+        white = _eye_white(portrait.image, landmarks)
+        light = float(np.clip(max(skin.mean() / 170, white.mean() / EYE_WHITE), 0.1, 1.05))
+        tint = np.clip((white / max(white.mean(), 1.0)) ** 0.5, 0.9, 1.1)
+        own, origin, enamel, edge = _own_mouth(portrait, geometry, skin)
+        colour = _redness(portrait.image, landmarks)
         painted = []
         for number, layer in enumerate(layers):
             rgb = layer[..., :3] * (light * tint / tint.max())
@@ -60,8 +70,9 @@ class MouthTextures:
             grey = rgb @ np.array([0.299, 0.587, 0.114])
             rgb = rgb * colour + grey[..., None] * (1 - colour)
             painted.append(np.dstack([rgb, layer[..., 3]]).clip(0, 255).astype(np.uint8))
-        lining = _lip_colour(portrait.image, landmarks) * LINING_SHADE
-        return cls(np.stack(painted), lining, own, origin)
+        shade = LINING_SHADE * (1 + colour * (np.array(LINING_TINT) - 1))
+        lining = _lip_colour(portrait.image, landmarks) * shade
+        return cls(np.stack(painted), lining, own, origin, edge)
 
 
 def skin_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -72,6 +83,18 @@ def skin_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.flo
     return colour
 
 
+def _eye_white(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the (3,) mean colour of the brightest tenth of the open eyes: what light falls on a
+    white thing, whatever the skin."""
+    seen = np.zeros(image.shape[:2], bool)
+    for eye in EYES:
+        opening = np.asarray(ring(landmarks[eye.upper, :2], landmarks[eye.lower, :2]))
+        seen |= polygon_mask(image.shape[:2], opening) > 0
+    pixels = image[seen].astype(np.float64)
+    light = pixels.mean(1)
+    return np.asarray(pixels[light >= np.percentile(light, 90)].mean(0), np.float64)
+
+
 def _lip_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the (3,) median colour of the lower lip."""
     inner, outer = index(topology.LIP_INNER_LOWER), index(topology.LIP_OUTER_LOWER)
@@ -79,34 +102,41 @@ def _lip_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.flo
     return np.asarray(np.median(image[lip].astype(np.float64), axis=0), np.float64)
 
 
-def _colourfulness(image: Image, landmarks: NDArray[np.floating]) -> float:
+def _redness(image: Image, landmarks: NDArray[np.floating]) -> float:
+    """Return 0 for a picture without red in the face .. 1 for skin."""
     oval = polygon_mask(image.shape[:2], landmarks[index(topology.FACE_OVAL), :2]) > 0
     lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
-    chroma = np.hypot(lab[..., 1] - 128, lab[..., 2] - 128)[oval].mean()
-    return float(np.clip(chroma / GREY_CHROMA, 0, 1))
+    red = lab[..., 1][oval].mean() - 128
+    return float(np.clip(red / GREY_RED, 0, 1))
 
 
 def _own_mouth(
     portrait: PreparedPortrait, geometry: FaceGeometry, skin: NDArray[np.float64]
-) -> tuple[Image, tuple[int, int], NDArray[np.float64] | None]:
-    """Return the portrait's open mouth as a texture, its place, and its enamel colour if seen."""
+) -> tuple[Image, tuple[int, int], NDArray[np.float64] | None, float | None]:
+    """Return the portrait's open mouth, its place, and colour and lower edge of teeth if seen."""
     landmarks = geometry.vertices[: topology.LANDMARKS]
     upper, lower = index(topology.LIP_INNER_UPPER), index(topology.LIP_INNER_LOWER)
     if not lips_open(landmarks, geometry.down, geometry.alignment.scale):
-        return np.zeros((1, 1, 4), np.uint8), (0, 0), None
+        return np.zeros((1, 1, 4), np.uint8), (0, 0), None, None
     outline = ring(landmarks[upper, :2], landmarks[lower, :2])
     inside = polygon_mask(portrait.image.shape[:2], outline)
-    alpha = cv2.GaussianBlur(cv2.dilate(inside, np.ones((5, 5), np.uint8)), (0, 0), 1.0)
+    inner = inside & np.roll(inside, -LOWER_LIP_PX, axis=0)
+    seen = cv2.GaussianBlur(cv2.dilate(inside, np.ones((5, 5), np.uint8)), (0, 0), 1.0)
+    alpha = np.asarray(seen // 2 + cv2.GaussianBlur(inner, (0, 0), 1.0) // 2 + 1, np.uint8)
     x0, y0 = np.maximum(np.floor(outline.min(0)).astype(int) - 6, 0)
     x1, y1 = np.ceil(outline.max(0)).astype(int) + 7
     own = np.dstack([portrait.image, alpha])[y0:y1, x0:x1].copy()
     pixels = portrait.image[inside > 0].astype(np.float64)
-    enamel = None
-    if len(pixels):
-        light = pixels.mean(1)
-        if np.percentile(light, 85) > 0.6 * skin.mean():
-            enamel = pixels[light >= np.percentile(light, 70)].mean(0)
-    return own, (int(x0), int(y0)), enamel
+    light = pixels.mean(1)
+    if not len(pixels) or np.percentile(light, 85) <= 0.6 * skin.mean():
+        return own, (int(x0), int(y0)), None, None
+    enamel = pixels[light >= np.percentile(light, 70)].mean(0)
+    middle = (landmarks[upper[5], :2] + landmarks[lower[5], :2]) / 2
+    width = np.linalg.norm(np.subtract(*landmarks[list(topology.OUTER_CORNERS), :2]))
+    places = np.argwhere(inside > 0)[light >= 0.75 * np.percentile(light, 85)][:, ::-1] - middle
+    central = places[np.abs(places[:, 0]) < 0.12 * width]
+    edge = float(np.percentile(central[:, 1], 95) / width) if len(central) else 0.0
+    return own, (int(x0), int(y0)), enamel, edge
 
 
 def _axes() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -10,13 +10,14 @@ from actor_server.codec.mesh import background
 from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.expression import EYES, Expression
 from actor_server.codec.mesh.eye_textures import EyeTextures
+from actor_server.codec.mesh.eyewear import shown_share
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import Latent
 from actor_server.codec.mesh.lip_seam import meet_at_seam
 from actor_server.codec.mesh.mouth_textures import MouthTextures
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
-from actor_server.codec.mesh.revealed_side import RevealedSide
+from actor_server.codec.mesh.revealed_side import RevealedSide, flatten_sides
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class MeshPortrait:
     background: Image  # (256, 256, 3) RGB
     mouth: MouthTextures
     eyes: tuple[EyeTextures, EyeTextures]  # right, left
+    shown: Latent  # (31,) how much of each number of the latent can be seen
 
     @classmethod
     def build(cls, portrait: PreparedPortrait) -> Self:
@@ -39,7 +41,7 @@ class MeshPortrait:
         landmarks = meet_at_seam(
             portrait.landmarks, portrait.image, pose.rotation[:, 1], pose.scale
         )
-        geometry = FaceGeometry.build(landmarks)
+        geometry = flatten_sides(FaceGeometry.build(landmarks))
         geometry = replace(
             geometry,
             outer_triangles=background.triangles_in_sight(
@@ -50,18 +52,17 @@ class MeshPortrait:
         return cls(
             geometry=geometry,
             expression=Expression.build(geometry),
-            sides=(
-                RevealedSide.build(geometry, portrait.image, -1),
-                RevealedSide.build(geometry, portrait.image, 1),
-            ),
+            sides=(RevealedSide.build(geometry, -1), RevealedSide.build(geometry, 1)),
             texture=background.moving_texture(portrait.image, alpha),
             background=background.empty_background(portrait.image, alpha),
             mouth=MouthTextures.build(portrait, geometry),
             eyes=(right, left),
+            shown=shown_share(portrait.image, portrait.landmarks),
         )
 
     def vertices(self, latent: Latent) -> Points:
         """Return the (V, 3) vertices in the crop's pixels under a latent; the first 478 are the
         landmarks that a tracker should find in the decoded frame (at twice its size)."""
+        latent = latent * self.shown
         shaped = self.expression.apply(self.geometry.vertices, latent)
         return self.geometry.turn_head(shaped, latent)

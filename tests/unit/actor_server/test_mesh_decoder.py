@@ -1,12 +1,18 @@
 """Frames: the portrait itself at rest, what a latent asks for otherwise, in the caller's buffer."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
+from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.basis import mouth_basis
+from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.decoder import I420_SHAPE, MeshDecoder
 from actor_server.codec.mesh.encoder import MeshEncoder
+from actor_server.codec.mesh.expression import LEFT_EYE
+from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import (
     BREATH,
     GAZE,
@@ -21,6 +27,7 @@ from actor_server.codec.mesh.latent import (
     speech_neutral_latent,
 )
 from actor_server.codec.mesh.portrait import MeshPortrait
+from actor_server.codec.mesh.pose import rotation
 from actor_server.codec.mesh.prepared import PreparedPortrait
 from actor_server.portrait.intake import PortraitIntake
 from tests.unit.actor_server.conftest import DEFAULT_AVATARS, default_picture
@@ -90,6 +97,22 @@ def test_an_open_mouth_shows_its_dark_inside(
     assert np.percentile(opened.mean(2), 3) < np.percentile(shut.mean(2), 3) - 5
 
 
+def test_nothing_shows_through_pressed_lips(portrait: MeshPortrait) -> None:
+    before_green = replace(portrait, background=np.full((256, 256, 3), (0, 255, 0), np.uint8))
+    pressed = speech_neutral_latent()
+    pressed[MOUTH] = mouth_basis().solve(gap=-0.02, thickness=-0.05)
+    mouth = around(portrait.vertices(pressed), [61, 291, 0, 17], 0)
+    lips = MeshDecoder(before_green).render_rgb(pressed)[mouth].astype(int)
+    assert (lips[..., 1] - lips[..., 0]).max() < 5
+
+
+@pytest.mark.parametrize("name", DEFAULT_AVATARS)
+def test_teeth_are_as_light_as_the_white_of_the_eye(intake: PortraitIntake, name: str) -> None:
+    teeth = MeshPortrait.build(intake.prepare(default_picture(name))).mouth.layers[3]
+    middle = teeth[40:70, 54:74, :3].astype(float).mean()
+    assert 140 < middle < 225
+
+
 def test_a_blink_stays_at_the_eyes(decoder: MeshDecoder, prepared: PreparedPortrait) -> None:
     blink = portrait_latent()
     blink[LIDS] = 1.0
@@ -139,6 +162,33 @@ def test_pose_beyond_the_limit_is_the_limit(decoder: MeshDecoder) -> None:
     far, limit = portrait_latent(), portrait_latent()
     far[YAW], limit[YAW] = 2.0, 0.30
     assert np.array_equal(decoder.render(far), decoder.render(limit))
+
+
+def test_a_cheek_that_the_portrait_hides_comes_out_less_than_its_depth_would_have_it(
+    prepared: PreparedPortrait, portrait: MeshPortrait
+) -> None:
+    """daniel turns the right of the picture away by eleven degrees."""
+    back = portrait_latent()
+    back[YAW] = 0.2
+    ear, corner = topology.EARS[1], LEFT_EYE.upper[0]
+    deep = FaceGeometry.build(prepared.landmarks)
+    turned = deep.turn_head(deep.vertices, back)
+    rest, shown = portrait.geometry.vertices, portrait.vertices(back)
+    at_depth = (turned[ear] - turned[corner] - rest[ear] + rest[corner])[0]
+    comes_out = (shown[ear] - shown[corner] - rest[ear] + rest[corner])[0]
+    assert at_depth > 10
+    assert comes_out < 0.5 * at_depth
+
+
+def test_a_portrait_turned_far_away_hardly_turns_back(prepared: PreparedPortrait) -> None:
+    face = canonical_face()
+    landmarks = 100 * face.vertices @ rotation(-0.74, 0.0, 0.0).T + 256
+    back, further = portrait_latent(), portrait_latent()
+    back[YAW], further[YAW] = 0.3, -0.3
+    geometry = FaceGeometry.build(landmarks)
+    nose = geometry.vertices[[topology.NOSE_TIP]]
+    assert np.abs(geometry.turn_head(nose, back) - nose).max() < 4
+    assert np.abs(geometry.turn_head(nose, further) - nose).max() > 15
 
 
 def test_a_picture_moves_whole_when_nobody_stands_out(prepared: PreparedPortrait) -> None:

@@ -85,6 +85,7 @@ def test_an_avatar_without_a_voice_gets_the_default_one(client: TestClient):
         ("too_turned", 422),
         ("blurred", 422),
         ("not_a_person", 422),
+        ("mouth_hidden", 422),
     ],
 )
 def test_a_refused_portrait_says_why_and_what_to_do(
