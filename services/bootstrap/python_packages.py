@@ -12,14 +12,14 @@ STAMP = "xstreamer-lock.sha256"
 def install(workshop: Workshop, watch: Watch) -> str:
     """`uv sync --locked` into .venv, skipped while the lock has not changed.
 
-    Bytecode is made here, half a minute of two cores: without it, where Python may not write it,
-    every start of a process compiles thousands of files (an agent's worker: 9 s instead of 2).
+    Bytecode is made here: where Python may not write it later, every start of every process would
+    compile thousands of files again.
     """
     repository = workshop.repository
     environment = repository / ".venv"
     stamp = environment / STAMP
     inputs = [repository / "uv.lock", repository / "pyproject.toml"]
-    wanted = f"{fingerprint(inputs, repository)} {sys.version_info[:2]}"
+    wanted = f"{fingerprint(inputs, repository)} {sys.version_info[:2]} bytecode"
     if stamp.is_file() and stamp.read_text() == wanted:
         return "up to date"
     base_python = getattr(sys, "_base_executable", sys.executable)

@@ -29,6 +29,14 @@ def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path / "repository", CachePaths(tmp_path / "cache"), shell, os.environ)
 
 
+def test_packages_are_installed_with_their_bytecode() -> None:
+    for package in ("livekit.agents", "transformers"):
+        found = importlib.util.find_spec(package)
+        assert found is not None
+        assert found.origin is not None
+        assert Path(importlib.util.cache_from_source(found.origin)).is_file(), package
+
+
 @pytest.mark.parametrize(
     ("system", "machine", "libc", "told"),
     [
