@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && exit; done; echo python3)
 BIN := .venv/bin
-PACKAGES := proto thinker_server actor_server gateway services
+PACKAGES := proto thinker_server actor_server gateway services reporting
 WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=

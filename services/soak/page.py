@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from services.soak.charts import Chart, svg
+from reporting.charts import Chart, svg
 from services.soak.findings import Finding, slope
 from services.soak.report import written
 from services.soak.samples import MEASURING, Sample, Soak

@@ -1,12 +1,13 @@
 """Curves as inline SVG: nothing has to be fetched to look at them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from services.soak.series import Values
-from services.soak.trend import Trend
+from reporting.trend import Trend
+
+Values = Sequence[float | None]
 
 WIDTH, HEIGHT = 640, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
@@ -24,7 +25,7 @@ class Chart:
     title: str
     unit: str
     at_h: Sequence[float]
-    lines: dict[str, Values]
+    lines: Mapping[str, Values]
     line: Trend | None = None
     goal: float | None = None
     events: Sequence[float] = ()
