@@ -22,7 +22,7 @@ from actor_server.evaluation.evaluate import Settings, Studio, drifts, evaluate,
 from actor_server.evaluation.rendered import default_avatars
 from actor_server.evaluation.report import Evaluation, as_json, tables
 from actor_server.evaluation.scoring import STRETCH_FRAMES
-from actor_server.evaluation.systems import Procedural, System
+from actor_server.evaluation.systems import Endless, Procedural
 from actor_server.evaluation.takes import read_takes
 from actor_server.measured_on import commit, machine
 from actor_server.motion.choice import SHIPPED_WEIGHTS
@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> Evaluation:
     studio = Studio(judge, tuple(avatars), chosen.assets, chosen.sheets)
     takes = read_takes(chosen.data, "held_out")
     rows = tuple(evaluate(studio, takes, actors, settings))
-    systems: list[System] = [Procedural(), *actors] if settings.drift_minutes else []
+    systems: list[Endless] = [Procedural(), *actors] if settings.drift_minutes else []
     return Evaluation(
         about=_about(chosen.data, judge, settings, {actor.label: actor.about for actor in actors}),
         rows=rows,

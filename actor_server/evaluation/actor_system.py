@@ -5,7 +5,7 @@ Takes are performed together, as sessions of one sampler; the batch does not cha
 Shapes: T tokens of a chunk (frames here), D = 31 latent numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +51,26 @@ class Actor:
             latents = self._together([takes[at] for at in places], places)
             made |= dict(zip(places, latents, strict=True))
         return [made[at] for at in range(len(takes))]
+
+    @torch.inference_mode()
+    def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
+        """Chunk after chunk, CHUNK_LATENTS, of take after take: one session of a call."""
+        sampler = PyramidSampler(
+            self.model, self.sampler.steps, self.sampler.window, rows=1, rules=self.rules
+        )
+        stream = sampler.open(self._reference(), SEED)
+        for condition in (condition for take in takes for condition in take.conditions):
+            stream.offer(Conditions.stack([[condition]]))
+            while stream.in_flight == self.sampler.window:
+                yield from self._clean(sampler, stream)
+        while stream.in_flight:
+            yield from self._clean(sampler, stream)
+
+    def _clean(self, sampler: PyramidSampler, stream: SamplerStream) -> Iterator[Floats]:
+        """One pass: the chunk that has become clean, or none."""
+        (chunk,) = sampler.run_pass([stream])
+        if chunk is not None:
+            yield self._latents([chunk])
 
     @torch.inference_mode()
     def _together(self, takes: Sequence[Take], seeds: Sequence[int]) -> list[Floats]:

@@ -12,11 +12,17 @@ from actor_server.evaluation.lip_track import LipTrack
 from actor_server.evaluation.rendered import Avatar, Watcher
 from actor_server.evaluation.scoring import Performance, Row, mismatched_row, row, seen_row
 from actor_server.evaluation.sheets import write_sheets
-from actor_server.evaluation.systems import Procedural, Recorded, StaticFace, System
+from actor_server.evaluation.systems import (
+    TARGET,
+    Endless,
+    Procedural,
+    Recorded,
+    StaticFace,
+    System,
+)
 from actor_server.evaluation.takes import Take, first_seconds
 from actor_server.training.chunk_store import SOURCES
 
-TARGET: Final = "target (the teacher's)"
 TARGET_NOTE: Final = "the stored motion was made by the procedural teacher, not by a person"
 SHEET_TAKES: Final = (0, 1)
 
@@ -96,7 +102,7 @@ def _rows(studio: Studio, done: Sequence[Performance], settings: Settings) -> It
 
 
 def drifts(
-    judge: AudioLipJudge, takes: Sequence[Take], systems: Sequence[System], minutes: float
+    judge: AudioLipJudge, takes: Sequence[Take], systems: Sequence[Endless], minutes: float
 ) -> list[Drift]:
     """One unbroken stream of each system over spoken takes, or whatever there is."""
     spoken = [take for take in takes if take.source == "spoken"] or list(takes)

@@ -2,47 +2,72 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from rich.table import Table
 
+from actor_server.evaluation.apertures import open_vowel_table, to_truth
 from actor_server.evaluation.articulation import GRID_APERTURES
+from actor_server.evaluation.cells import at, cell
 from actor_server.evaluation.drift import Drift
+from actor_server.evaluation.drift_report import drift_json, drift_table
+from actor_server.evaluation.goals import GOALS, goal_figures, goal_table
+from actor_server.evaluation.offsets import offset_table
 from actor_server.evaluation.scoring import Row
+from reporting.goals import verdicts
 
 DIGITS: Final = 4
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was measured. `about`: machine, commit, data, judge, settings."""
+    """Everything that was measured. `about`: machine, commit, data, judge, settings.
+
+    `actor`: the system that the goals are about; `supplied`: their figures that no row holds.
+    """
 
     about: dict[str, Any]
     rows: tuple[Row, ...]
     drifts: tuple[Drift, ...]
+    actor: str = "Actor"
+    supplied: dict[str, float | None] = field(default_factory=dict)
+
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """What the goals are held against."""
+        return goal_figures(self.rows, self.actor, self.supplied)
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
     """One object ready for JSON; what could not be measured is null."""
     whole = evaluation.about | {
+        "goals": verdicts(GOALS, evaluation.figures),
         "grid_apertures": GRID_APERTURES,
-        "rows": [asdict(row) for row in evaluation.rows],
-        "drift": [asdict(drift) for drift in evaluation.drifts],
+        "rows": [_row(row, evaluation.rows) for row in evaluation.rows],
+        "drift": [drift_json(drift) for drift in evaluation.drifts],
     }
     rounded: dict[str, Any] = _rounded(whole)
     return rounded
 
 
+def _row(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    compared = to_truth(row, rows)
+    return asdict(row) | {"apertures_to_truth": asdict(compared) if compared else None}
+
+
 def tables(evaluation: Evaluation) -> list[Table]:
-    """Three tables: sync and articulation, apertures, the rest of the face; and drift."""
+    """Goals, sync and articulation, offsets, apertures, the rest of the face; and drift."""
     shown = [
+        goal_table(evaluation.figures),
         _table("Lips and sound", evaluation.rows, _SYNC),
+        offset_table(evaluation.rows),
         _table("Inner lip gap in the middle of a phone, eye distances", evaluation.rows, _GAPS),
+        open_vowel_table(evaluation.rows),
         _table("Head and face", evaluation.rows, _FACE),
     ]
     if evaluation.drifts:
-        shown.append(_drift_table(evaluation.drifts))
+        shown.append(drift_table(evaluation.drifts))
     return shown
 
 
@@ -81,48 +106,12 @@ def _table(title: str, rows: Sequence[Row], columns: dict[str, str]) -> Table:
     for name in columns:
         table.add_column(name, justify="right")
     for row in rows:
-        cells = [_cell(_at(row, path)) for path in columns.values()]
+        cells = [cell(at(row, path)) for path in columns.values()]
         if any(cells):
             table.add_row(row.takes, row.system, row.lips, *cells)
     if columns is _GAPS:
-        table.add_row("GRID", "means of the corpus", "", *map(_cell, GRID_APERTURES.values()), "")
+        table.add_row("GRID", "means of the corpus", "", *map(cell, GRID_APERTURES.values()), "")
     return table
-
-
-def _drift_table(drifts: Sequence[Drift]) -> Table:
-    paths = {
-        "level": "level",
-        "gap SD": "gap_sd",
-        "C*": "sync.confidence",
-        "yaw SD": "liveliness.yaw_sd",
-        "pitch SD": "liveliness.pitch_sd",
-        "roll SD": "liveliness.roll_sd",
-        "deg/s": "liveliness.head_speed",
-        "blinks/min": "liveliness.blinks_per_minute",
-        "head jerk": "liveliness.head_jerk",
-    }
-    table = Table("system", "minute", *paths, title="One unbroken stream")
-    for one in drifts:
-        for name, minute in (("first", one.first), (f"last of {one.minutes:.1f}", one.last)):
-            table.add_row(one.system, name, *(_cell(_at(minute, path)) for path in paths.values()))
-    return table
-
-
-def _at(value: Any, path: str) -> Any:
-    """Follow a dotted path through attributes and keys; None where it ends early."""
-    for name in path.split("."):
-        if value is None:
-            return None
-        value = getattr(value, name) if is_dataclass(value) else value.get(name)
-    return value
-
-
-def _cell(value: float | int | None) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, int):
-        return str(value)
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"
 
 
 def _rounded(value: Any) -> Any:
