@@ -141,6 +141,7 @@ ablations: setup  ## the paper's ablation table: train each row on equal short b
 
 eval-nano: OUT ?= $(RESULTS)/eval-nano.json
 eval-nano: DATA ?= var/nano-data
-eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset)
+eval-nano: HTML ?= build/eval-nano.html
+eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset, HTML= the page)
 	@mkdir -p $(dir $(OUT))
-	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) $(ARGS)
+	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) --html $(HTML) $(ARGS)

@@ -3,13 +3,14 @@
     python -m actor_server.evaluation --data DATASET --out eval-nano.json
 
 The judge is fitted on the dataset's `judge` split; systems perform its `held_out` split under the
-stored conditions. Prints tables and writes one JSON object.
+stored conditions. Prints tables, writes one JSON object and, with --html, one page.
 """
 
 import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import cv2
@@ -19,6 +20,7 @@ from actor_server.config import ActorConfig
 from actor_server.evaluation.actor_system import actors_in
 from actor_server.evaluation.audio_lip_judge import COMPONENTS, REACH, SHIFT, AudioLipJudge
 from actor_server.evaluation.evaluate import Settings, Studio, drifts, evaluate, fit_judge
+from actor_server.evaluation.html_report import html
 from actor_server.evaluation.rendered import default_avatars
 from actor_server.evaluation.report import Evaluation, as_json, tables
 from actor_server.evaluation.scoring import STRETCH_FRAMES
@@ -39,6 +41,7 @@ def options() -> argparse.Namespace:
     shipped = SHIPPED_WEIGHTS if SHIPPED_WEIGHTS.is_file() else None
     parser.add_argument("--weights", type=Path, default=shipped, help="default: the shipped file")
     parser.add_argument("--ablations", type=Path, help="folder of further *.safetensors")
+    parser.add_argument("--html", type=Path, help="page to write: tables, curves, contact sheets")
     parser.add_argument("--sheets", type=Path, help="folder for pictures of the same moments")
     parser.add_argument("--steps", type=int, help="passes per chunk; default: the weights' own")
     parser.add_argument("--window", type=int, help="chunks in flight; default: the weights' own")
@@ -99,12 +102,22 @@ def _about(
 def main() -> None:
     chosen = options()
     cv2.setNumThreads(1)
-    evaluation = run(chosen)
+    with TemporaryDirectory() as pictures:
+        if chosen.html is not None and chosen.sheets is None:
+            chosen.sheets = Path(pictures)
+        write(run(chosen), chosen)
+
+
+def write(evaluation: Evaluation, chosen: argparse.Namespace) -> None:
+    """Print the tables, write the JSON and, if it is wanted, the page."""
     console = Console(width=max(TABLE_COLUMNS, Console().width))
     for table in tables(evaluation):
         console.print(table)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(as_json(evaluation), indent=1) + "\n")
+    if chosen.html is not None:
+        chosen.html.parent.mkdir(parents=True, exist_ok=True)
+        chosen.html.write_text(html(evaluation, chosen.sheets))
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ from typing import Any
 
 
 def at(value: Any, path: str) -> Any:
-    """Follow a dotted path through attributes and keys; None where it ends early."""
+    """Follow a dotted path through attributes and keys; None where it ends, or is not measured."""
     for name in path.split("."):
         if value is None:
             return None
-        value = getattr(value, name) if is_dataclass(value) else value.get(name)
+        value = getattr(value, name, None) if is_dataclass(value) else value.get(name)
     return value
 
 

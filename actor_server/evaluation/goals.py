@@ -7,7 +7,7 @@ from typing import Final
 from rich.table import Table
 
 from actor_server.evaluation.apertures import to_truth, truth_of
-from actor_server.evaluation.cells import cell
+from actor_server.evaluation.cells import at, cell
 from actor_server.evaluation.scoring import Row
 from actor_server.evaluation.systems import Procedural
 from reporting.goals import Figures, Goal
@@ -19,6 +19,15 @@ BLINKS_PER_MINUTE: Final = (15.0, 25.0)
 TOLERANCE: Final = 0.2
 LIPS: Final = {"latents": "lips of latents", "seen": "lips seen in drawn frames"}
 _ABOVE_ZERO: Final = math.ulp(0.0)
+_FACE: Final = {
+    "yaw_sd": "liveliness.yaw_sd",
+    "pitch_sd": "liveliness.pitch_sd",
+    "roll_sd": "liveliness.roll_sd",
+    "blinks": "liveliness.blinks_per_minute",
+    "identity": "rendered.identity",
+    "cpbd_ratio": "rendered.cpbd_ratio",
+}
+"""Where a row of new sentences holds a figure, if it does."""
 
 
 def _goals() -> tuple[Goal, ...]:
@@ -81,9 +90,9 @@ def goal_figures(rows: Sequence[Row], actor: str, supplied: Figures) -> dict[str
         figures |= _lips(row, rows, f"{row.takes}_{kind}")
         if row.takes == "grid":
             figures |= _against_teacher(row, rows, kind)
-        if row.takes == "spoken" and (face := row.liveliness) is not None:
-            figures |= {"yaw_sd": face.yaw_sd, "pitch_sd": face.pitch_sd, "roll_sd": face.roll_sd}
-            figures["blinks"] = face.blinks_per_minute
+        if row.takes == "spoken":
+            measured = {key: at(row, path) for key, path in _FACE.items()}
+            figures |= {key: value for key, value in measured.items() if value is not None}
     return figures
 
 
