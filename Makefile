@@ -145,3 +145,9 @@ eval-nano: HTML ?= build/eval-nano.html
 eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset, HTML= the page)
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) --html $(HTML) $(ARGS)
+
+eval-portraits: OUT ?= build/portraits
+eval-portraits: DATA ?= var/nano-data
+eval-portraits: setup  ## the paper's protocol: each of PORTRAITS=DIR answers each of QUERIES=DIR; videos, figures
+	$(BIN)/python -m actor_server.evaluation.portraits --portraits $(PORTRAITS) --queries $(QUERIES) \
+		--data $(DATA) --out $(OUT) $(ARGS)

@@ -53,12 +53,12 @@ class Actor:
         return [made[at] for at in range(len(takes))]
 
     @torch.inference_mode()
-    def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
+    def stream(self, takes: Iterable[Take], seed: int = SEED) -> Iterator[Floats]:
         """Chunk after chunk, CHUNK_LATENTS, of take after take: one session of a call."""
         sampler = PyramidSampler(
             self.model, self.sampler.steps, self.sampler.window, rows=1, rules=self.rules
         )
-        stream = sampler.open(self._reference(), SEED)
+        stream = sampler.open(self._reference(), seed)
         for condition in (condition for take in takes for condition in take.conditions):
             stream.offer(Conditions.stack([[condition]]))
             while stream.in_flight == self.sampler.window:

@@ -46,7 +46,7 @@ def html(evaluation: Evaluation, sheets: Path | None = None) -> str:
     for table in tables(evaluation):
         parts.append(section(table, evaluation.actor))
         parts.append(figures.get(str(table.title), ""))
-    parts.append(_sheets(sheets))
+    parts.append(sheets_section(sheets))
     return document(TITLE, "\n".join(parts), STYLE)
 
 
@@ -117,7 +117,8 @@ def _grid(figures: Iterator[str], *, small: bool = False) -> str:
     return f'<div class="{"small " if small else ""}charts">{"".join(figures)}</div>'
 
 
-def _sheets(folder: Path | None) -> str:
+def sheets_section(folder: Path | None) -> str:
+    """The pictures of a folder, each above its caption."""
     files = sorted(folder.glob("*.png")) if folder else []
     if not files:
         return "<h2>Contact sheets</h2><p>None were drawn.</p>"

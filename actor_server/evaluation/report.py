@@ -47,7 +47,7 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "rows": [_row(row, evaluation.rows) for row in evaluation.rows],
         "drift": [drift_json(drift) for drift in evaluation.drifts],
     }
-    rounded: dict[str, Any] = _rounded(whole)
+    rounded: dict[str, Any] = as_rounded(whole)
     return rounded
 
 
@@ -57,18 +57,23 @@ def _row(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """Goals, sync and articulation, offsets, apertures, the rest of the face; and drift."""
-    shown = [
-        goal_table(evaluation.figures),
-        _table("Lips and sound", evaluation.rows, _SYNC),
-        offset_table(evaluation.rows),
-        _table("Inner lip gap in the middle of a phone, eye distances", evaluation.rows, _GAPS),
-        open_vowel_table(evaluation.rows),
-        _table("Head and face", evaluation.rows, _FACE),
-    ]
+    """The goals, the figures of the rows, and long streams."""
+    shown = [goal_table(evaluation.figures), *row_tables(evaluation.rows)]
     if evaluation.drifts:
         shown.append(drift_table(evaluation.drifts))
     return shown
+
+
+def row_tables(rows: Sequence[Row]) -> list[Table]:
+    """Sync and articulation, offsets, apertures, the rest of the face; those that have rows."""
+    shown = [
+        _table("Lips and sound", rows, _SYNC),
+        offset_table(rows),
+        _table("Inner lip gap in the middle of a phone, eye distances", rows, _GAPS),
+        open_vowel_table(rows),
+        _table("Head and face", rows, _FACE),
+    ]
+    return [table for table in shown if table.row_count]
 
 
 _SYNC: Final = {
@@ -114,12 +119,12 @@ def _table(title: str, rows: Sequence[Row], columns: dict[str, str]) -> Table:
     return table
 
 
-def _rounded(value: Any) -> Any:
+def as_rounded(value: Any) -> Any:
     """The same with floats shortened and NaN, which JSON does not know, as None."""
     if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
+        return {key: as_rounded(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(inner) for inner in value]
+        return [as_rounded(inner) for inner in value]
     if isinstance(value, float):
         return round(value, DIGITS) if math.isfinite(value) else None
     return value
