@@ -43,6 +43,9 @@ TABLES: Final = {
     "what the brows do. The target is the measure.",
     "Drawn frames": "What was looked at after drawing: is it still this person, is it sharp, do "
     "head and upper face move?",
+    "Videos as a set (FVD)": "How far the drawn videos are, as a set, from those of the truth.",
+    "Between performances with other seeds": "Whether the face moves in another way when it says "
+    "the same again. The teacher is the measure.",
     "One unbroken stream": "One stream without a break, measured a minute at a time. Nothing "
     "should change: a slope whose interval holds 0 is none.",
 }
@@ -89,9 +92,19 @@ MEASURES: Final = {
     "identity": (HIGHER, "likeness with the portrait (SFace cosine)"),
     "other's": (LOWER, "likeness with somebody else's portrait: the negative pair"),
     "CPBD": (HIGHER, "sharpness: share of edges that are not seen as blurred"),
-    "over portrait": (HIGHER, "sharpness over that of the portrait: 1 is as sharp"),
+    "to still": (HIGHER, "sharpness over that of the same face unmoved: 1 is as sharp"),
+    "to crop": (HIGHER, "sharpness over that of the portrait, as small as a frame"),
     "Glo": (LIKE_TRUTH, "motion of the head in the picture"),
     "Exp": (LIKE_TRUTH, "motion of the upper face"),
+    "windows": (NEITHER, "how many pieces of 16 frames were compared"),
+    "FVD": (LOWER, "distance of the videos from those of the truth; the truth's own is the least"),
+    "seeds": (NEITHER, "how many performances were compared"),
+    "minutes": (NEITHER, "how long each of them was"),
+    "head deg": (LIKE_TRUTH, "how far the heads of two performances are apart, deg"),
+    "brows": (LIKE_TRUTH, "the same of the brows"),
+    "gaze": (LIKE_TRUTH, "the same of the eyes"),
+    "lip gap": (LOWER, "the same of the lips' opening, which the voice should decide"),
+    "landmarks": (LIKE_TRUTH, "the same of all landmarks in the picture, eye distances"),
     "yaw SD": (LIKE_TRUTH, "standard deviation of turning left and right, deg"),
     "pitch SD": (LIKE_TRUTH, "of nodding, deg"),
     "roll SD": (LIKE_TRUTH, "of tilting, deg"),

@@ -25,7 +25,8 @@ _FACE: Final = {
     "roll_sd": "liveliness.roll_sd",
     "blinks": "liveliness.blinks_per_minute",
     "identity": "rendered.identity",
-    "cpbd_ratio": "rendered.cpbd_ratio",
+    "cpbd_to_crop": "rendered.cpbd_to_crop",
+    "cpbd_to_still": "rendered.cpbd_to_still",
 }
 """Where a row of new sentences holds a figure, if it does."""
 
@@ -68,7 +69,8 @@ def _goals() -> tuple[Goal, ...]:
         Goal("blinks", "blinks, new sentences", "a minute", f"{low:.0f} .. {high:.0f}", low, high),
         Goal("identity", "identity (SFace with the portrait)", "", ">= 0.80", 0.80),
         Goal("identity_slope", "its change over an hour", "an hour", "0 +- .02", -0.02, 0.02),
-        Goal("cpbd_ratio", "CPBD over the portrait's", "", ">= 1", 1.0),
+        Goal("cpbd_to_crop", "CPBD over the portrait's", "", ">= 1", 1.0),
+        Goal("cpbd_to_still", "CPBD over the unmoved face's", "", ">= 1", 1.0),
         Goal("fvd_over_teacher", "FVD below the teacher's", "", "> 0", _ABOVE_ZERO),
     ]
     return tuple(goals)

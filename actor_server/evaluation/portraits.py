@@ -11,9 +11,10 @@ Source: X-Streamer (arXiv 2509.21574), section 4: 50 portraits, 50 query sets, 2
 
 import argparse
 import json
+import logging
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -25,6 +26,7 @@ from rich.console import Console
 
 from actor_server.codec.mesh.decoder import MeshDecoder
 from actor_server.codec.mesh.portrait import MeshPortrait
+from actor_server.codec.mesh.prepared import PreparedPortrait
 from actor_server.config import ActorConfig
 from actor_server.evaluation.actor_system import SEED, Actor, actors_in
 from actor_server.evaluation.audio_lip_judge import AudioLipJudge
@@ -50,6 +52,8 @@ SHEET_NAME: Final = "portraits"
 SHEET_CAPTION: Final = """The first conversation, a row for each portrait: the same moments in each
 column, in the middle of the phone above it."""
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Studio:
@@ -62,44 +66,52 @@ class Studio:
     out: Path
 
 
-def avatars_of(folder: Path, assets: Path) -> tuple[list[Avatar], dict[str, str]]:
+def prepared_in(folder: Path, assets: Path) -> tuple[dict[str, PreparedPortrait], dict[str, str]]:
     """The portraits of a folder by file name, and why others are refused, as in the product."""
-    avatars, refused = [], {}
+    prepared, refused = {}, {}
     intake = PortraitIntake.from_assets(assets)
     try:
         for file in sorted(folder.iterdir()):
             if file.suffix.lower() not in PICTURES:
                 continue
             try:
-                prepared = intake.prepare(file.read_bytes())
+                prepared[file.stem] = intake.prepare(file.read_bytes())
             except PortraitRefused as refusal:
                 refused[file.name] = refusal.hint
-                continue
-            avatars.append(Avatar(file.stem, MeshDecoder(MeshPortrait.build(prepared))))
     finally:
         intake.close()
-    return avatars, refused
+    return prepared, refused
 
 
-def answer(studio: Studio, avatars: Sequence[Avatar]) -> Iterator[Row]:
+def answer(studio: Studio, portraits: Mapping[str, PreparedPortrait]) -> Iterator[Row]:
     """Two rows of figures for each portrait; writes its videos, and one contact sheet of all."""
     strips = []
-    for number, avatar in enumerate(avatars):
-        done = perform(studio.actor, studio.scenes, number, avatar.name)
+    for number, (name, prepared) in enumerate(portraits.items()):
+        avatar = Avatar(name, MeshDecoder(MeshPortrait.build(prepared)))
+        done = perform(studio.actor, studio.scenes, number, name)
         for scene, latents in zip(studio.scenes, done.latents, strict=True):
             frames = (avatar.decoder.render_rgb(latent) for latent in latents)
-            write_video(studio.out / f"{avatar.name}-{scene.name}.mp4", frames, scene.pcm)
+            write_video(studio.out / f"{name}-{scene.name}.mp4", frames, scene.pcm)
         yield row(studio.judge, done)
-        watcher = Watcher.open(avatar, studio.assets)
-        try:
-            yield seen_row(studio.judge, done, watcher)
-        finally:
-            watcher.close()
+        yield from _seen(studio, done, avatar)
         strips.append(faces([done], avatar, 0))
     if strips:
         sheet = cv2.cvtColor(np.concatenate(strips), cv2.COLOR_RGB2BGR)
         cv2.imwrite(str(studio.out / f"{SHEET_NAME}.png"), sheet)
         (studio.out / f"{SHEET_NAME}.txt").write_text(SHEET_CAPTION)
+
+
+def _seen(studio: Studio, done: Performance, avatar: Avatar) -> Iterator[Row]:
+    """A row, unless the landmarker does not take what is drawn for a face: some paintings."""
+    try:
+        watcher = Watcher.open(avatar, studio.assets)
+    except ValueError as unseen:
+        _log.warning("a portrait is not measured", extra={"why": str(unseen)})
+        return
+    try:
+        yield seen_row(studio.judge, done, watcher)
+    finally:
+        watcher.close()
 
 
 def perform(actor: Actor, scenes: Sequence[Scene], portrait: int, label: str) -> Performance:
@@ -173,8 +185,8 @@ def main() -> None:
     scenes = read_scenes(answers, actor.model.geometry.sight)
     judge = fit_judge(read_takes(chosen.data, "judge"))
     studio = Studio(actor, judge, tuple(scenes), chosen.assets, chosen.out)
-    avatars, refused = avatars_of(chosen.portraits, chosen.assets)
-    rows = list(answer(studio, avatars))
+    prepared, refused = prepared_in(chosen.portraits, chosen.assets)
+    rows = list(answer(studio, prepared))
     console = Console(width=max(TABLE_COLUMNS, Console().width))
     for table in row_tables(rows):
         console.print(table)

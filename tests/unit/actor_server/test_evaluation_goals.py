@@ -76,7 +76,7 @@ def test_what_no_row_holds_is_not_measured_until_it_is_supplied() -> None:
     assert set(told(figures).values()) == {"not measured"}
     supplied = told(goal_figures(rows, "Actor", {"identity": 0.79, "fvd_over_teacher": 0.0}))
     assert supplied["identity"] == supplied["fvd_over_teacher"] == "missed"
-    assert supplied["cpbd_ratio"] == "not measured"
+    assert supplied["cpbd_to_crop"] == "not measured"
     assert goal_table(figures).row_count == len(verdicts(GOALS, figures)) == len(GOALS)
 
 

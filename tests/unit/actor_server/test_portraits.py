@@ -15,10 +15,10 @@ from actor_server.evaluation.evaluate import fit_judge
 from actor_server.evaluation.portraits import (
     Studio,
     answer,
-    avatars_of,
     mean_of,
     page,
     perform,
+    prepared_in,
     report,
 )
 from actor_server.evaluation.queries import IDLE_CHUNKS, read_scenes, scene
@@ -94,13 +94,13 @@ def test_a_portrait_becomes_a_video_and_two_rows_and_a_blank_picture_is_refused(
     out.mkdir()
     (portraits / "mara.jpg").write_bytes(default_picture("mara"))
     cv2.imwrite(str(portraits / "wall.png"), np.full((400, 400, 3), 127, np.uint8))
-    avatars, refused = avatars_of(portraits, assets_dir)
-    assert [one.name for one in avatars] == ["mara"]
+    prepared, refused = prepared_in(portraits, assets_dir)
+    assert list(prepared) == ["mara"]
     assert "No face" in refused["wall.png"]
     scenes = read_scenes(answered(tmp_path, ("a", 1)), SIGHT)
     judge = fit_judge([take(seed) for seed in range(10, 14)])
     studio = Studio(actor_of(), judge, tuple(scenes), assets_dir, out)
-    told, seen = answer(studio, avatars)
+    told, seen = answer(studio, prepared)
     assert (told.system, told.lips) == ("mara", "latents")
     assert seen.lips == "seen on mara"
     assert seen.articulation is not None
