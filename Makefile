@@ -136,6 +136,7 @@ ablations: OUT ?= build/ablations
 ablations: DEVICE ?= --threads 1
 ablations: setup  ## the paper's ablation table: train each row on equal short budgets, evaluate (DATA=DIR)
 	$(BIN)/python -m actor_server.training.ablations --data $(DATA) --out $(OUT) --steps 1200 --compile $(DEVICE) $(ARGS)
+	$(BIN)/xstreamer assets fetch --all
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --weights $(OUT)/full.safetensors \
 		--ablations $(OUT)/ablated --out $(RESULTS)/ablations.json
 
@@ -143,4 +144,5 @@ eval-nano: OUT ?= $(RESULTS)/eval-nano.json
 eval-nano: DATA ?= var/nano-data
 eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset)
 	@mkdir -p $(dir $(OUT))
+	$(BIN)/xstreamer assets fetch --all
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) $(ARGS)

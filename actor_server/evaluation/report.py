@@ -8,7 +8,9 @@ from typing import Any, Final
 from rich.table import Table
 
 from actor_server.evaluation.articulation import GRID_APERTURES
+from actor_server.evaluation.diversity import Diversity
 from actor_server.evaluation.drift import Drift
+from actor_server.evaluation.frechet import FrechetFigures
 from actor_server.evaluation.scoring import Row
 
 DIGITS: Final = 4
@@ -21,6 +23,8 @@ class Evaluation:
     about: dict[str, Any]
     rows: tuple[Row, ...]
     drifts: tuple[Drift, ...]
+    frechet: tuple[FrechetFigures, ...] = ()
+    diversity: tuple[Diversity, ...] = ()
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -29,21 +33,27 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "grid_apertures": GRID_APERTURES,
         "rows": [asdict(row) for row in evaluation.rows],
         "drift": [asdict(drift) for drift in evaluation.drifts],
+        "frechet": [asdict(figures) for figures in evaluation.frechet],
+        "diversity": [asdict(figures) for figures in evaluation.diversity],
     }
     rounded: dict[str, Any] = _rounded(whole)
     return rounded
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """Three tables: sync and articulation, apertures, the rest of the face; and drift."""
+    """A table for each kind of figures, where there are any."""
     shown = [
         _table("Lips and sound", evaluation.rows, _SYNC),
         _table("Inner lip gap in the middle of a phone, eye distances", evaluation.rows, _GAPS),
         _table("Head and face", evaluation.rows, _FACE),
+        _table("Eyes and brows", evaluation.rows, _UPPER_FACE),
+        _table("Drawn frames", evaluation.rows, _RENDERED),
+        _set_table("Videos as a set (FVD)", evaluation.frechet, _FRECHET),
+        _set_table("Between performances with other seeds", evaluation.diversity, _DIVERSITY),
     ]
     if evaluation.drifts:
         shown.append(_drift_table(evaluation.drifts))
-    return shown
+    return [table for table in shown if table.row_count]
 
 
 _SYNC: Final = {
@@ -74,6 +84,35 @@ _FACE: Final = {
     "head seam": "liveliness.head_seam",
     "lip seam": "liveliness.lip_seam",
 }
+_UPPER_FACE: Final = {
+    "gaze SD": "upper_face.gaze_sd",
+    "away": "upper_face.away",
+    "saccades/min": "upper_face.saccades_per_minute",
+    "brow SD": "upper_face.brow_sd",
+    "raises/min": "upper_face.brow_raises_per_minute",
+    "furrow SD": "upper_face.furrow_sd",
+}
+_RENDERED: Final = {
+    "frames": "rendered.frames",
+    "no face": "rendered.unseen",
+    "identity": "rendered.identity",
+    "other's": "rendered.stranger",
+    "CPBD": "rendered.cpbd",
+    "to still": "rendered.cpbd_to_still",
+    "to crop": "rendered.cpbd_to_crop",
+    "Glo": "rendered.head_motion",
+    "Exp": "rendered.expression",
+}
+_FRECHET: Final = {"windows": "windows", "FVD": "distance"}
+_DIVERSITY: Final = {
+    "seeds": "seeds",
+    "minutes": "minutes",
+    "head deg": "head",
+    "brows": "brows",
+    "gaze": "gaze",
+    "lip gap": "gap",
+    "landmarks": "landmarks",
+}
 
 
 def _table(title: str, rows: Sequence[Row], columns: dict[str, str]) -> Table:
@@ -86,6 +125,18 @@ def _table(title: str, rows: Sequence[Row], columns: dict[str, str]) -> Table:
             table.add_row(row.takes, row.system, row.lips, *cells)
     if columns is _GAPS:
         table.add_row("GRID", "means of the corpus", "", *map(_cell, GRID_APERTURES.values()), "")
+    return table
+
+
+def _set_table(
+    title: str, figures: Sequence[FrechetFigures | Diversity], columns: dict[str, str]
+) -> Table:
+    table = Table("takes", "system", title=title)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for one in figures:
+        cells = (_cell(_at(one, path)) for path in columns.values())
+        table.add_row(one.takes, one.system, *cells)
     return table
 
 

@@ -4,9 +4,9 @@ Shapes: F frames of a take, D = 31.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from actor_server.motion.source import (
 from proto.messages import Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import AUDIO_TOKEN_US, CHUNK_AUDIO_TOKENS
+
+SEED_STRIDE: Final = 100_000
+"""Takes of a performance are thrown dice of its own seed and those after it."""
 
 
 class System(Protocol):
@@ -56,6 +59,10 @@ class StaticFace:
     def perform(self, takes: Sequence[Take]) -> list[Floats]:
         return [np.tile(speech_neutral_latent(), (take.frames, 1)) for take in takes]
 
+    def with_seed(self, seed: int) -> "StaticFace":
+        """Itself: nothing is left to chance."""
+        return self
+
 
 @dataclass(frozen=True)
 class Procedural:
@@ -63,9 +70,13 @@ class Procedural:
 
     label: str = "procedural teacher"
     source: MotionSource = field(default_factory=ProceduralMotion)
+    seed: int = 0
 
     def perform(self, takes: Sequence[Take]) -> list[Floats]:
-        return [self._play(take, seed) for seed, take in enumerate(takes)]
+        return [self._play(take, self.seed + place) for place, take in enumerate(takes)]
+
+    def with_seed(self, seed: int) -> "Procedural":
+        return replace(self, seed=seed * SEED_STRIDE)
 
     def _play(self, take: Take, seed: int) -> Floats:
         stream = self.source.open(portrait_latent(), seed)
