@@ -136,6 +136,7 @@ ablations: OUT ?= build/ablations
 ablations: DEVICE ?= --threads 1
 ablations: setup  ## the paper's ablation table: train each row on equal short budgets, evaluate (DATA=DIR)
 	$(BIN)/python -m actor_server.training.ablations --data $(DATA) --out $(OUT) --steps 1200 --compile $(DEVICE) $(ARGS)
+	$(BIN)/xstreamer assets fetch --all
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --weights $(OUT)/full.safetensors \
 		--ablations $(OUT)/ablated --out $(RESULTS)/ablations.json
 
@@ -144,10 +145,12 @@ eval-nano: DATA ?= var/nano-data
 eval-nano: HTML ?= build/eval-nano.html
 eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset, HTML= the page)
 	@mkdir -p $(dir $(OUT))
+	$(BIN)/xstreamer assets fetch --all
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) --html $(HTML) $(ARGS)
 
 eval-portraits: OUT ?= build/portraits
 eval-portraits: DATA ?= var/nano-data
 eval-portraits: setup  ## the paper's protocol: each of PORTRAITS=DIR answers each of QUERIES=DIR; videos, figures
+	$(BIN)/xstreamer assets fetch --all
 	$(BIN)/python -m actor_server.evaluation.portraits --portraits $(PORTRAITS) --queries $(QUERIES) \
 		--data $(DATA) --out $(OUT) $(ARGS)

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from actor_server.evaluation.apertures import to_truth, truth_of
 from actor_server.evaluation.cells import at, cell
+from actor_server.evaluation.frechet import FrechetFigures
 from actor_server.evaluation.scoring import Row
 from actor_server.evaluation.systems import Procedural
 from reporting.goals import Figures, Goal
@@ -96,6 +97,13 @@ def goal_figures(rows: Sequence[Row], actor: str, supplied: Figures) -> dict[str
             measured = {key: at(row, path) for key, path in _FACE.items()}
             figures |= {key: value for key, value in measured.items() if value is not None}
     return figures
+
+
+def fvd_figures(figures: Sequence[FrechetFigures], actor: str) -> dict[str, float | None]:
+    """By how much the videos of `actor` are nearer to the truth's than the teacher's."""
+    distances = {one.system: one.distance for one in figures}
+    own, teacher = distances.get(actor), distances.get(Procedural().label)
+    return {} if own is None or teacher is None else {"fvd_over_teacher": teacher - own}
 
 
 def goal_table(figures: Figures) -> Table:

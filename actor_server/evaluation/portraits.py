@@ -26,15 +26,17 @@ from rich.console import Console
 
 from actor_server.codec.mesh.decoder import MeshDecoder
 from actor_server.codec.mesh.portrait import MeshPortrait
-from actor_server.codec.mesh.prepared import PreparedPortrait
+from actor_server.codec.mesh.prepared import Image, PreparedPortrait
 from actor_server.config import ActorConfig
-from actor_server.evaluation.actor_system import SEED, Actor, actors_in
+from actor_server.evaluation.actor_system import Actor, actors_in
 from actor_server.evaluation.audio_lip_judge import AudioLipJudge
 from actor_server.evaluation.evaluate import fit_judge
 from actor_server.evaluation.html_report import STYLE, sheets_section
 from actor_server.evaluation.html_tables import section
+from actor_server.evaluation.identity import FaceUnseen
 from actor_server.evaluation.queries import INDEX_NAME, Scene, read_scenes
 from actor_server.evaluation.rendered import Avatar, Watcher
+from actor_server.evaluation.rendered_measures import Examiner
 from actor_server.evaluation.report import as_rounded, row_tables
 from actor_server.evaluation.scoring import Performance, Row, row, seen_row
 from actor_server.evaluation.sheets import faces
@@ -85,15 +87,18 @@ def prepared_in(folder: Path, assets: Path) -> tuple[dict[str, PreparedPortrait]
 
 def answer(studio: Studio, portraits: Mapping[str, PreparedPortrait]) -> Iterator[Row]:
     """Two rows of figures for each portrait; writes its videos, and one contact sheet of all."""
+    if len(portraits) < 2:
+        raise ValueError("a face is also compared with another one's: two portraits are needed")
     strips = []
+    strangers = [*portraits.values()][1:] + [*portraits.values()][:1]
     for number, (name, prepared) in enumerate(portraits.items()):
-        avatar = Avatar(name, MeshDecoder(MeshPortrait.build(prepared)))
+        avatar = Avatar(name, MeshDecoder(MeshPortrait.build(prepared)), prepared.image)
         done = perform(studio.actor, studio.scenes, number, name)
         for scene, latents in zip(studio.scenes, done.latents, strict=True):
             frames = (avatar.decoder.render_rgb(latent) for latent in latents)
             write_video(studio.out / f"{name}-{scene.name}.mp4", frames, scene.pcm)
         yield row(studio.judge, done)
-        yield from _seen(studio, done, avatar)
+        yield from _seen(studio, done, avatar, strangers[number].image)
         strips.append(faces([done], avatar, 0))
     if strips:
         sheet = cv2.cvtColor(np.concatenate(strips), cv2.COLOR_RGB2BGR)
@@ -101,15 +106,16 @@ def answer(studio: Studio, portraits: Mapping[str, PreparedPortrait]) -> Iterato
         (studio.out / f"{SHEET_NAME}.txt").write_text(SHEET_CAPTION)
 
 
-def _seen(studio: Studio, done: Performance, avatar: Avatar) -> Iterator[Row]:
-    """A row, unless the landmarker does not take what is drawn for a face: some paintings."""
+def _seen(studio: Studio, done: Performance, avatar: Avatar, stranger: Image) -> Iterator[Row]:
+    """A row, unless a model does not take what is drawn for a face: some paintings."""
     try:
+        examiner = Examiner.open(avatar, stranger, studio.assets)
         watcher = Watcher.open(avatar, studio.assets)
-    except ValueError as unseen:
+    except (ValueError, FaceUnseen) as unseen:
         _log.warning("a portrait is not measured", extra={"why": str(unseen)})
         return
     try:
-        yield seen_row(studio.judge, done, watcher)
+        yield seen_row(studio.judge, done, watcher, examiner)
     finally:
         watcher.close()
 
@@ -117,7 +123,7 @@ def _seen(studio: Studio, done: Performance, avatar: Avatar) -> Iterator[Row]:
 def perform(actor: Actor, scenes: Sequence[Scene], portrait: int, label: str) -> Performance:
     """Every conversation is a stream of its own, from a seed of its own."""
     latents = [
-        np.concatenate(list(actor.stream([scene.take], SEED + portrait * len(scenes) + number)))
+        np.concatenate(list(actor.with_seed(portrait * len(scenes) + number).stream([scene.take])))
         for number, scene in enumerate(scenes)
     ]
     return Performance(label, tuple(scene.take for scene in scenes), tuple(latents))

@@ -10,9 +10,11 @@ from rich.table import Table
 from actor_server.evaluation.apertures import open_vowel_table, to_truth
 from actor_server.evaluation.articulation import GRID_APERTURES
 from actor_server.evaluation.cells import at, cell
+from actor_server.evaluation.diversity import Diversity
 from actor_server.evaluation.drift import Drift
 from actor_server.evaluation.drift_report import drift_json, drift_table
-from actor_server.evaluation.goals import GOALS, goal_figures, goal_table
+from actor_server.evaluation.frechet import FrechetFigures
+from actor_server.evaluation.goals import GOALS, fvd_figures, goal_figures, goal_table
 from actor_server.evaluation.offsets import offset_table
 from actor_server.evaluation.scoring import Row
 from reporting.goals import verdicts
@@ -30,13 +32,17 @@ class Evaluation:
     about: dict[str, Any]
     rows: tuple[Row, ...]
     drifts: tuple[Drift, ...]
+    frechet: tuple[FrechetFigures, ...] = ()
+    diversity: tuple[Diversity, ...] = ()
     actor: str = "Actor"
     supplied: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def figures(self) -> dict[str, float | None]:
         """What the goals are held against."""
-        return goal_figures(self.rows, self.actor, self.supplied)
+        return goal_figures(
+            self.rows, self.actor, fvd_figures(self.frechet, self.actor) | self.supplied
+        )
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -46,6 +52,8 @@ def as_json(evaluation: Evaluation) -> dict[str, Any]:
         "grid_apertures": GRID_APERTURES,
         "rows": [_row(row, evaluation.rows) for row in evaluation.rows],
         "drift": [drift_json(drift) for drift in evaluation.drifts],
+        "frechet": [asdict(figures) for figures in evaluation.frechet],
+        "diversity": [asdict(figures) for figures in evaluation.diversity],
     }
     rounded: dict[str, Any] = as_rounded(whole)
     return rounded
@@ -57,11 +65,16 @@ def _row(row: Row, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def tables(evaluation: Evaluation) -> list[Table]:
-    """The goals, the figures of the rows, and long streams."""
-    shown = [goal_table(evaluation.figures), *row_tables(evaluation.rows)]
+    """The goals, the figures of the rows, of whole sets, and long streams; where there are any."""
+    shown = [
+        goal_table(evaluation.figures),
+        *row_tables(evaluation.rows),
+        _set_table("Videos as a set (FVD)", evaluation.frechet, _FRECHET),
+        _set_table("Between performances with other seeds", evaluation.diversity, _DIVERSITY),
+    ]
     if evaluation.drifts:
         shown.append(drift_table(evaluation.drifts))
-    return shown
+    return [table for table in shown if table.row_count]
 
 
 def row_tables(rows: Sequence[Row]) -> list[Table]:
@@ -72,6 +85,8 @@ def row_tables(rows: Sequence[Row]) -> list[Table]:
         _table("Inner lip gap in the middle of a phone, eye distances", rows, _GAPS),
         open_vowel_table(rows),
         _table("Head and face", rows, _FACE),
+        _table("Eyes and brows", rows, _UPPER_FACE),
+        _table("Drawn frames", rows, _RENDERED),
     ]
     return [table for table in shown if table.row_count]
 
@@ -104,6 +119,35 @@ _FACE: Final = {
     "head seam": "liveliness.head_seam",
     "lip seam": "liveliness.lip_seam",
 }
+_UPPER_FACE: Final = {
+    "gaze SD": "upper_face.gaze_sd",
+    "away": "upper_face.away",
+    "saccades/min": "upper_face.saccades_per_minute",
+    "brow SD": "upper_face.brow_sd",
+    "raises/min": "upper_face.brow_raises_per_minute",
+    "furrow SD": "upper_face.furrow_sd",
+}
+_RENDERED: Final = {
+    "frames": "rendered.frames",
+    "no face": "rendered.unseen",
+    "identity": "rendered.identity",
+    "other's": "rendered.stranger",
+    "CPBD": "rendered.cpbd",
+    "to still": "rendered.cpbd_to_still",
+    "to crop": "rendered.cpbd_to_crop",
+    "Glo": "rendered.head_motion",
+    "Exp": "rendered.expression",
+}
+_FRECHET: Final = {"windows": "windows", "FVD": "distance"}
+_DIVERSITY: Final = {
+    "seeds": "seeds",
+    "minutes": "minutes",
+    "head deg": "head",
+    "brows": "brows",
+    "gaze": "gaze",
+    "lip gap": "gap",
+    "landmarks": "landmarks",
+}
 
 
 def _table(title: str, rows: Sequence[Row], columns: dict[str, str]) -> Table:
@@ -116,6 +160,18 @@ def _table(title: str, rows: Sequence[Row], columns: dict[str, str]) -> Table:
             table.add_row(row.takes, row.system, row.lips, *cells)
     if columns is _GAPS:
         table.add_row("GRID", "means of the corpus", "", *map(cell, GRID_APERTURES.values()), "")
+    return table
+
+
+def _set_table(
+    title: str, figures: Sequence[FrechetFigures | Diversity], columns: dict[str, str]
+) -> Table:
+    table = Table("takes", "system", title=title)
+    for name in columns:
+        table.add_column(name, justify="right")
+    for one in figures:
+        cells = (cell(at(one, path)) for path in columns.values())
+        table.add_row(one.takes, one.system, *cells)
     return table
 
 

@@ -4,7 +4,7 @@ Shapes: F frames of a take, D = 31.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Final, Protocol
 
@@ -28,6 +28,8 @@ from proto.time_law import AUDIO_TOKEN_US, CHUNK_AUDIO_TOKENS
 
 TARGET: Final = "target (the teacher's)"
 """What the stored motion is called where the procedural teacher made it."""
+SEED_STRIDE: Final = 100_000
+"""Takes of a performance are thrown dice of its own seed and those after it."""
 
 
 class System(Protocol):
@@ -75,6 +77,10 @@ class StaticFace:
     def perform(self, takes: Sequence[Take]) -> list[Floats]:
         return [np.tile(speech_neutral_latent(), (take.frames, 1)) for take in takes]
 
+    def with_seed(self, seed: int) -> "StaticFace":
+        """Itself: nothing is left to chance."""
+        return self
+
 
 @dataclass(frozen=True)
 class Procedural:
@@ -82,12 +88,16 @@ class Procedural:
 
     label: str = "procedural teacher"
     source: MotionSource = field(default_factory=ProceduralMotion)
+    seed: int = 0
 
     def perform(self, takes: Sequence[Take]) -> list[Floats]:
-        return [self._play(take, seed) for seed, take in enumerate(takes)]
+        return [self._play(take, self.seed + place) for place, take in enumerate(takes)]
+
+    def with_seed(self, seed: int) -> "Procedural":
+        return replace(self, seed=seed * SEED_STRIDE)
 
     def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
-        return self._chunks(takes, seed=0)
+        return self._chunks(takes, self.seed)
 
     def _play(self, take: Take, seed: int) -> Floats:
         return np.concatenate(list(self._chunks([take], seed)))

@@ -79,6 +79,9 @@ def options(dataset: Path, weights: Path | None) -> Namespace:
         seconds=60.0,
         seen_seconds=0.0,
         drift_minutes=0.0,
+        fvd_windows=0,
+        device="cpu",
+        diversity_seeds=2,
         assets=Path(),
     )
 
@@ -107,7 +110,11 @@ def test_the_report_is_json_in_which_the_truth_beats_all_that_it_should(dataset:
     assert rows["static face"]["apertures_to_truth"]["open_vowels"] == 0.0
     assert written["machine"]["cpu"]
     assert len(written["commit"]) >= len("unknown")
-    assert [table.row_count for table in tables(evaluation)] == [len(GOALS), 5, 5, 6, 5, 3]
+    assert [table.row_count for table in tables(evaluation)] == [len(GOALS), 5, 5, 6, 5, 3, 2, 2]
+    between = {one["system"]: one for one in written["diversity"]}
+    assert between["static face"]["head"] == between["static face"]["gaze"] == 0
+    assert between["procedural teacher"]["head"] > 0.5
+    assert between["procedural teacher"]["landmarks"] is None
 
 
 def test_conditions_survive_the_way_through_the_dataset() -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from actor_server.codec.mesh.latent import YAW
 from actor_server.evaluation.apertures import open_vowel_table, to_truth
-from actor_server.evaluation.goals import BLINKS_PER_MINUTE, GOALS, goal_figures, goal_table
+from actor_server.evaluation.frechet import FrechetFigures
+from actor_server.evaluation.goals import (
+    BLINKS_PER_MINUTE,
+    GOALS,
+    fvd_figures,
+    goal_figures,
+    goal_table,
+)
 from actor_server.evaluation.liveliness import Clip, liveliness
 from actor_server.evaluation.offsets import binned, median_shift, offset_table
 from actor_server.evaluation.systems import TARGET
@@ -19,6 +26,7 @@ pytestmark = pytest.mark.unit
 
 VERDICT = {goal.key: goal.verdict for goal in GOALS}
 SEEN = "seen on mara"
+DISTANCES = {"ground truth": 20.0, "procedural teacher": 150.0, "Actor": 120.0}
 
 
 def told(figures: dict[str, float | None]) -> dict[str, str]:
@@ -101,3 +109,9 @@ def test_head_and_lids_are_those_of_new_sentences() -> None:
         "missed",
     )
     assert VERDICT["blinks"]({"blinks": 1.2 * BLINKS_PER_MINUTE[1]}) == "met"
+
+
+def test_videos_are_compared_with_the_teachers() -> None:
+    figures = [FrechetFigures("grid", name, 500, far) for name, far in DISTANCES.items()]
+    assert fvd_figures(figures, "Actor") == {"fvd_over_teacher": 30.0}
+    assert fvd_figures(figures, "Actor full") == {}

@@ -92,24 +92,29 @@ def test_a_portrait_becomes_a_video_and_two_rows_and_a_blank_picture_is_refused(
     portraits, out = tmp_path / "portraits", tmp_path / "out"
     portraits.mkdir()
     out.mkdir()
-    (portraits / "mara.jpg").write_bytes(default_picture("mara"))
+    for name in ("mara", "daniel"):
+        (portraits / f"{name}.jpg").write_bytes(default_picture(name))
     cv2.imwrite(str(portraits / "wall.png"), np.full((400, 400, 3), 127, np.uint8))
     prepared, refused = prepared_in(portraits, assets_dir)
-    assert list(prepared) == ["mara"]
+    assert list(prepared) == ["daniel", "mara"]
     assert "No face" in refused["wall.png"]
     scenes = read_scenes(answered(tmp_path, ("a", 1)), SIGHT)
     judge = fit_judge([take(seed) for seed in range(10, 14)])
     studio = Studio(actor_of(), judge, tuple(scenes), assets_dir, out)
-    told, seen = answer(studio, prepared)
-    assert (told.system, told.lips) == ("mara", "latents")
-    assert seen.lips == "seen on mara"
+    told, seen, *others = answer(studio, prepared)
+    assert [one.system for one in others] == ["mara", "mara"]
+    assert (told.system, told.lips) == ("daniel", "latents")
+    assert seen.lips == "seen on daniel"
     assert seen.articulation is not None
     assert seen.articulation.counts["AA"] == 2
-    with av.open(str(out / "mara-a.mp4")) as video:
+    assert seen.rendered is not None
+    assert seen.rendered.identity is not None
+    assert seen.rendered.identity > 0.6 > (seen.rendered.stranger or 0)
+    with av.open(str(out / "daniel-a.mp4")) as video:
         pictures = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(pictures) == scenes[0].take.frames
     assert pictures[0].shape == (256, 256, 3)
-    with av.open(str(out / "mara-a.mp4")) as video:
+    with av.open(str(out / "daniel-a.mp4")) as video:
         heard = np.concatenate([frame.to_ndarray()[0] for frame in video.decode(audio=0)])
     assert len(heard) / 24_000 == pytest.approx(scenes[0].take.frames / 25, abs=0.1)
     written = json.loads(json.dumps(report([told, seen], refused, tmp_path), allow_nan=False))
@@ -119,6 +124,13 @@ def test_a_portrait_becomes_a_video_and_two_rows_and_a_blank_picture_is_refused(
     shown = page([told, seen], refused, out)
     assert shown.count("data:image/jpeg") == 1
     assert "wall.png: No face" in shown
+
+
+def test_one_portrait_alone_has_nobody_to_be_told_from(tmp_path: Path) -> None:
+    judge = fit_judge([take(seed) for seed in range(10, 14)])
+    studio = Studio(actor_of(), judge, (), tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="two portraits are needed"):
+        next(answer(studio, {}))
 
 
 def test_means_leave_out_what_was_not_measured() -> None:
