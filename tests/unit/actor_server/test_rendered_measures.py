@@ -117,6 +117,12 @@ def bars(blur: float) -> Image:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
+@pytest.mark.parametrize(("blur", "expected"), [(0.0, 0.78003), (0.8, 0.04645), (3.0, 0.0)])
+def test_sharpness_is_what_the_package_of_that_name_says(blur: float, expected: float) -> None:
+    """The figures are those of cpbd-py312 1.0.3 for the same pictures."""
+    assert cpbd(bars(blur)) == pytest.approx(expected, abs=1e-5)
+
+
 def test_a_flat_picture_has_no_sharpness() -> None:
     assert cpbd(np.full((256, 256, 3), 90, np.uint8)) == 0
 
