@@ -93,7 +93,7 @@ def run(chosen: argparse.Namespace) -> Evaluation:
     return Evaluation(
         about=_about(chosen.data, judge, settings, {actor.label: actor.about for actor in actors}),
         rows=tuple(evaluate(studio, takes, actors, settings)),
-        drifts=tuple(drifts(judge, takes, systems, settings.drift_minutes)),
+        drifts=tuple(drifts(studio, takes, systems, settings.drift_minutes)),
         frechet=tuple(frechets(videos, takes, actors, settings.fvd_windows) if videos else ()),
         diversity=tuple(seed_diversities(studio, takes, actors, settings.diversity_seeds)),
     )

@@ -19,6 +19,8 @@ from actor_server.evaluation.audio_lip_judge import AudioLipJudge
 from actor_server.evaluation.cells import at
 from actor_server.evaluation.lip_track import LipTrack
 from actor_server.evaluation.liveliness import Clip, Liveliness, liveliness
+from actor_server.evaluation.rendered import Avatar
+from actor_server.evaluation.rendered_measures import Examiner, Looks
 from actor_server.evaluation.scoring import SyncFigures, sync_figures
 from actor_server.evaluation.systems import Endless
 from actor_server.evaluation.takes import Take, joined
@@ -43,8 +45,12 @@ CURVES: Final = {
     "within 1 frame": "sync.near",
     "distance from the portrait": "distance",
     "distance of the mean": "mean_distance",
+    "identity": "looks.identity",
+    "CPBD": "looks.cpbd",
 }
 """What is followed through the stream, and where it lies in a minute's figures."""
+LOOK_EVERY: Final = 61
+"""One frame in 2.4 s is drawn, in turn from all places in a chunk."""
 _FRAMES_PER_MINUTE: Final = 60 * FRAMES_PER_SECOND
 
 
@@ -54,7 +60,7 @@ class Minute:
 
     `distance`: root mean square distance of its latents from the portrait's, `mean_distance`: of
     their mean, both in units of LATENT_STD; `gap_sd`: of the lips' opening, eye distances;
-    `gaze_sd`: mean of both directions, latent units.
+    `gaze_sd`: mean of both directions, latent units; `looks`: of some frames, where they are drawn.
     """
 
     at_min: float
@@ -65,6 +71,19 @@ class Minute:
     gaze_sd: float
     liveliness: Liveliness
     sync: SyncFigures | None
+    looks: Looks | None = None
+
+
+@dataclass(frozen=True)
+class Onlooker:
+    """Draws some frames of a minute, and says what they look like."""
+
+    avatar: Avatar
+    examiner: Examiner
+
+    def look(self, latents: Floats) -> Looks:
+        """At latents (F, 31)."""
+        return self.examiner.glance(self.avatar.draw(latents[::LOOK_EVERY]))
 
 
 @dataclass(frozen=True)
@@ -107,7 +126,13 @@ class Drift:
         return replace(line, at_start=float(level - line.per_hour * middle))
 
 
-def drift(judge: AudioLipJudge, system: Endless, takes: Sequence[Take], minutes: float) -> Drift:
+def drift(
+    judge: AudioLipJudge,
+    system: Endless,
+    takes: Sequence[Take],
+    minutes: float,
+    onlooker: Onlooker | None = None,
+) -> Drift:
     """Let a system perform takes without end, one after another, and measure minute by minute."""
     texts = by_minutes(takes)
     order = list(_rounds([_frames(text) for text in texts], minutes))
@@ -118,7 +143,8 @@ def drift(judge: AudioLipJudge, system: Endless, takes: Sequence[Take], minutes:
     for text in order:
         played = list(islice(chunks, len(wholes[text].conditions)))
         latents = np.concatenate(played).reshape(-1, LATENT_DIM)
-        curve.append(_minute(judge, wholes[text], latents, frames / _FRAMES_PER_MINUTE, text))
+        minute = _minute(judge, wholes[text], latents, frames / _FRAMES_PER_MINUTE, text)
+        curve.append(replace(minute, looks=onlooker.look(latents)) if onlooker else minute)
         frames += len(latents)
     return Drift(system.label, frames / _FRAMES_PER_MINUTE, tuple(curve))
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from actor_server.evaluation.audio_lip_judge import AudioLipJudge
 from actor_server.evaluation.diversity import Diversity, Seeded, diversities
-from actor_server.evaluation.drift import Drift, drift
+from actor_server.evaluation.drift import Drift, Onlooker, drift
 from actor_server.evaluation.frechet import FrechetFigures, VideoFeatures, frechet_figures
 from actor_server.evaluation.lip_track import LipTrack
 from actor_server.evaluation.rendered import Avatar, Watcher
@@ -111,11 +111,15 @@ def _rows(studio: Studio, done: Sequence[Performance], settings: Settings) -> It
 
 
 def drifts(
-    judge: AudioLipJudge, takes: Sequence[Take], systems: Sequence[Endless], minutes: float
+    studio: Studio, takes: Sequence[Take], systems: Sequence[Endless], minutes: float
 ) -> list[Drift]:
     """One unbroken stream of each system over spoken takes, or whatever there is."""
     spoken = [take for take in takes if take.source == "spoken"] or list(takes)
-    return [drift(judge, system, spoken, minutes) for system in systems]
+    onlooker = None
+    if studio.avatars and systems:
+        avatar, other, *_ = studio.avatars
+        onlooker = Onlooker(avatar, Examiner.open(avatar, other.portrait, studio.assets))
+    return [drift(studio.judge, system, spoken, minutes, onlooker) for system in systems]
 
 
 def frechets(

@@ -61,6 +61,14 @@ class RenderedFigures:
 
 
 @dataclass(frozen=True)
+class Looks:
+    """Mean likeness with the portrait, None where no face is found, and mean sharpness."""
+
+    identity: float | None
+    cpbd: float
+
+
+@dataclass(frozen=True)
 class Examiner:
     """Knows a portrait, and another one to tell it from."""
 
@@ -99,6 +107,14 @@ class Examiner:
             cpbd_to_crop=sharpness / self.crop_cpbd if self.crop_cpbd else None,
             head_motion=head_motion(seen),
             expression=expression(seen),
+        )
+
+    def glance(self, pictures: Sequence[Image]) -> Looks:
+        """The same of a few pictures, without a landmarker."""
+        faces = self._faces(pictures)
+        return Looks(
+            identity=float((faces @ self.portrait).mean()) if len(faces) else None,
+            cpbd=float(np.mean([cpbd(picture) for picture in pictures])),
         )
 
     def _faces(self, pictures: Sequence[Image]) -> Embedding:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from rich.table import Table
@@ -14,7 +14,13 @@ from actor_server.evaluation.diversity import Diversity
 from actor_server.evaluation.drift import Drift
 from actor_server.evaluation.drift_report import drift_json, drift_table
 from actor_server.evaluation.frechet import FrechetFigures
-from actor_server.evaluation.goals import GOALS, fvd_figures, goal_figures, goal_table
+from actor_server.evaluation.goals import (
+    GOALS,
+    drift_figures,
+    fvd_figures,
+    goal_figures,
+    goal_table,
+)
 from actor_server.evaluation.offsets import offset_table
 from actor_server.evaluation.scoring import Row
 from reporting.goals import verdicts
@@ -26,7 +32,7 @@ DIGITS: Final = 4
 class Evaluation:
     """Everything that was measured. `about`: machine, commit, data, judge, settings.
 
-    `actor`: the system that the goals are about; `supplied`: their figures that no row holds.
+    `actor`: the system that the goals are about.
     """
 
     about: dict[str, Any]
@@ -35,14 +41,12 @@ class Evaluation:
     frechet: tuple[FrechetFigures, ...] = ()
     diversity: tuple[Diversity, ...] = ()
     actor: str = "Actor"
-    supplied: dict[str, float | None] = field(default_factory=dict)
 
     @property
     def figures(self) -> dict[str, float | None]:
         """What the goals are held against."""
-        return goal_figures(
-            self.rows, self.actor, fvd_figures(self.frechet, self.actor) | self.supplied
-        )
+        of_sets = fvd_figures(self.frechet, self.actor) | drift_figures(self.drifts, self.actor)
+        return goal_figures(self.rows, self.actor, of_sets)
 
 
 def as_json(evaluation: Evaluation) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import cycle, islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +11,11 @@ import pytest
 from actor_server.codec.mesh.latent import LATENT_DIM, YAW
 from actor_server.evaluation.actor_system import Actor
 from actor_server.evaluation.audio_lip_judge import AudioLipJudge
-from actor_server.evaluation.drift import CURVES, Drift, by_minutes, drift
+from actor_server.evaluation.drift import CURVES, LOOK_EVERY, Drift, Onlooker, by_minutes, drift
 from actor_server.evaluation.drift_report import drift_json, drift_table
 from actor_server.evaluation.evaluate import fit_judge
+from actor_server.evaluation.goals import drift_figures
+from actor_server.evaluation.rendered_measures import Looks
 from actor_server.evaluation.systems import Endless, Procedural, Recorded
 from actor_server.evaluation.takes import Take, joined
 from actor_server.model.geometry import TINY
@@ -141,3 +144,33 @@ def test_too_short_a_stream_has_curves_and_no_slope(judge: AudioLipJudge) -> Non
     assert written["slopes"] == dict.fromkeys(CURVES)
     assert {len(values) for values in written["curves"].values()} == {len(short.curve)}
     assert drift_table([short, short]).row_count == len(CURVES)
+
+
+@dataclass
+class Stranger:
+    """Sees less of the portrait in every minute that it looks at, and as many pictures as drawn."""
+
+    minutes: int = 0
+    pictures: int = 0
+
+    def draw(self, latents: Floats) -> list[Floats]:
+        return list(latents)
+
+    def glance(self, pictures: list[Floats]) -> Looks:
+        self.minutes += 1
+        self.pictures += len(pictures)
+        return Looks(0.9 - 0.001 * self.minutes, 0.5)
+
+
+def test_a_face_that_becomes_another_ones_shows_in_the_goal(judge: AudioLipJudge) -> None:
+    stranger: Any = Stranger()
+    takes = [take(seed, chunks=24) for seed in range(4)]
+    told = drift(judge, Recorded("Actor"), takes, 8.0, Onlooker(stranger, stranger))
+    line = told.slope("identity")
+    assert line is not None
+    assert line.per_hour == pytest.approx(-0.001 * 60 / told.at_min[1], rel=1e-3)
+    assert drift_figures([told], "Actor") == {"identity_drift": pytest.approx(-line.low)}
+    assert drift_figures([told], "Actor full") == {}
+    assert told.slope("CPBD").per_hour == pytest.approx(0.0, abs=1e-9)  # type: ignore[union-attr]
+    frames = told.minutes * 60 * 25
+    assert stranger.pictures == pytest.approx(frames / LOOK_EVERY, rel=0.1)
