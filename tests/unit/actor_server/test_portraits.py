@@ -1,8 +1,10 @@
 """Portraits of a folder answer queries: videos, figures of each, and why some are refused."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -22,14 +24,16 @@ from actor_server.evaluation.portraits import (
     report,
 )
 from actor_server.evaluation.queries import IDLE_CHUNKS, read_scenes, scene
+from actor_server.evaluation.takes import Take
 from actor_server.model.geometry import TINY
 from actor_server.motion.conditioning import KINDS
+from actor_server.motion.source import Floats
 from actor_server.weights import SamplerDefaults
 from proto.message_file import write_messages
 from proto.time_law import CHUNK_FRAMES, CHUNK_SAMPLES, CHUNK_US
 from tests.unit.actor_server.conditions import parts_of, reply
 from tests.unit.actor_server.conftest import default_picture
-from tests.unit.actor_server.talks import SIGHT, take
+from tests.unit.actor_server.talks import SIGHT, parted, take
 from tests.unit.actor_server.tiny_actor import tiny_actor
 
 pytestmark = pytest.mark.unit
@@ -51,6 +55,18 @@ def answered(folder: Path, *answers: tuple[str, int]) -> Path:
 def actor_of() -> Actor:
     geometry = replace(TINY, latent_dim=LATENT_DIM, grid=(CHUNK_FRAMES, 1, 1), sight=SIGHT)
     return Actor("Actor", tiny_actor(geometry, seed=7), SamplerDefaults(steps=2, window=1))
+
+
+class CalmActor:
+    """Opens and closes the mouth in each chunk; the head stays."""
+
+    def with_seed(self, seed: int) -> "CalmActor":
+        return self
+
+    def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
+        for one in takes:
+            for _ in one.conditions:
+                yield parted(np.array([0, 0.03, 0.06, 0.09, 0.12, 0.08, 0.04, 0.02]))
 
 
 def test_a_conversation_is_answers_between_idle_chunks_with_the_sound_of_both() -> None:
@@ -100,13 +116,16 @@ def test_a_portrait_becomes_a_video_and_two_rows_and_a_blank_picture_is_refused(
     assert "No face" in refused["wall.png"]
     scenes = read_scenes(answered(tmp_path, ("a", 1)), SIGHT)
     judge = fit_judge([take(seed) for seed in range(10, 14)])
-    studio = Studio(actor_of(), judge, tuple(scenes), assets_dir, out)
+    actor: Any = CalmActor()
+    studio = Studio(actor, judge, tuple(scenes), assets_dir, out)
     told, seen, *others = answer(studio, prepared)
     assert [one.system for one in others] == ["mara", "mara"]
     assert (told.system, told.lips) == ("daniel", "latents")
     assert seen.lips == "seen on daniel"
+    assert told.articulation is not None
+    assert told.articulation.counts["AA"] == 2
     assert seen.articulation is not None
-    assert seen.articulation.counts["AA"] == 2
+    assert seen.articulation.counts == told.articulation.counts
     assert seen.rendered is not None
     assert seen.rendered.identity is not None
     assert seen.rendered.identity > 0.6 > (seen.rendered.stranger or 0)
