@@ -16,8 +16,9 @@ SHOWN: Final = 3
 def offset_table(rows: Sequence[Row]) -> Table:
     """How many stretches of each row fit the sound best at each shift, and their median shift."""
     table = Table("takes", "system", "lips", title="Best shift of a stretch, frames")
-    far, near = f"{SHOWN + 1}..{SHIFT}", range(-SHOWN, SHOWN + 1)
-    for name in ("stretches", f"-{far}", *(f"{shift:+d}" for shift in near), f"+{far}", "median"):
+    shown = [f"{shift:+d}" for shift in range(-SHOWN, SHOWN + 1)]
+    before, after = f"-{SHIFT} .. -{SHOWN + 1}", f"+{SHOWN + 1} .. +{SHIFT}"
+    for name in ("stretches", before, *shown, after, "median"):
         table.add_column(name, justify="right")
     for row in rows:
         if row.sync is None:

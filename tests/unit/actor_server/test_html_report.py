@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 SEEN = "seen on mara"
 UNEXPLAINED = re.compile(
     r"takes|system|lips|goal|measured|wanted||figure|.*first minute|last of .*|change an hour.*"
-    r"|[-+]\d+(\.\.\d+)?|[A-Z]{1,2}"
+    r"|[-+]\d+( \.\. [-+]\d+)?|[A-Z]{1,2}"
 )
 """Headings that are no figures, shifts and phones."""
 
