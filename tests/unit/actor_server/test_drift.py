@@ -1,7 +1,7 @@
 """Long streams: played chunk by chunk, measured minute by minute, their slopes found."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -19,7 +19,8 @@ from actor_server.evaluation.rendered_measures import Looks
 from actor_server.evaluation.systems import Endless, Procedural, Recorded
 from actor_server.evaluation.takes import Take, joined
 from actor_server.model.geometry import TINY
-from actor_server.motion.source import CHUNK_LATENTS, Floats
+from actor_server.motion.procedural import ProceduralMotion
+from actor_server.motion.source import CHUNK_LATENTS, Condition, Floats
 from actor_server.weights import SamplerDefaults
 from proto.time_law import CHUNK_FRAMES
 from tests.unit.actor_server.talks import SIGHT, take
@@ -80,12 +81,29 @@ def test_an_endless_stream_reads_takes_only_as_it_plays_them(system: Endless) ->
         assert played / 3 <= read <= played / 3 + 1
 
 
-def test_the_teacher_begins_a_turn_of_its_own_with_each_take() -> None:
-    first, second = take(1, chunks=4), take(2, chunks=4)
-    streamed = np.concatenate(list(Procedural().stream([first, second])))
-    (alone,) = Procedural().perform([first])
-    np.testing.assert_array_equal(streamed[: len(alone)], alone)
-    assert np.abs(streamed[len(alone) :] - alone).max() > 0.01
+@dataclass
+class Listening(ProceduralMotion):
+    """Remembers turn and first token of what its one stream is told."""
+
+    told: list[tuple[int, int]] = field(default_factory=list)
+
+    def open(self, reference: Floats, seed: int) -> Any:
+        stream = super().open(reference, seed)
+        offer = stream.offer
+
+        def remember(condition: Condition) -> None:
+            assert condition.speech is not None
+            self.told.append((condition.speech.turn, condition.speech.first_token))
+            offer(condition)
+
+        stream.offer = remember  # type: ignore[method-assign]
+        return stream
+
+
+def test_the_teacher_is_told_of_a_new_turn_with_each_take() -> None:
+    source = Listening()
+    list(Procedural(source=source).stream([take(1, chunks=3), take(2, chunks=2)]))
+    assert source.told == [(1, 0), (1, 4), (1, 8), (2, 0), (2, 4)]
 
 
 def test_minutes_are_whole_takes_and_a_short_rest_joins_the_last() -> None:

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from reporting.bars import Bars, svg
+from reporting.bars import BELOW, Bars, svg
+from reporting.charts import TOP
 
 pytestmark = pytest.mark.unit
 
@@ -19,6 +20,7 @@ def test_bars_stand_side_by_side_and_are_as_high_as_their_values() -> None:
     bars = drawn(svg(Bars("gap", "", ["AA", "B"], {"truth": [0.2, 0.02], "Actor": [0.1, None]})))
     assert [x for x, _ in bars] == sorted(x for x, _ in bars)
     (first, half, small) = (height for _, height in bars)
+    assert first == pytest.approx(250 - BELOW - TOP, abs=0.1)  # 0.2 is the highest level
     assert half == pytest.approx(first / 2, abs=0.1)
     assert small == pytest.approx(first / 10, abs=0.1)
 
