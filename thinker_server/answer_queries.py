@@ -15,7 +15,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import soundfile
@@ -118,7 +118,9 @@ class Call:
             case TurnEnd():
                 await self._ended.put(message)
 
-    async def ask(self, session: ThinkerSession, query: Query, turn: int, folder: Path) -> Answered:
+    async def ask(
+        self, session: ThinkerSession[Any], query: Query, turn: int, folder: Path
+    ) -> Answered:
         """One turn, until its answer is over."""
         said = query.turns[turn - 1]
         self._parts, self._words, self._question = [], [], said if isinstance(said, str) else ""
