@@ -25,11 +25,11 @@ def test_distances_are_the_mean_over_all_pairs_and_groups_are_apart() -> None:
     performed = [np.zeros((50, LATENT_DIM), np.float32) for _ in range(3)]
     performed[1][:, YAW] = np.radians(6)
     performed[2][:, GAZE] = [0.3, 0.4]
-    performed[2][25:, BROW_LEFT] = 1.0
+    performed[2][25:, BROW_LEFT] = 2.0
     found = diversity("made up", [take(1)], performed, None)
     assert found.head == pytest.approx((6 + 0 + 6) / 3, rel=1e-5)
     assert found.gaze == pytest.approx((0 + 0.5 + 0.5) / 3, rel=1e-5)
-    assert found.brows == pytest.approx((0 + 0.5 + 0.5) / 3, rel=1e-5)
+    assert found.brows == pytest.approx((0 + 1 + 1) / 3, rel=1e-5)
     assert found.gap == 0
     assert (found.seeds, found.landmarks) == (3, None)
 

@@ -100,9 +100,11 @@ def test_a_still_face_is_further_from_the_truth_than_the_truth_and_asked_about_o
     network = Asked()
     avatars: Any = (FlatAvatar(90), FlatAvatar(150))
     videos = VideoFeatures(network, avatars)  # type: ignore[arg-type]
-    truth, still, teacher = frechet_figures(videos, takes, [StaticFace(), Procedural()], 500)
+    systems = [StaticFace(), StaticFace(), Procedural()]
+    truth, still, again, teacher = frechet_figures(videos, takes, systems, 500)
     assert truth.windows == still.windows == 24
     assert 0 < truth.distance < 0.3 * still.distance
+    assert still == again
     assert teacher.distance > truth.distance
     assert network.videos == 24 + 24 + 2 + 24  # two faces keep still
 
