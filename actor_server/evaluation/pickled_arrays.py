@@ -9,7 +9,7 @@ Source: PEP 3154 and the opcodes of Python's `pickletools`; `ndarray.__reduce__`
 """
 
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -121,7 +121,7 @@ class _Reader:
         built.array = flat.reshape(shape, order="F" if by_columns else "C")
 
 
-_STEPS: Final = {
+_STEPS: Final[dict[str, Callable[[_Reader], None]]] = {
     "MARK": _Reader.mark,
     "MEMOIZE": _Reader.memoize,
     "EMPTY_DICT": _Reader.empty_table,
