@@ -30,7 +30,8 @@ _BROWS: Final = [*range(BROWS.start, BROWS.stop), FURROW]
 
 @dataclass(frozen=True)
 class UpperFace:
-    """Of all trusted frames together; None where none is.
+    """Of all trusted frames together; None where none is. GRID's brows are not, for between its
+    clips they are a teacher's.
 
     Gaze is what is left of it after the part that holds the caller's eyes while the head turns.
     `gaze_sd`: root mean square of both axes' standard deviations; `away`: share of frames;
@@ -46,22 +47,23 @@ class UpperFace:
 
 
 def upper_face(clips: Sequence[Clip]) -> UpperFace:
-    """Measure the frames whose numbers are trusted."""
+    """Measure gaze in the frames in which it is trusted, brows in the clips in which they are."""
     gazes = [off_caller(clip.latents) for clip in clips]
     sees = [_all(clip.trusted[:, GAZE]) for clip in clips]
-    brows = [clip.latents[:, BROWS].mean(1) for clip in clips]
-    furrows = [clip.latents[:, FURROW] for clip in clips]
-    frowns = [_all(clip.trusted[:, _BROWS]) for clip in clips]
-    gaze, brow, furrow = _kept(gazes, sees), _kept(brows, frowns), _kept(furrows, frowns)
+    gaze = np.concatenate([row[known] for row, known in zip(gazes, sees, strict=True)])
+    frowning = [clip.latents[:, _BROWS] for clip in clips if clip.trusted[:, _BROWS].all()]
+    brows = [row[:, :2].mean(1) for row in frowning]
     return UpperFace(
         gaze_sd=float(np.sqrt(gaze.var(0).mean())) if len(gaze) else None,
         away=float((np.linalg.norm(gaze, axis=1) > AWAY).mean()) if len(gaze) else None,
         saccades_per_minute=onset_rate(
             [_jumps(one) for one in gazes], [_pairs(one) for one in sees]
         ),
-        brow_sd=float(brow.std()) if len(brow) else None,
-        brow_raises_per_minute=onset_rate([one > RAISED for one in brows], frowns),
-        furrow_sd=float(furrow.std()) if len(furrow) else None,
+        brow_sd=float(np.concatenate(brows).std()) if brows else None,
+        brow_raises_per_minute=onset_rate(
+            [one > RAISED for one in brows], [np.ones(len(one), np.bool_) for one in brows]
+        ),
+        furrow_sd=float(np.concatenate(frowning)[:, 2].std()) if frowning else None,
     )
 
 
@@ -95,8 +97,3 @@ def _pairs(known: Flags) -> Flags:
     """Which frames follow a known one and are known."""
     both: Flags = known[1:] & known[:-1]
     return both
-
-
-def _kept(rows: Sequence[Floats], chosen: Sequence[Flags]) -> NDArray[np.float64]:
-    kept = [row[mask] for row, mask in zip(rows, chosen, strict=True)]
-    return np.concatenate(kept).astype(np.float64)

@@ -168,7 +168,7 @@ def test_frames_that_are_not_trusted_count_nowhere() -> None:
     latents[50:60, GAZE] = 0.5
     known = np.ones(latents.shape, np.bool_)
     known[50:60, GAZE] = False
-    known[:, BROWS] = False
+    known[:90, BROWS] = False
     found = upper_face([Clip(latents, known)])
     assert found.away == found.saccades_per_minute == 0
     assert found.brow_sd is found.brow_raises_per_minute is None
