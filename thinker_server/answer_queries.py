@@ -3,9 +3,9 @@
     python -m thinker_server.answer_queries --queries DIR --out DIR [--voice hibari]
 
 Each .txt file is a conversation: a turn of the caller on each line, as if typed. Each .wav or .flac
-file is one spoken turn. Every conversation has a session of its own, with the chat model, the voice and the
-limits that a call would have; nobody interrupts. The HiddenChunk messages of one answer are one
-file; `index.json` lists them.
+file is one spoken turn. Every conversation has a session of its own, with the chat model, the voice
+and the limits that a call would have; nobody interrupts. The HiddenChunk messages of one answer are
+one file; `index.json` lists them.
 """
 
 import argparse
