@@ -9,6 +9,7 @@ from itertools import combinations
 from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.latent import BREATH, BROWS, FURROW, GAZE, POSE
@@ -87,7 +88,7 @@ def diversity(
     )
 
 
-def mean_distance(performed: Sequence[Points] | Sequence[Floats]) -> float:
+def mean_distance(performed: Sequence[NDArray[np.floating]]) -> float:
     """Of rows (F, D) of each performance from the same rows of each other."""
     distances = [
         np.linalg.norm(one.astype(np.float64) - other, axis=1).mean()

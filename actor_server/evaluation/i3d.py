@@ -69,8 +69,8 @@ class I3D(nn.Module):
             if name in _POOLED_BEFORE:
                 x = max_pool(x, *_POOLED_BEFORE[name])
             x = mixed(x)
-        x = self.logits(F.avg_pool3d(x, (2, 7, 7), 1))
-        return x.mean((2, 3, 4))
+        logits: Tensor = self.logits(F.avg_pool3d(x, (2, 7, 7), 1))
+        return logits.mean((2, 3, 4))
 
     @classmethod
     def load(cls, assets: Path, device: str = "cpu") -> "I3D":

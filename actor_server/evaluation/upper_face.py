@@ -25,6 +25,7 @@ SACCADE: Final = 0.06
 """A saccade moves the eyes at least so far in one frame."""
 RAISED: Final = 0.35
 """Brows from here on are raised."""
+_BROWS: Final = [*range(BROWS.start, BROWS.stop), FURROW]
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,10 @@ class UpperFace:
 def upper_face(clips: Sequence[Clip]) -> UpperFace:
     """Measure the frames whose numbers are trusted."""
     gazes = [off_caller(clip.latents) for clip in clips]
-    sees = [clip.trusted[:, GAZE].all(1) for clip in clips]
+    sees = [_all(clip.trusted[:, GAZE]) for clip in clips]
     brows = [clip.latents[:, BROWS].mean(1) for clip in clips]
     furrows = [clip.latents[:, FURROW] for clip in clips]
-    frowns = [clip.trusted[:, [*range(BROWS.start, BROWS.stop), FURROW]].all(1) for clip in clips]
+    frowns = [_all(clip.trusted[:, _BROWS]) for clip in clips]
     gaze, brow, furrow = _kept(gazes, sees), _kept(brows, frowns), _kept(furrows, frowns)
     return UpperFace(
         gaze_sd=float(np.sqrt(gaze.var(0).mean())) if len(gaze) else None,
@@ -79,6 +80,10 @@ def onset_rate(flags: Sequence[Flags], trusted: Sequence[Flags]) -> float | None
         pairs += int(both.sum())
         onsets += int((up[1:] & ~up[:-1] & both).sum())
     return onsets * 60 * FRAMES_PER_SECOND / pairs if pairs else None
+
+
+def _all(known: Flags) -> Flags:
+    return np.asarray(known.all(1), np.bool_)
 
 
 def _jumps(gaze: Floats) -> Flags:

@@ -9,7 +9,7 @@ import pytest
 from actor_server.codec.mesh.decoder import MeshDecoder
 from actor_server.codec.mesh.latent import BROW_LEFT, GAZE, LATENT_DIM, YAW
 from actor_server.evaluation.actor_system import Actor
-from actor_server.evaluation.diversity import diversities, diversity, placed_landmarks
+from actor_server.evaluation.diversity import Seeded, diversities, diversity, placed_landmarks
 from actor_server.evaluation.rendered import Avatar
 from actor_server.evaluation.systems import Procedural, StaticFace
 from actor_server.model.geometry import TINY
@@ -25,11 +25,11 @@ def test_distances_are_the_mean_over_all_pairs_and_groups_are_apart() -> None:
     performed = [np.zeros((50, LATENT_DIM), np.float32) for _ in range(3)]
     performed[1][:, YAW] = np.radians(6)
     performed[2][:, GAZE] = [0.3, 0.4]
-    performed[2][25:, BROW_LEFT] = 1.0
+    performed[2][25:, BROW_LEFT] = 2.0
     found = diversity("made up", [take(1)], performed, None)
     assert found.head == pytest.approx((6 + 0 + 6) / 3, rel=1e-5)
     assert found.gaze == pytest.approx((0 + 0.5 + 0.5) / 3, rel=1e-5)
-    assert found.brows == pytest.approx((0 + 0.5 + 0.5) / 3, rel=1e-5)
+    assert found.brows == pytest.approx((0 + 1 + 1) / 3, rel=1e-5)
     assert found.gap == 0
     assert (found.seeds, found.landmarks) == (3, None)
 
@@ -45,11 +45,9 @@ def test_the_same_seed_moves_alike_and_another_does_not(decoder: MeshDecoder) ->
     assert teacher.landmarks is not None
     assert teacher.landmarks > 0.005
     assert model.head > 0
-    for system in (Procedural(), actor):
-        once, again, other = (
-            system.with_seed(seed).perform(takes)  # type: ignore[attr-defined]
-            for seed in (3, 3, 4)
-        )
+    systems: list[Seeded] = [Procedural(), actor]
+    for system in systems:
+        once, again, other = (system.with_seed(seed).perform(takes) for seed in (3, 3, 4))
         np.testing.assert_array_equal(once[0], again[0])
         assert (once[0] != other[0]).any()
 

@@ -33,7 +33,7 @@ from actor_server.evaluation.i3d import (
     pad_same,
 )
 from actor_server.evaluation.pickled_arrays import PickleRefused, read_arrays
-from actor_server.evaluation.systems import Procedural, StaticFace
+from actor_server.evaluation.systems import Procedural, StaticFace, System
 from actor_server.motion.source import Floats
 from services.paths import cache_paths
 from tests.unit.actor_server.talks import take
@@ -100,9 +100,11 @@ def test_a_still_face_is_further_from_the_truth_than_the_truth_and_asked_about_o
     network = Asked()
     avatars: Any = (FlatAvatar(90), FlatAvatar(150))
     videos = VideoFeatures(network, avatars)  # type: ignore[arg-type]
-    truth, still, teacher = frechet_figures(videos, takes, [StaticFace(), Procedural()], 500)
+    systems: list[System] = [StaticFace(), StaticFace(), Procedural()]
+    truth, still, again, teacher = frechet_figures(videos, takes, systems, 500)
     assert truth.windows == still.windows == 24
     assert 0 < truth.distance < 0.3 * still.distance
+    assert still == again
     assert teacher.distance > truth.distance
     assert network.videos == 24 + 24 + 2 + 24  # two faces keep still
 
@@ -181,7 +183,7 @@ def network_arrays() -> dict[str, Any]:
     """The archive's tables: the first layer by chance, the others zeros."""
     tables: dict[str, Any] = {"params": {}, "batch_stats": {}}
 
-    def put(name: str, conv: torch.nn.Conv3d) -> None:
+    def put(name: str, conv: Any) -> None:
         out, width, *extent = conv.weight.shape
         params = {"Conv_0": {"kernel": np.zeros((*extent, width, out), np.float32)}}
         tables["params"][name] = params
