@@ -2,10 +2,10 @@
 
     python -m thinker_server.answer_queries --queries DIR --out DIR [--voice hibari]
 
-Each .txt file is a conversation: a turn of the caller on each line, as if typed. Each .wav file is
-one spoken turn. Every conversation has a session of its own, with the chat model, the voice and the
-limits that a call would have; nobody interrupts. The HiddenChunk messages of one answer are one
-file; `index.json` lists them.
+Each .txt file is a conversation: a turn of the caller on each line, as if typed. Each .wav or .flac
+file is one spoken turn. Every conversation has a session of its own, with the chat model, the voice
+and the limits that a call would have; nobody interrupts. The HiddenChunk messages of one answer are
+one file; `index.json` lists them.
 """
 
 import argparse
@@ -43,6 +43,7 @@ from thinker_server.outlet import Destination
 from thinker_server.session import ThinkerSession
 
 INDEX_NAME: Final = "index.json"
+SOUNDS: Final = (".wav", ".flac")
 NAME: Final = "Ann"
 """Who answers; the chat model is told."""
 _SESSION: Final = "queries"
@@ -71,18 +72,20 @@ class Answered:
 
 
 def read_queries(folder: Path) -> list[Query]:
-    """All .txt and .wav files by name. Raises ValueError for none, or an unusable one."""
+    """All texts and sounds by name. Raises ValueError for none, or an unusable one."""
     found = []
     for path in sorted(folder.iterdir()):
         if path.suffix == ".txt":
             lines = [line.strip() for line in path.read_text().splitlines()]
             found.append(Query(path.stem, tuple(line for line in lines if line)))
-        elif path.suffix == ".wav":
+        elif path.suffix in SOUNDS:
             found.append(Query(path.stem, (_sound(path),)))
     if not found:
-        raise ValueError(f"{folder} has no .txt and no .wav file: write a turn on each line of one")
+        raise ValueError(
+            f"{folder} has no .txt, .wav or .flac file: write a turn on each line of one"
+        )
     if len({query.name for query in found}) < len(found):
-        raise ValueError(f"{folder} has a .txt and a .wav of the same name: rename one of them")
+        raise ValueError(f"{folder} has two files of the same name: rename one of them")
     return found
 
 
@@ -188,7 +191,7 @@ def write_index(folder: Path, voice: str, answered: Sequence[Answered]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
-    parser.add_argument("--queries", type=Path, required=True, help="folder of .txt and .wav files")
+    parser.add_argument("--queries", type=Path, required=True, help="folder of texts and sounds")
     parser.add_argument("--out", type=Path, required=True, help="folder for the messages")
     parser.add_argument("--voice", default="default", help="as in a call; default: the language's")
     options = parser.parse_args()

@@ -172,7 +172,7 @@ def page(rows: Sequence[Row], refused: dict[str, str], out: Path) -> str:
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Each portrait answers each query.")
     parser.add_argument("--portraits", type=Path, required=True, help="folder of pictures")
-    parser.add_argument("--queries", type=Path, required=True, help="folder of .txt and .wav")
+    parser.add_argument("--queries", type=Path, required=True, help="folder of texts and sounds")
     parser.add_argument("--data", type=Path, required=True, help="dataset to fit the judge on")
     parser.add_argument("--out", type=Path, required=True, help="folder for videos and figures")
     parser.add_argument("--voice", default="default", help="as in a call")

@@ -1,21 +1,26 @@
 """The page: everything in one file, each figure with its meaning."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from actor_server.evaluation.diversity import Diversity
 from actor_server.evaluation.drift import CURVES, drift
 from actor_server.evaluation.evaluate import fit_judge
 from actor_server.evaluation.explanations import MEASURES, TABLES
+from actor_server.evaluation.frechet import FrechetFigures
 from actor_server.evaluation.goals import GOALS
 from actor_server.evaluation.html_report import caption, html
+from actor_server.evaluation.rendered_measures import RenderedFigures
 from actor_server.evaluation.report import Evaluation, tables
 from actor_server.evaluation.scoring import Performance
 from actor_server.evaluation.scoring import row as judged
 from actor_server.evaluation.systems import Recorded
+from actor_server.evaluation.upper_face import UpperFace
 from reporting.goals import verdicts
 from tests.unit.actor_server.evaluated import articulated, row, synced
 from tests.unit.actor_server.talks import take
@@ -45,8 +50,14 @@ def evaluation() -> Evaluation:
             judged(judge, Performance.of(Recorded(), takes)),
             row("Actor", sync=synced(0.5), articulation=lips),
             row("ground truth", lips=SEEN, sync=synced(0.6), articulation=lips),
-            row("Actor", lips=SEEN, sync=synced(0.5), articulation=lips),
+            replace(
+                row("Actor", lips=SEEN, sync=synced(0.5), articulation=lips),
+                upper_face=UpperFace(0.1, 0.2, 10.0, 0.2, 5.0, 0.1),
+                rendered=RenderedFigures(99, 0, 4, 0.9, 0.4, 0.5, 1.0, 1.0, 0.08, 0.01),
+            ),
         ),
+        frechet=(FrechetFigures("grid", "Actor", 500, 99.0),),
+        diversity=(Diversity("grid", "Actor", 4, 1.0, 2.0, 0.1, 0.1, 0.01, 0.02),),
         drifts=tuple(
             drift(judge, system, takes, 5.0) for system in (Recorded("Actor"), Recorded("teacher"))
         ),
@@ -84,7 +95,9 @@ def test_every_goal_has_its_verdict_and_rows_of_the_actor_stand_out(evaluation: 
 
 
 def test_each_table_and_figure_is_explained(evaluation: Evaluation) -> None:
-    for table in tables(evaluation):
+    shown = tables(evaluation)
+    assert len(shown) == len(TABLES)
+    for table in shown:
         assert TABLES[str(table.title)]
         for column in table.columns:
             name = str(column.header)

@@ -119,7 +119,7 @@ async def test_a_spoken_query_is_heard_out_and_one_without_words_has_no_answer(
 def test_a_folder_has_a_turn_on_each_line_and_sounds_at_any_rate(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("Hello.\n\n  How are you? \n")
     tone = np.sin(np.arange(44_100) / 20).astype(np.float32)
-    soundfile.write(tmp_path / "a.wav", np.stack([tone, tone], 1), 44_100)
+    soundfile.write(tmp_path / "a.flac", np.stack([tone, tone], 1), 44_100)
     (tmp_path / "notes.md").write_text("no query")
     spoken, written = read_queries(tmp_path)
     assert written == Query("b", ("Hello.", "How are you?"))
@@ -129,7 +129,7 @@ def test_a_folder_has_a_turn_on_each_line_and_sounds_at_any_rate(tmp_path: Path)
 
 
 def test_folders_that_cannot_be_asked_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"has no \.txt and no \.wav"):
+    with pytest.raises(ValueError, match=r"has no \.txt, \.wav or \.flac"):
         read_queries(tmp_path)
     soundfile.write(tmp_path / "a.wav", np.zeros(61 * 16_000, np.float32), 16_000)
     with pytest.raises(ValueError, match="lasts 61 s"):
