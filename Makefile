@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null \
 	&& echo $$p && exit; done; echo python3)
 BIN := .venv/bin
-PACKAGES := proto thinker_server actor_server gateway services
+PACKAGES := proto thinker_server actor_server gateway services reporting
 WEB := gateway/web
 RESULTS := docs/benchmarks
 ARGS ?=
@@ -136,15 +136,25 @@ ablations: OUT ?= build/ablations
 ablations: DEVICE ?= --threads 1
 ablations: setup  ## the paper's ablation table: train each row on equal short budgets, evaluate (DATA=DIR)
 	$(BIN)/python -m actor_server.training.ablations --data $(DATA) --out $(OUT) --steps 1200 --compile $(DEVICE) $(ARGS)
+	$(BIN)/xstreamer assets fetch --all
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --weights $(OUT)/full.safetensors \
 		--ablations $(OUT)/ablated --out $(RESULTS)/ablations.json
 
 eval-nano: OUT ?= $(RESULTS)/eval-nano.json
 eval-nano: DATA ?= var/nano-data
-eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset)
+eval-nano: HTML ?= build/eval-nano.html
+eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset, HTML= the page)
 	@mkdir -p $(dir $(OUT))
-	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) $(ARGS)
+	$(BIN)/xstreamer assets fetch --all
+	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) --html $(HTML) $(ARGS)
+
+eval-portraits: OUT ?= build/portraits
+eval-portraits: DATA ?= var/nano-data
+eval-portraits: setup  ## the paper's protocol: each of PORTRAITS=DIR answers each of QUERIES=DIR; videos, figures
+	$(BIN)/xstreamer assets fetch --all
+	$(BIN)/python -m actor_server.evaluation.portraits --portraits $(PORTRAITS) --queries $(QUERIES) \
+		--data $(DATA) --out $(OUT) $(ARGS)
 
 sheets: OUT ?= build/sheets
 sheets: setup  ## contact sheets of twenty kinds of portraits, to be looked at (docs/models/portraits.md)
-	$(BIN)/python -m actor_server.evaluation.portraits --out $(OUT) $(ARGS)
+	$(BIN)/python -m actor_server.evaluation.portrait_sheets --out $(OUT) $(ARGS)

@@ -159,7 +159,7 @@ def fetch_assets(everything: All = False) -> None:
     cache = _settings().cache_paths
     shell = Shell(cache.root / "logs" / "bootstrap", os.environ)
     workshop = Workshop(REPOSITORY, cache, shell, os.environ)
-    groups = asset_files.TEST_GROUPS if everything else asset_files.CALL_GROUPS
+    groups = None if everything else asset_files.CALL_GROUPS
     try:
         workshop.prepare_installer()
         with AssetBars(out) as bars:
@@ -177,7 +177,7 @@ def check_assets(thorough: Thorough = False, everything: All = False) -> None:
     from services.bootstrap import asset_files
 
     store = AssetStore(_settings().cache_paths.assets)
-    groups = asset_files.TEST_GROUPS if everything else asset_files.CALL_GROUPS
+    groups = None if everything else asset_files.CALL_GROUPS
     assets = load(groups=groups)
     missing = store.missing(assets, thorough=thorough)
     for asset in assets:

@@ -5,14 +5,15 @@ Takes are performed together, as sessions of one sampler; the batch does not cha
 Shapes: T tokens of a chunk (frames here), D = 31 latent numbers.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 
 from actor_server.codec.mesh.latent import portrait_latent
+from actor_server.evaluation.systems import SEED_STRIDE
 from actor_server.evaluation.takes import Take
 from actor_server.model.conditioner import Conditions
 from actor_server.model.mask import SightRules
@@ -35,6 +36,7 @@ class Actor:
     model: VideoTransformer
     sampler: SamplerDefaults
     rules: SightRules = field(default_factory=SightRules)
+    seed: int = SEED
 
     @property
     def about(self) -> dict[str, Any]:
@@ -52,12 +54,35 @@ class Actor:
             made |= dict(zip(places, latents, strict=True))
         return [made[at] for at in range(len(takes))]
 
+    def with_seed(self, seed: int) -> "Actor":
+        return replace(self, seed=SEED + seed * SEED_STRIDE)
+
     @torch.inference_mode()
-    def _together(self, takes: Sequence[Take], seeds: Sequence[int]) -> list[Floats]:
+    def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
+        """Chunk after chunk, CHUNK_LATENTS, of take after take: one session of a call."""
+        sampler = PyramidSampler(
+            self.model, self.sampler.steps, self.sampler.window, rows=1, rules=self.rules
+        )
+        stream = sampler.open(self._reference(), self.seed)
+        for condition in (condition for take in takes for condition in take.conditions):
+            stream.offer(Conditions.stack([[condition]]))
+            while stream.in_flight == self.sampler.window:
+                yield from self._clean(sampler, stream)
+        while stream.in_flight:
+            yield from self._clean(sampler, stream)
+
+    def _clean(self, sampler: PyramidSampler, stream: SamplerStream) -> Iterator[Floats]:
+        """One pass: the chunk that has become clean, or none."""
+        (chunk,) = sampler.run_pass([stream])
+        if chunk is not None:
+            yield self._latents([chunk])
+
+    @torch.inference_mode()
+    def _together(self, takes: Sequence[Take], places: Sequence[int]) -> list[Floats]:
         sampler = PyramidSampler(
             self.model, self.sampler.steps, self.sampler.window, len(takes), rules=self.rules
         )
-        streams = [sampler.open(self._reference(), SEED + seed) for seed in seeds]
+        streams = [sampler.open(self._reference(), self.seed + place) for place in places]
         chunks: list[list[torch.Tensor]] = [[] for _ in takes]
         while any(
             len(done) < len(take.conditions) for done, take in zip(chunks, takes, strict=True)

@@ -7,18 +7,28 @@ from pathlib import Path
 from typing import Final
 
 from actor_server.evaluation.audio_lip_judge import AudioLipJudge
-from actor_server.evaluation.drift import Drift, drift
+from actor_server.evaluation.diversity import Diversity, Seeded, diversities
+from actor_server.evaluation.drift import Drift, Onlooker, drift
+from actor_server.evaluation.frechet import FrechetFigures, VideoFeatures, frechet_figures
 from actor_server.evaluation.lip_track import LipTrack
 from actor_server.evaluation.rendered import Avatar, Watcher
+from actor_server.evaluation.rendered_measures import Examiner
 from actor_server.evaluation.scoring import Performance, Row, mismatched_row, row, seen_row
 from actor_server.evaluation.sheets import write_sheets
-from actor_server.evaluation.systems import Procedural, Recorded, StaticFace, System
+from actor_server.evaluation.systems import (
+    TARGET,
+    Endless,
+    Procedural,
+    Recorded,
+    StaticFace,
+    System,
+)
 from actor_server.evaluation.takes import Take, first_seconds
 from actor_server.training.chunk_store import SOURCES
 
-TARGET: Final = "target (the teacher's)"
 TARGET_NOTE: Final = "the stored motion was made by the procedural teacher, not by a person"
 SHEET_TAKES: Final = (0, 1)
+DIVERSITY_SECONDS: Final = 60
 
 _log = logging.getLogger(__name__)
 
@@ -26,16 +36,19 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Settings:
     """How much is done. `seconds`: of takes per source, `seen_seconds`: of them drawn and looked
-    at; `drift_minutes`: length of the unbroken stream, 0 for none."""
+    at; `drift_minutes`: length of the unbroken stream, 0 for none; `fvd_windows`: for each system,
+    0 for none; `diversity_seeds`: performances that are compared, 0 for none."""
 
     seconds: float
     seen_seconds: float
     drift_minutes: float
+    fvd_windows: int = 0
+    diversity_seeds: int = 0
 
 
 @dataclass(frozen=True)
 class Studio:
-    """What performances are judged with. Without avatars nothing is drawn."""
+    """What performances are judged with. Without avatars nothing is drawn; else there are two."""
 
     judge: AudioLipJudge
     avatars: tuple[Avatar, ...] = ()
@@ -86,18 +99,45 @@ def _rows(studio: Studio, done: Sequence[Performance], settings: Settings) -> It
             yield mismatched_row(studio.judge, one)
     if not studio.avatars or settings.seen_seconds <= 0:
         return
-    watcher = Watcher.open(studio.avatars[0], studio.assets)
+    avatar, other, *_ = studio.avatars
+    examiner = Examiner.open(avatar, other.portrait, studio.assets)
+    watcher = Watcher.open(avatar, studio.assets)
     try:
         for one in done:
             short = one.shortened(len(first_seconds(one.takes, settings.seen_seconds)))
-            yield seen_row(studio.judge, short, watcher)
+            yield seen_row(studio.judge, short, watcher, examiner)
     finally:
         watcher.close()
 
 
 def drifts(
-    judge: AudioLipJudge, takes: Sequence[Take], systems: Sequence[System], minutes: float
+    studio: Studio, takes: Sequence[Take], systems: Sequence[Endless], minutes: float
 ) -> list[Drift]:
     """One unbroken stream of each system over spoken takes, or whatever there is."""
     spoken = [take for take in takes if take.source == "spoken"] or list(takes)
-    return [drift(judge, system, spoken, minutes) for system in systems]
+    onlooker = None
+    if studio.avatars and systems:
+        avatar, other, *_ = studio.avatars
+        onlooker = Onlooker(avatar, Examiner.open(avatar, other.portrait, studio.assets))
+    return [drift(studio.judge, system, spoken, minutes, onlooker) for system in systems]
+
+
+def frechets(
+    videos: VideoFeatures, takes: Sequence[Take], actors: Sequence[System], windows: int
+) -> list[FrechetFigures]:
+    """How far systems are from a real person's mouth, lids and gaze on a performed head."""
+    real = [take for take in takes if take.source == "grid"]
+    return list(frechet_figures(videos, real, [StaticFace(), Procedural(), *actors], windows))
+
+
+def seed_diversities(
+    studio: Studio, takes: Sequence[Take], actors: Sequence[Seeded], seeds: int
+) -> Iterator[Diversity]:
+    """The first minute of each source, performed with so many seeds; with none, nothing."""
+    if not seeds:
+        return
+    avatar = studio.avatars[0] if studio.avatars else None
+    for source in SOURCES:
+        own = [take for take in takes if take.source == source]
+        if chosen := first_seconds(own, DIVERSITY_SECONDS):
+            yield from diversities(chosen, [StaticFace(), Procedural(), *actors], seeds, avatar)

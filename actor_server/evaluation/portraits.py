@@ -1,195 +1,212 @@
-"""A contact sheet for each kind of portrait: the same faces made by all, to be looked at.
+"""The paper's protocol: each portrait of a folder answers each query of another folder.
 
-    python -m actor_server.evaluation.portraits --out DIR
+    make eval-portraits PORTRAITS=DIR QUERIES=DIR DATA=DATASET OUT=DIR
 
-Writes `KIND.png` (faces, 256x256 as a caller sees them, labelled) and `KIND-close.png` (mouth and
-eyes of the same faces, enlarged) for each, `overview.jpg` with a few faces of all, and prints what
-intake said to each picture. What is wrong with each is told in docs/models/portraits.md.
+The Thinker answers the queries once, as in calls (`thinker_server.answer_queries`). For every
+portrait the Actor performs the answers anew, the decoder draws them, and a landmarker looks at the
+frames. Writes a video for each pair, and the figures of each portrait as JSON and as a page.
+
+Source: X-Streamer (arXiv 2509.21574), section 4: 50 portraits, 50 query sets, 256x256.
 """
 
 import argparse
-import time
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
-from actor_server.codec.mesh import topology
-from actor_server.codec.mesh.basis import mouth_basis
 from actor_server.codec.mesh.decoder import MeshDecoder
-from actor_server.codec.mesh.latent import (
-    BROWS,
-    FURROW,
-    GAZE,
-    LIDS,
-    MOUTH,
-    PITCH,
-    YAW,
-    Latent,
-    portrait_latent,
-    speech_neutral_latent,
-)
 from actor_server.codec.mesh.portrait import MeshPortrait
-from actor_server.codec.mesh.prepared import FRAME_SIZE, Image, PreparedPortrait
+from actor_server.codec.mesh.prepared import Image, PreparedPortrait
 from actor_server.config import ActorConfig
-from actor_server.evaluation.portrait_kinds import Kind, Sources, kinds
+from actor_server.evaluation.actor_system import Actor, actors_in
+from actor_server.evaluation.audio_lip_judge import AudioLipJudge
+from actor_server.evaluation.evaluate import fit_judge
+from actor_server.evaluation.html_report import STYLE, sheets_section
+from actor_server.evaluation.html_tables import section
+from actor_server.evaluation.identity import FaceUnseen
+from actor_server.evaluation.queries import INDEX_NAME, Scene, read_scenes
+from actor_server.evaluation.rendered import Avatar, Watcher
+from actor_server.evaluation.rendered_measures import Examiner
+from actor_server.evaluation.report import as_rounded, row_tables
+from actor_server.evaluation.scoring import Performance, Row, row, seen_row
+from actor_server.evaluation.sheets import faces
+from actor_server.evaluation.takes import read_takes
+from actor_server.evaluation.video import write_video
+from actor_server.measured_on import commit, machine
+from actor_server.motion.choice import SHIPPED_WEIGHTS
 from actor_server.portrait.intake import PortraitIntake
+from actor_server.portrait.refusal import PortraitRefused
+from reporting.page import document
 
-COLUMNS: Final = 6
-OVERVIEW: Final = ("the picture", "ah", "blink", "yaw -15", "yaw +15")
-OVERVIEW_PX: Final = 112
-JPEG_QUALITY: Final = 80
-OVERVIEW_KINDS: Final = 3  # side by side
-LABEL_PX: Final = 22
-CLOSE_SHAPE: Final = (168, 96)  # rows of the enlarged mouth and of the enlarged eyes
-INK: Final = (30, 30, 30)
-TURN_RAD: Final = float(np.radians(15))
-NOD_RAD: Final = float(np.radians(10))
-_EYE_CORNERS: Final = (33, 263)
-_BROW_TO_LID: Final = (105, 334, 145, 374)
+PICTURES: Final = (".jpg", ".jpeg", ".png", ".webp")
+TABLE_COLUMNS: Final = 170
+SHEET_NAME: Final = "portraits"
+SHEET_CAPTION: Final = """The first conversation, a row for each portrait: the same moments in each
+column, in the middle of the phone above it."""
+
+_log = logging.getLogger(__name__)
 
 
-def faces() -> dict[str, Latent]:
-    """What every portrait is asked to do, by label."""
-    return {
-        "rest": portrait_latent(),
-        "closed for speech": speech_neutral_latent(),
-        "ah": _speaking(gap=0.30, chin=0.15),
-        "ee": _speaking(gap=0.09, width=0.16),
-        "oo": _speaking(gap=0.10, width=-0.16, protrusion=0.05),
-        "wide smile": _speaking(gap=0.12, width=0.24, corners=0.10),
-        "pressed": _speaking(gap=-0.02, thickness=-0.05),
-        "blink half": _with(LIDS, 0.5),
-        "blink": _with(LIDS, 1.0),
-        "gaze left": _with(GAZE, (-0.45, 0.0)),
-        "gaze right": _with(GAZE, (0.45, 0.0)),
-        "yaw -15": _with(YAW, -TURN_RAD),
-        "yaw +15": _with(YAW, TURN_RAD),
-        "pitch down": _with(PITCH, NOD_RAD),
-        "pitch up": _with(PITCH, -NOD_RAD),
-        "brows up": _with(BROWS, 1.2),
-        "furrow": _with(FURROW, 1.2),
-    }
+@dataclass(frozen=True)
+class Studio:
+    """What all portraits share."""
+
+    actor: Actor
+    judge: AudioLipJudge
+    scenes: tuple[Scene, ...]
+    assets: Path
+    out: Path
 
 
-def _with(part: int | slice, value: float | tuple[float, float]) -> Latent:
-    latent = portrait_latent()
-    latent[part] = value
-    return latent
+def prepared_in(folder: Path, assets: Path) -> tuple[dict[str, PreparedPortrait], dict[str, str]]:
+    """The portraits of a folder by file name, and why others are refused, as in the product."""
+    prepared, refused = {}, {}
+    intake = PortraitIntake.from_assets(assets)
+    try:
+        for file in sorted(folder.iterdir()):
+            if file.suffix.lower() not in PICTURES:
+                continue
+            try:
+                prepared[file.stem] = intake.prepare(file.read_bytes())
+            except PortraitRefused as refusal:
+                refused[file.name] = refusal.hint
+    finally:
+        intake.close()
+    return prepared, refused
 
 
-def _speaking(**wanted: float) -> Latent:
-    latent = speech_neutral_latent()
-    latent[MOUTH] = mouth_basis().solve(**wanted)
-    return latent
+def answer(studio: Studio, portraits: Mapping[str, PreparedPortrait]) -> Iterator[Row]:
+    """Two rows of figures for each portrait; writes its videos, and one contact sheet of all."""
+    if len(portraits) < 2:
+        raise ValueError("a face is also compared with another one's: two portraits are needed")
+    strips = []
+    strangers = [*portraits.values()][1:] + [*portraits.values()][:1]
+    for number, (name, prepared) in enumerate(portraits.items()):
+        avatar = Avatar(name, MeshDecoder(MeshPortrait.build(prepared)), prepared.image)
+        done = perform(studio.actor, studio.scenes, number, name)
+        for scene, latents in zip(studio.scenes, done.latents, strict=True):
+            frames = (avatar.decoder.render_rgb(latent) for latent in latents)
+            write_video(studio.out / f"{name}-{scene.name}.mp4", frames, scene.pcm)
+        yield row(studio.judge, done)
+        yield from _seen(studio, done, avatar, strangers[number].image)
+        strips.append(faces([done], avatar, 0))
+    if strips:
+        sheet = cv2.cvtColor(np.concatenate(strips), cv2.COLOR_RGB2BGR)
+        cv2.imwrite(str(studio.out / f"{SHEET_NAME}.png"), sheet)
+        (studio.out / f"{SHEET_NAME}.txt").write_text(SHEET_CAPTION)
 
 
-Cells = dict[str, Image]
-"""Pictures by label."""
+def _seen(studio: Studio, done: Performance, avatar: Avatar, stranger: Image) -> Iterator[Row]:
+    """A row, unless a model does not take what is drawn for a face: some paintings."""
+    try:
+        examiner = Examiner.open(avatar, stranger, studio.assets)
+        watcher = Watcher.open(avatar, studio.assets)
+    except (ValueError, FaceUnseen) as unseen:
+        _log.warning("a portrait is not measured", extra={"why": str(unseen)})
+        return
+    try:
+        yield seen_row(studio.judge, done, watcher, examiner)
+    finally:
+        watcher.close()
 
 
-def sheets(prepared: PreparedPortrait) -> tuple[Cells, Cells]:
-    """Return the faces of one portrait, the picture itself first, and their mouths and eyes."""
-    portrait = MeshPortrait.build(prepared)
-    decoder = MeshDecoder(portrait)
-    size = (FRAME_SIZE, FRAME_SIZE)
-    picture = np.asarray(cv2.resize(prepared.image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    whole = {"the picture": picture}
-    close = {"the picture": _close(picture, portrait.vertices(portrait_latent()))}
-    for label, latent in faces().items():
-        whole[label] = decoder.render_rgb(latent)
-        close[label] = _close(whole[label], portrait.vertices(latent))
-    return whole, close
-
-
-def _close(frame: Image, vertices: np.ndarray) -> Image:
-    """Enlarge the mouth and, under it, the eyes."""
-    points = vertices[:, :2] / 2
-    mouth, eyes = points[list(topology.LIPS)], points[[*_EYE_CORNERS, *_BROW_TO_LID]]
-    parts = [
-        _enlarged(frame, part.mean(0), np.ptp(part[:, 0]) * factor, rows)
-        for part, factor, rows in zip((mouth, eyes), (1.5, 1.35), CLOSE_SHAPE, strict=True)
+def perform(actor: Actor, scenes: Sequence[Scene], portrait: int, label: str) -> Performance:
+    """Every conversation is a stream of its own, from a seed of its own."""
+    latents = [
+        np.concatenate(list(actor.with_seed(portrait * len(scenes) + number).stream([scene.take])))
+        for number, scene in enumerate(scenes)
     ]
-    return np.concatenate(parts)
+    return Performance(label, tuple(scene.take for scene in scenes), tuple(latents))
 
 
-def _enlarged(frame: Image, centre: np.ndarray, wide: float, rows: int) -> Image:
-    scale = FRAME_SIZE / max(wide, 8.0)
-    offset = np.array([FRAME_SIZE / 2, rows / 2]) - centre * scale
-    matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
-    part = cv2.warpAffine(frame, matrix, (FRAME_SIZE, rows), flags=cv2.INTER_CUBIC)
-    return np.asarray(part, np.uint8)
+def mean_of(figures: Sequence[Any]) -> Any:
+    """Objects of the same form as one with the mean of each number that was measured."""
+    known = [figure for figure in figures if figure is not None]
+    if not known or isinstance(known[0], str):
+        return None
+    if isinstance(known[0], dict):
+        names = dict.fromkeys(name for figure in known for name in figure)
+        return {name: mean_of([figure.get(name) for figure in known]) for name in names}
+    if isinstance(known[0], list | tuple):
+        return [mean_of(column) for column in zip(*known, strict=True)]
+    return float(np.mean(known))
 
 
-def overview(kinds: dict[str, Cells]) -> Image:
-    """Lay a few faces of each kind side by side."""
-    strips = {}
-    for name, cells in kinds.items():
-        size = (OVERVIEW_PX, OVERVIEW_PX)
-        row = [cv2.resize(cells[label], size, interpolation=cv2.INTER_AREA) for label in OVERVIEW]
-        strips[name] = np.asarray(np.concatenate(row, axis=1), np.uint8)
-    return grid(strips, OVERVIEW_KINDS)
+def report(rows: Sequence[Row], refused: dict[str, str], answers: Path) -> dict[str, Any]:
+    """One object ready for JSON: each portrait, and the means over portraits of what is seen."""
+    seen = [asdict(one) for one in rows if one.lips != "latents"]
+    whole = {
+        "machine": machine(),
+        "commit": commit(),
+        "answers": json.loads((answers / INDEX_NAME).read_text()),
+        "refused": refused,
+        "portraits": [asdict(one) for one in rows],
+        "mean": mean_of(seen),
+    }
+    rounded: dict[str, Any] = as_rounded(whole)
+    return rounded
 
 
-def grid(cells: Cells, columns: int = COLUMNS) -> Image:
-    """Lay pictures of one size in rows, each under its label."""
-    height, width = next(iter(cells.values())).shape[:2]
-    rows = -(-len(cells) // columns)
-    sheet = np.full((rows * (height + LABEL_PX), columns * width, 3), 255, np.uint8)
-    for number, (label, cell) in enumerate(cells.items()):
-        x, y = number % columns * width, number // columns * (height + LABEL_PX)
-        at = (x + 6, y + LABEL_PX - 6)
-        cv2.putText(sheet, label, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, INK, 1, cv2.LINE_AA)
-        sheet[y + LABEL_PX : y + LABEL_PX + height, x : x + width] = cell
-    return sheet
+def page(rows: Sequence[Row], refused: dict[str, str], out: Path) -> str:
+    """The same for people, with the contact sheet."""
+    why = "".join(f"<li>{escape(name)}: {escape(hint)}</li>" for name, hint in refused.items())
+    shown = "".join(section(table, "") for table in row_tables(rows))
+    return document(
+        "Portraits and queries",
+        f"<h1>Portraits and queries</h1><p>The same answers on every portrait.</p>"
+        f"<ul>{why}</ul>{shown}{sheets_section(out)}",
+        STYLE,
+    )
 
 
-def write(picture: Image, file: Path) -> None:
-    """Raises OSError where that cannot be."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if file.suffix == ".jpg" else []
-    if not cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options):
-        raise OSError(f"{file} cannot be written")
-
-
-def draw(kind: Kind, intake: PortraitIntake, folder: Path) -> tuple[str, Cells]:
-    """Write one kind's sheets; return what intake said to its picture, and the faces if any."""
-    verdict = intake.check(kind.picture)
-    if verdict.portrait is None:
-        return f"refused ({verdict.code}): {verdict.hint}", {}
-    whole, close = sheets(verdict.portrait)
-    write(grid(whole), folder / f"{kind.name}.png")
-    write(grid(close), folder / f"{kind.name}-close.png")
-    return f"taken, face {verdict.checks['face_px']:.0f} px", whole
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Each portrait answers each query.")
+    parser.add_argument("--portraits", type=Path, required=True, help="folder of pictures")
+    parser.add_argument("--queries", type=Path, required=True, help="folder of texts and sounds")
+    parser.add_argument("--data", type=Path, required=True, help="dataset to fit the judge on")
+    parser.add_argument("--out", type=Path, required=True, help="folder for videos and figures")
+    parser.add_argument("--voice", default="default", help="as in a call")
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS)
+    parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())
+    return parser.parse_args()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Contact sheets of many kinds of portraits.")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--only", nargs="*", help="names of kinds; default: all")
-    parser.add_argument("--also", nargs="*", type=Path, default=[], help="further picture files")
-    parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())
-    chosen = parser.parse_args()
+    chosen = options()
     cv2.setNumThreads(1)
+    answers = chosen.out / "answers"
     chosen.out.mkdir(parents=True, exist_ok=True)
-    table = Table("kind", "how it came about", "intake", "CPU s", title="Portraits")
-    intake = PortraitIntake.from_assets(chosen.assets)
-    further = (Kind(file.stem, "a file", file.read_bytes()) for file in chosen.also)
-    drawn: dict[str, Cells] = {}
-    started = time.process_time()
-    for kind in (*kinds(Sources(intake), chosen.only), *further):
-        said, cells = draw(kind, intake, chosen.out)
-        if cells:
-            drawn[kind.name] = cells
-        now = time.process_time()
-        table.add_row(kind.name, kind.made, said, f"{now - started:.1f}")
-        started = now
-    intake.close()
-    if drawn:
-        write(overview(drawn), chosen.out / "overview.jpg")
-    Console().print(table)
+    ask(chosen.queries, chosen.voice, answers)
+    (actor,) = actors_in(chosen.weights, None, None, None)
+    scenes = read_scenes(answers, actor.model.geometry.sight)
+    judge = fit_judge(read_takes(chosen.data, "judge"))
+    studio = Studio(actor, judge, tuple(scenes), chosen.assets, chosen.out)
+    prepared, refused = prepared_in(chosen.portraits, chosen.assets)
+    rows = list(answer(studio, prepared))
+    console = Console(width=max(TABLE_COLUMNS, Console().width))
+    for table in row_tables(rows):
+        console.print(table)
+    for name, hint in refused.items():
+        console.print(f"{name} was refused: {hint}", markup=False)
+    figures = json.dumps(report(rows, refused, answers), indent=1)
+    (chosen.out / "portraits.json").write_text(figures + "\n")
+    (chosen.out / "portraits.html").write_text(page(rows, refused, chosen.out))
+
+
+def ask(queries: Path, voice: str, answers: Path) -> None:
+    """Have the Thinker answer, in a process of its own."""
+    command = [sys.executable, "-m", "thinker_server.answer_queries", "--queries", str(queries)]
+    subprocess.run([*command, "--voice", voice, "--out", str(answers)], check=True)
 
 
 if __name__ == "__main__":

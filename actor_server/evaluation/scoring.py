@@ -14,8 +14,10 @@ from actor_server.evaluation.audio_lip_judge import SHIFT, AudioLipJudge, compar
 from actor_server.evaluation.lip_track import LipTrack
 from actor_server.evaluation.liveliness import Clip, Liveliness, liveliness
 from actor_server.evaluation.rendered import Watcher
+from actor_server.evaluation.rendered_measures import Examiner, RenderedFigures
 from actor_server.evaluation.systems import System
 from actor_server.evaluation.takes import Take
+from actor_server.evaluation.upper_face import UpperFace, upper_face
 from actor_server.motion.source import Floats
 from proto.time_law import CHUNK_FRAMES
 
@@ -56,6 +58,8 @@ class Row:
     articulation: Articulation | None
     liveliness: Liveliness | None
     note: str = ""
+    upper_face: UpperFace | None = None
+    rendered: RenderedFigures | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ def row(judge: AudioLipJudge, done: Performance) -> Row:
         articulation=articulation(done.takes, tracks),
         liveliness=liveliness(clips),
         note=done.note,
+        upper_face=upper_face(clips),
     )
 
 
@@ -169,14 +174,14 @@ def mismatch(
     return cut, lips
 
 
-def seen_row(judge: AudioLipJudge, done: Performance, watcher: Watcher) -> Row:
-    """The same figures of lips that were found in drawn frames."""
-    seen = [watcher.watch(latents) for latents in done.latents]
+def seen_row(judge: AudioLipJudge, done: Performance, watcher: Watcher, examiner: Examiner) -> Row:
+    """The same figures of lips that were found in drawn frames, and what else these tell."""
+    sightings = [watcher.watch(latents) for latents in done.latents]
     takes = [
-        take.cut(len(take.conditions), found)
-        for take, (_, found) in zip(done.takes, seen, strict=True)
+        take.cut(len(take.conditions), sighting.found)
+        for take, sighting in zip(done.takes, sightings, strict=True)
     ]
-    tracks = [track for track, _ in seen]
+    tracks = [watcher.lips(sighting) for sighting in sightings]
     return Row(
         system=done.label,
         takes=done.takes[0].source,
@@ -185,4 +190,5 @@ def seen_row(judge: AudioLipJudge, done: Performance, watcher: Watcher) -> Row:
         articulation=articulation(takes, tracks),
         liveliness=None,
         note=done.note,
+        rendered=examiner.examine(sightings),
     )

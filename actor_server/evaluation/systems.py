@@ -3,18 +3,19 @@
 Shapes: F frames of a take, D = 31.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
-from actor_server.codec.mesh.latent import LATENT_DIM, portrait_latent, speech_neutral_latent
+from actor_server.codec.mesh.latent import portrait_latent, speech_neutral_latent
 from actor_server.evaluation.takes import Take, phones_of_bins
 from actor_server.motion.conditioning import KINDS, ConditionArrays
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import (
+    CHUNK_LATENTS,
     Condition,
     Floats,
     HeardWindow,
@@ -24,6 +25,11 @@ from actor_server.motion.source import (
 from proto.messages import Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import AUDIO_TOKEN_US, CHUNK_AUDIO_TOKENS
+
+TARGET: Final = "target (the teacher's)"
+"""What the stored motion is called where the procedural teacher made it."""
+SEED_STRIDE: Final = 100_000
+"""Takes of a performance are thrown dice of its own seed and those after it."""
 
 
 class System(Protocol):
@@ -37,6 +43,17 @@ class System(Protocol):
         """Motion (F, D) of each take."""
 
 
+class Endless(Protocol):
+    """Performs takes without end as one unbroken stream."""
+
+    @property
+    def label(self) -> str:
+        """A name for people."""
+
+    def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
+        """Chunk after chunk, CHUNK_LATENTS, of take after take; keeps nothing that was played."""
+
+
 @dataclass(frozen=True)
 class Recorded:
     """The motion that came with the takes: the truth, or the teacher where it made them."""
@@ -45,6 +62,10 @@ class Recorded:
 
     def perform(self, takes: Sequence[Take]) -> list[Floats]:
         return [take.latents for take in takes]
+
+    def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
+        for take in takes:
+            yield from take.latents.reshape(-1, *CHUNK_LATENTS)
 
 
 @dataclass(frozen=True)
@@ -56,6 +77,10 @@ class StaticFace:
     def perform(self, takes: Sequence[Take]) -> list[Floats]:
         return [np.tile(speech_neutral_latent(), (take.frames, 1)) for take in takes]
 
+    def with_seed(self, seed: int) -> "StaticFace":
+        """Itself: nothing is left to chance."""
+        return self
+
 
 @dataclass(frozen=True)
 class Procedural:
@@ -63,29 +88,40 @@ class Procedural:
 
     label: str = "procedural teacher"
     source: MotionSource = field(default_factory=ProceduralMotion)
+    seed: int = 0
 
     def perform(self, takes: Sequence[Take]) -> list[Floats]:
-        return [self._play(take, seed) for seed, take in enumerate(takes)]
+        return [self._play(take, self.seed + place) for place, take in enumerate(takes)]
+
+    def with_seed(self, seed: int) -> "Procedural":
+        return replace(self, seed=seed * SEED_STRIDE)
+
+    def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
+        return self._chunks(takes, self.seed)
 
     def _play(self, take: Take, seed: int) -> Floats:
+        return np.concatenate(list(self._chunks([take], seed)))
+
+    def _chunks(self, takes: Iterable[Take], seed: int) -> Iterator[Floats]:
         stream = self.source.open(portrait_latent(), seed)
-        chunks = []
-        for condition in conditions_of(take):
-            stream.offer(condition)
-            chunk = stream.next_chunk()
-            assert chunk is not None  # its window is one chunk
-            chunks.append(chunk)
-        return np.concatenate(chunks).reshape(-1, LATENT_DIM)
+        turns = 0
+        for take in takes:
+            for condition in conditions_of(take, turns):
+                turns = condition.epoch
+                stream.offer(condition)
+                chunk = stream.next_chunk()
+                assert chunk is not None  # its window is one chunk
+                yield chunk
 
 
-def conditions_of(take: Take) -> list[Condition]:
+def conditions_of(take: Take, turns_before: int = 0) -> list[Condition]:
     """The stored arrays as conditions again; a run of speaking chunks is one turn.
 
     Phones lie on a grid of 20 ms; a chunk is told those that begin before its last visible slot
     ends. Texts are left out: nothing that takes conditions here reads them.
     """
     conditions = []
-    turn = 0
+    turn = turns_before
     for kind, run in groupby(take.conditions, key=lambda chunk: KINDS[chunk.kind]):
         chunks = list(run)
         if kind != "speaking":

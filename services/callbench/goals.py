@@ -1,32 +1,9 @@
-"""The goals that a benchmark is held to, and whether it reaches them."""
+"""The goals that a benchmark of calls is held to."""
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
-Verdict = Literal["met", "missed", "not measured"]
-Figures = Mapping[str, float | int | None]
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A figure of the summary and the bounds that it should keep to, both included."""
-
-    key: str
-    label: str
-    unit: str
-    wanted: str
-    low: float = -math.inf
-    high: float = math.inf
-
-    def verdict(self, figures: Figures) -> Verdict:
-        """Hold a benchmark's figure against the goal."""
-        value = figures.get(self.key)
-        if value is None or math.isnan(value):
-            return "not measured"
-        return "met" if self.low <= value <= self.high else "missed"
-
+from reporting import goals
+from reporting.goals import Figures, Goal
 
 GOALS = (
     Goal("voice_to_face_ms_p50", "voice end to lips moving, p50", "ms", "<= 500", high=500),
@@ -44,14 +21,6 @@ GOALS = (
 )
 
 
-def verdicts(figures: Figures) -> list[dict[str, str | float | None]]:
+def verdicts(figures: Figures) -> list[dict[str, Any]]:
     """Every goal with its figure and its verdict, ready for JSON."""
-    return [
-        {
-            "goal": goal.label,
-            "wanted": f"{goal.wanted} {goal.unit}".strip(),
-            "measured": figures.get(goal.key),
-            "verdict": goal.verdict(figures),
-        }
-        for goal in GOALS
-    ]
+    return goals.verdicts(GOALS, figures)

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from reporting.trend import Trend, trend
 from services.soak.samples import MEASURING, Reception, Sample, Soak
 from services.soak.series import Curves, Values, curves
-from services.soak.trend import Trend, trend
 
 WARM_UP_SHARE = 0.1
 """Caches fill and heaps settle in the first tenth; slopes are of the rest."""

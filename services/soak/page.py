@@ -1,6 +1,5 @@
 """A soak as one HTML file with curves, to be opened anywhere."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
@@ -9,38 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from services.soak.charts import Chart, svg
+from reporting.charts import Chart, svg
+from reporting.page import document, embedded
 from services.soak.findings import Finding, slope
 from services.soak.report import written
 from services.soak.samples import MEASURING, Sample, Soak
 from services.soak.series import Values, curves
 
 MOST_FRAMES = 8
-STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1360px;padding:0 1rem;
-color:#1f2937;background:#fff}
-h1{margin-bottom:0} table{border-collapse:collapse;margin:1rem 0}
-td,th{padding:.2rem .8rem .2rem 0;text-align:left;border-bottom:1px solid #e5e7eb}
-td.number{text-align:right;font-variant-numeric:tabular-nums}
-.met{color:#047857}.missed{color:#b91c1c;font-weight:700}.undecided{color:#b45309}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(520px,1fr));gap:1rem}
-figure{margin:0}figcaption{font-weight:600}figcaption span{font-weight:400;margin-right:.6rem}
-svg{width:100%;height:auto}polyline{fill:none}.curve{stroke-width:1.6}
-.fitted{stroke:#111827;stroke-dasharray:6 4}.goal{stroke:#9ca3af;stroke-dasharray:2 3}
-.event{stroke:#f87171;stroke-width:1}.grid{stroke:#e5e7eb}
-text{font:12px system-ui,sans-serif;fill:#6b7280}.left{text-anchor:end}.below{text-anchor:middle}
-.frames img{width:150px;height:150px;border-radius:6px}.frames div{display:inline-block;
-margin-right:.6rem;text-align:center;color:#6b7280}
-"""
 
 
 def html(soak: Soak, found: Sequence[Finding], frames: Path) -> str:
     """The whole page; `frames`: where those of the call are kept."""
     about = soak.about
     length_min = soak.samples[-1].at_s / 60
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>X-Streamer soak</title><style>{STYLE}</style>
-<h1>A call of {length_min:.0f} minutes</h1>
+    body = f"""<h1>A call of {length_min:.0f} minutes</h1>
 <p>{escape(soak.end)}; {about.hours:g} h were wanted. Avatar {escape(about.avatar)}, preset
 {escape(about.preset)}, {escape(about.brain)}.</p>
 <p>{escape(_machine(about.machine))}</p>
@@ -48,9 +30,8 @@ def html(soak: Soak, found: Sequence[Finding], frames: Path) -> str:
 <p>Slopes leave out the first tenth of the call. Dashed: the fitted line. Dotted: the goal. Red: a
 question without an answer, or a process that was started again.</p>
 <div class="charts">{"".join(svg(chart) for chart in _charts(soak))}</div>
-<h2>Frames as the browser showed them</h2><div class="frames">{_frames(frames)}</div>
-</html>
-"""
+<h2>Frames as the browser showed them</h2><div class="frames">{_frames(frames)}</div>"""
+    return document("X-Streamer soak", body)
 
 
 def _machine(machine: Mapping[str, Any]) -> str:
@@ -137,7 +118,6 @@ def _frames(folder: Path) -> str:
     chosen = np.unique(np.linspace(0, len(files) - 1, min(len(files), MOST_FRAMES)).round())
     parts = []
     for file in (files[int(at)] for at in chosen):
-        data = base64.b64encode(file.read_bytes()).decode()
         minutes = float(file.stem) / 60
-        parts.append(f'<div><img src="data:image/jpeg;base64,{data}"><br>{minutes:.1f} min</div>')
+        parts.append(f"<div>{embedded(file.read_bytes())}<br>{minutes:.1f} min</div>")
     return "".join(parts)

@@ -8,13 +8,14 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from actor_server.evaluation.identity import FaceUnseen
 from services.callbench.call_page import CallPage
 from services.callbench.caller import Caller
 from services.callbench.own_stack import OwnStack
 from services.callbench.recording import CallRecording
 from services.callbench.stages import traces
 from services.soak.conversation import Conversation
-from services.soak.likeness import FaceUnseen, LikenessMeter
+from services.soak.likeness import LikenessMeter
 from services.soak.processes import process_uses
 from services.soak.reception import ReceptionMeter
 from services.soak.samples import Likeness, Sample

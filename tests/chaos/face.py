@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from livekit import rtc
 
+from actor_server.evaluation.identity import FaceUnseen
 from services.paths import cache_paths
-from services.soak.likeness import FaceUnseen, LikenessMeter
+from services.soak.likeness import LikenessMeter
 
 SAME_FACE = 0.8
 """What a soak wants; the shipped portraits reach 0.75 with each other."""

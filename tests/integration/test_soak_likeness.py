@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from actor_server.evaluation.identity import FaceUnseen
 from services.paths import REPOSITORY
-from services.soak.likeness import FaceUnseen, LikenessMeter
+from services.soak.likeness import LikenessMeter
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.prepared import PreparedPortrait
 from actor_server.evaluation import overdrawing
 from actor_server.evaluation.portrait_kinds import AVATARS, Kind, Sources, kinds
-from actor_server.evaluation.portraits import (
+from actor_server.evaluation.portrait_sheets import (
     COLUMNS,
     LABEL_PX,
     OVERVIEW,

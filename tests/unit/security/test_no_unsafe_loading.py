@@ -19,7 +19,7 @@ from services.paths import REPOSITORY
 
 pytestmark = pytest.mark.unit
 
-PACKAGES = ("proto", "thinker_server", "actor_server", "gateway", "services")
+PACKAGES = ("proto", "thinker_server", "actor_server", "gateway", "services", "reporting")
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"}
 FORBIDDEN_CALLS = {
     "eval",

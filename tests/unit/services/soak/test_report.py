@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.soak.charts import Chart, svg
+from reporting.charts import Chart, svg
 from services.soak.findings import findings
 from services.soak.page import html
 from services.soak.report import as_json, report

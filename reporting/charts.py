@@ -1,12 +1,13 @@
 """Curves as inline SVG: nothing has to be fetched to look at them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from services.soak.series import Values
-from services.soak.trend import Trend
+from reporting.trend import Trend
+
+Values = Sequence[float | None]
 
 WIDTH, HEIGHT = 640, 250
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 34
@@ -24,7 +25,7 @@ class Chart:
     title: str
     unit: str
     at_h: Sequence[float]
-    lines: dict[str, Values]
+    lines: Mapping[str, Values]
     line: Trend | None = None
     goal: float | None = None
     events: Sequence[float] = ()
@@ -38,13 +39,13 @@ def svg(chart: Chart) -> str:
         return f"<figure><figcaption>{escape(chart.title)}: not measured</figcaption></figure>"
     if chart.goal is not None:
         known.append(chart.goal)
-    ticks = _ticks(0.0 if chart.from_zero else min(known), max(known))
-    plane = _Plane(chart.at_h[-1] or 1.0, ticks[0], ticks[-1])
-    parts = [_grid(plane, ticks)]
+    levels = ticks(0.0 if chart.from_zero else min(known), max(known))
+    plane = _Plane(chart.at_h[-1] or 1.0, levels[0], levels[-1])
+    parts = [_grid(plane, levels)]
     if chart.goal is not None:
         parts.append(plane.line([(0, chart.goal), (plane.hours, chart.goal)], "goal"))
     parts += [plane.line([(at, plane.low), (at, plane.high)], "event") for at in chart.events]
-    for colour, (_, values) in zip(_cycled(len(chart.lines)), chart.lines.items(), strict=True):
+    for colour, (_, values) in zip(colours(len(chart.lines)), chart.lines.items(), strict=True):
         points = [(at, v) for at, v in zip(chart.at_h, values, strict=True) if v is not None]
         parts.append(plane.line(points, "curve", colour))
     if chart.line is not None:
@@ -52,7 +53,7 @@ def svg(chart: Chart) -> str:
         parts.append(plane.line(ends, "fitted"))
     return (
         f"<figure><figcaption>{escape(chart.title)}{f', {chart.unit}' if chart.unit else ''}"
-        f"{_legend(chart)}</figcaption>"
+        f"{legend(list(chart.lines))}</figcaption>"
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(chart.title)}">'
         f'<clipPath id="plane"><rect x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" '
         f'height="{HEIGHT - TOP - BOTTOM}"/></clipPath>{"".join(parts)}</svg></figure>'
@@ -80,38 +81,40 @@ class _Plane:
         return f'<polyline class="{kind}"{stroke} clip-path="url(#plane)" points="{drawn}"/>'
 
 
-def _grid(plane: _Plane, ticks: Sequence[float]) -> str:
+def _grid(plane: _Plane, levels: Sequence[float]) -> str:
     parts = []
-    for tick in ticks:
+    for tick in levels:
         y = plane.y(tick)
         parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="left">{_written(tick)}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" class="left">{written(tick)}</text>')
     in_minutes = plane.hours < 1.5
     unit, length = ("min", 60 * plane.hours) if in_minutes else ("h", plane.hours)
-    for tick in _ticks(0, length):
+    for tick in ticks(0, length):
         if tick <= length * 1.001:
             x = plane.x(tick / 60 if in_minutes else tick)
             parts.append(
-                f'<text x="{x:.1f}" y="{HEIGHT - 14}" class="below">{_written(tick)} {unit}</text>'
+                f'<text x="{x:.1f}" y="{HEIGHT - 14}" class="below">{written(tick)} {unit}</text>'
             )
     return "".join(parts)
 
 
-def _legend(chart: Chart) -> str:
-    if len(chart.lines) < 2:
+def legend(names: Sequence[str]) -> str:
+    """What colour each name has; nothing where there is one alone."""
+    if len(names) < 2:
         return ""
-    names = zip(_cycled(len(chart.lines)), chart.lines, strict=True)
     items = (
-        f'<span style="color:{colour}">&#9632; {escape(name)}</span>' for colour, name in names
+        f'<span style="color:{colour}">&#9632; {escape(name)}</span>'
+        for colour, name in zip(colours(len(names)), names, strict=True)
     )
     return "<br>" + " ".join(items)
 
 
-def _cycled(count: int) -> list[str]:
+def colours(count: int) -> list[str]:
+    """So many, from the beginning again where there are more."""
     return [COLOURS[at % len(COLOURS)] for at in range(count)]
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Round numbers from below the lowest to above the highest."""
     span = high - low or max(abs(high), 1.0) / 10
     rough = span / TICKS
@@ -121,5 +124,6 @@ def _ticks(low: float, high: float) -> list[float]:
     return [step * at for at in range(first, max(last, first + 1) + 1)]
 
 
-def _written(value: float) -> str:
+def written(value: float) -> str:
+    """A number as short as it can be."""
     return f"{round(value, 6):g}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.soak.trend import Trend, trend
+from reporting.trend import Trend, trend
 
 pytestmark = pytest.mark.unit
 
@@ -77,3 +77,14 @@ def test_what_was_not_measured_is_left_out() -> None:
 
 def test_a_few_points_are_no_trend() -> None:
     assert trend([0.1, 0.2, 0.3], [1.0, 2.0, 3.0]) is None
+
+
+def test_means_that_were_taken_out_before_count_as_fitted() -> None:
+    values = [*wandering(np.random.default_rng(6), 0.0)]
+    alone, more = trend(HOUR, values), trend(HOUR, values, fitted=6)
+    assert alone is not None
+    assert more is not None
+    assert more.per_hour == alone.per_hour
+    assert doubt(more) / doubt(alone) > np.sqrt((len(HOUR) - 2) / (len(HOUR) - 6))
+    assert trend(HOUR[:11], values[:11], fitted=6) is None
+    assert trend(HOUR[:12], values[:12], fitted=6) is not None

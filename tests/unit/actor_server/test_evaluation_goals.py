@@ -1,0 +1,117 @@
+"""Goals, offsets and apertures of rows whose figures are known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from actor_server.codec.mesh.latent import YAW
+from actor_server.evaluation.apertures import open_vowel_table, to_truth
+from actor_server.evaluation.frechet import FrechetFigures
+from actor_server.evaluation.goals import (
+    BLINKS_PER_MINUTE,
+    GOALS,
+    fvd_figures,
+    goal_figures,
+    goal_table,
+)
+from actor_server.evaluation.liveliness import Clip, liveliness
+from actor_server.evaluation.offsets import binned, median_shift, offset_table
+from actor_server.evaluation.systems import TARGET
+from reporting.goals import verdicts
+from tests.unit.actor_server.evaluated import articulated, row, shifts, synced
+from tests.unit.actor_server.talks import causes, mouths_of
+
+pytestmark = pytest.mark.unit
+
+VERDICT = {goal.key: goal.verdict for goal in GOALS}
+SEEN = "seen on mara"
+DISTANCES = {"ground truth": 20.0, "procedural teacher": 150.0, "Actor": 120.0}
+
+
+def told(figures: dict[str, float | None]) -> dict[str, str]:
+    return {key: verdict(figures) for key, verdict in VERDICT.items()}
+
+
+def test_far_shifts_share_a_column_and_no_stretch_is_lost() -> None:
+    found = shifts(m15=1, m4=2, m3=3, p0=10, p3=4, p4=5, p15=6)
+    assert binned(found) == [3, 3, 0, 0, 10, 0, 0, 4, 11]
+    assert (median_shift(found), median_shift(shifts(m2=3, p1=2))) == (0, -2)
+    table = offset_table([row("Actor", sync=synced(0.5, found=found)), row("static face")])
+    assert table.row_count == 1
+    assert [next(iter(column.cells)) for column in table.columns][3:5] == ["31", "3"]
+
+
+def test_open_vowels_are_weighed_by_how_often_they_are_said() -> None:
+    truth = row("ground truth", articulation=articulated(AA=(0.2, 10), EH=(0.1, 30), S=(0.1, 99)))
+    actor = row("Actor", articulation=articulated(AA=(0.1, 10), EH=(0.1, 30), S=(0.01, 99)))
+    compared = to_truth(actor, [truth, actor])
+    assert compared is not None
+    assert compared.open_vowels == pytest.approx(4 / 5)
+    assert compared.phones == pytest.approx({"AA": 0.5, "EH": 1.0, "S": 0.1})
+    table = open_vowel_table([truth, actor])
+    assert [list(column.cells)[1] for column in table.columns][3:5] == ["0.500", ""]
+
+
+def test_lips_seen_in_pictures_are_compared_with_the_truth_seen_in_pictures() -> None:
+    told_truth = row("ground truth", articulation=articulated(AA=(0.2, 1)))
+    seen_truth = row("ground truth", lips=SEEN, articulation=articulated(AA=(0.1, 1)))
+    other = row(TARGET, takes="spoken", articulation=articulated(AA=(0.4, 1)))
+    actor = row("Actor", lips=SEEN, articulation=articulated(AA=(0.1, 1)))
+    compared = to_truth(actor, [other, told_truth, seen_truth, actor])
+    assert compared is not None
+    assert compared.open_vowels == pytest.approx(1.0)
+    assert to_truth(actor, [told_truth, actor]) is None
+
+
+def test_goals_are_met_up_to_their_bounds_and_missed_beyond() -> None:
+    truth = row("ground truth", sync=synced(0.5), articulation=articulated(AA=(0.2, 9)))
+    teacher = row("procedural teacher", sync=synced(0.42, distance=0.9))
+    good = row("Actor", sync=synced(0.44, 0.95), articulation=articulated(0.95, AA=(0.181, 9)))
+    poor = row("Actor", sync=synced(0.41, 0.94), articulation=articulated(0.94, AA=(0.179, 9)))
+    keys = ("c_share", "near", "closed", "aperture")
+    met = told(goal_figures([truth, teacher, good], "Actor", {}))
+    missed = told(goal_figures([truth, teacher, poor], "Actor", {}))
+    assert {met[f"{key}_grid_latents"] for key in keys} == {"met"}
+    assert {missed[f"{key}_grid_latents"] for key in keys} == {"missed"}
+    assert (met["c_over_teacher_latents"], missed["c_over_teacher_latents"]) == ("met", "missed")
+    assert met["d_over_teacher_latents"] == "met"
+
+
+def test_what_no_row_holds_is_not_measured_until_it_is_supplied() -> None:
+    rows = [row("ground truth", sync=synced(0.5)), row("Actor full", sync=synced(0.5))]
+    figures = goal_figures(rows, "Actor", {})
+    assert set(told(figures).values()) == {"not measured"}
+    supplied = told(goal_figures(rows, "Actor", {"identity": 0.79, "fvd_over_teacher": 0.0}))
+    assert supplied["identity"] == supplied["fvd_over_teacher"] == "missed"
+    assert supplied["cpbd_to_crop"] == "not measured"
+    assert goal_table(figures).row_count == len(verdicts(GOALS, figures)) == len(GOALS)
+
+
+def test_head_and_lids_are_those_of_new_sentences() -> None:
+    latents = mouths_of(causes(1, 1500))
+    latents[:, YAW] = np.radians(3.7) * np.sqrt(2) * np.sin(np.arange(1500) / 40)
+    face = liveliness([Clip(latents, np.ones(latents.shape, np.bool_))])
+    spoken, elsewhere = row("Actor", takes="spoken"), row("Actor", takes="mixed")
+    figures = goal_figures(
+        [
+            replace(spoken, liveliness=face),
+            replace(elsewhere, liveliness=replace(face, yaw_sd=9.0)),
+        ],
+        "Actor",
+        {},
+    )
+    assert figures["yaw_sd"] == pytest.approx(3.7, rel=0.02)
+    verdict = told(figures)
+    assert (verdict["yaw_sd"], verdict["pitch_sd"], verdict["blinks"]) == (
+        "met",
+        "missed",
+        "missed",
+    )
+    assert VERDICT["blinks"]({"blinks": 1.2 * BLINKS_PER_MINUTE[1]}) == "met"
+
+
+def test_videos_are_compared_with_the_teachers() -> None:
+    figures = [FrechetFigures("grid", name, 500, far) for name, far in DISTANCES.items()]
+    assert fvd_figures(figures, "Actor") == {"fvd_over_teacher": 30.0}
+    assert fvd_figures(figures, "Actor full") == {}
