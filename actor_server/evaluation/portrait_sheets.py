@@ -1,6 +1,6 @@
 """A contact sheet for each kind of portrait: the same faces made by all, to be looked at.
 
-    python -m actor_server.evaluation.portraits --out DIR
+    python -m actor_server.evaluation.portrait_sheets --out DIR
 
 Writes `KIND.png` (faces, 256x256 as a caller sees them, labelled) and `KIND-close.png` (mouth and
 eyes of the same faces, enlarged) for each, `overview.jpg` with a few faces of all, and prints what
