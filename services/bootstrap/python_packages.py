@@ -24,9 +24,8 @@ def install(workshop: Workshop, watch: Watch) -> str:
         return "up to date"
     base_python = getattr(sys, "_base_executable", sys.executable)
     uv = workshop.installer / "bin" / "uv"
-    command = [uv, "sync", "--locked", "--compile-bytecode", "--no-progress"]
-    command += ["--python", base_python]
+    command = [uv, "sync", "--locked", "--compile-bytecode", "--python", base_python]
     own = {"UV_PYTHON_DOWNLOADS": "never", "UV_PROJECT_ENVIRONMENT": str(environment)}
-    workshop.shell.run(STEP, command, watch, cwd=repository, env=own)
+    workshop.shell.run(STEP, [*command, "--no-progress"], watch, cwd=repository, env=own)
     stamp.write_text(wanted)
     return "installed"
