@@ -1,12 +1,15 @@
 """Goals, offsets and apertures of rows whose figures are known."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from actor_server.codec.mesh.latent import YAW
 from actor_server.evaluation.apertures import open_vowel_table, to_truth
+from actor_server.evaluation.articulation import Articulation
 from actor_server.evaluation.frechet import FrechetFigures
 from actor_server.evaluation.goals import (
     BLINKS_PER_MINUTE,
@@ -15,8 +18,9 @@ from actor_server.evaluation.goals import (
     goal_figures,
     goal_table,
 )
-from actor_server.evaluation.liveliness import Clip, liveliness
+from actor_server.evaluation.liveliness import Clip, Liveliness, liveliness
 from actor_server.evaluation.offsets import binned, median_shift, offset_table
+from actor_server.evaluation.scoring import Row, SyncFigures
 from actor_server.evaluation.systems import TARGET
 from reporting.goals import verdicts
 from tests.unit.actor_server.evaluated import articulated, row, shifts, synced
@@ -24,6 +28,7 @@ from tests.unit.actor_server.talks import causes, mouths_of
 
 pytestmark = pytest.mark.unit
 
+DOCS = Path(__file__).resolve().parents[3] / "docs"
 VERDICT = {goal.key: goal.verdict for goal in GOALS}
 SEEN = "seen on mara"
 DISTANCES = {"ground truth": 20.0, "procedural teacher": 150.0, "Actor": 120.0}
@@ -115,3 +120,28 @@ def test_videos_are_compared_with_the_teachers() -> None:
     figures = [FrechetFigures("grid", name, 500, far) for name, far in DISTANCES.items()]
     assert fvd_figures(figures, "Actor") == {"fvd_over_teacher": 30.0}
     assert fvd_figures(figures, "Actor full") == {}
+
+
+def test_the_committed_evaluation_bears_the_verdicts_of_its_own_figures() -> None:
+    committed = json.loads((DOCS / "benchmarks" / "eval-nano.json").read_text())
+    rows = [
+        Row(
+            *(one["system"], one["takes"], one["lips"]),
+            sync=SyncFigures(**one["sync"]) if one["sync"] else None,
+            articulation=Articulation(**one["articulation"]) if one["articulation"] else None,
+            liveliness=Liveliness(**one["liveliness"]) if one["liveliness"] else None,
+            rendered=one.get("rendered"),
+        )
+        for one in committed["rows"]
+    ]
+    figures = goal_figures(rows, "Actor", {})
+    of_rows = [goal for goal in GOALS if goal.key in figures]
+    told = {goal["goal"]: goal for goal in committed["goals"]}
+    assert len(of_rows) >= 20
+    for goal in of_rows:
+        assert told[goal.label]["verdict"] == goal.verdict(figures), goal.label
+        assert told[goal.label]["measured"] == pytest.approx(figures[goal.key], abs=1e-3)
+    page = (DOCS / "models" / "nano-actor.md").read_text()
+    for goal in GOALS:
+        assert f"| {goal.label} | " in page
+        assert f"| {told[goal.label]['verdict']} |" in page.split(f"| {goal.label} | ")[1][:60]
