@@ -143,10 +143,13 @@ ablations: setup  ## the paper's ablation table: train each row on equal short b
 eval-nano: OUT ?= $(RESULTS)/eval-nano.json
 eval-nano: DATA ?= var/nano-data
 eval-nano: HTML ?= build/eval-nano.html
+eval-nano: SHEETS ?= build/sheets
 eval-nano: setup  ## does the Actor's face follow the voice, is it alive (DATA= the built dataset, HTML= the page)
 	@mkdir -p $(dir $(OUT))
 	$(BIN)/xstreamer assets fetch --all
-	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) --html $(HTML) $(ARGS)
+	$(BIN)/python -m actor_server.evaluation.portrait_sheets --out $(SHEETS)
+	$(BIN)/python -m actor_server.evaluation --data $(DATA) --out $(OUT) --html $(HTML) \
+		--portrait-sheets $(SHEETS) $(ARGS)
 
 eval-portraits: OUT ?= build/portraits
 eval-portraits: DATA ?= var/nano-data

@@ -54,6 +54,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--ablations", type=Path, help="folder of further *.safetensors")
     parser.add_argument("--html", type=Path, help="page to write: tables, curves, contact sheets")
     parser.add_argument("--sheets", type=Path, help="folder for pictures of the same moments")
+    parser.add_argument(
+        "--portrait-sheets", type=Path, help="folder of `make sheets`, to be part of the page"
+    )
     parser.add_argument("--steps", type=int, help="passes per chunk; default: the weights' own")
     parser.add_argument("--window", type=int, help="chunks in flight; default: the weights' own")
     parser.add_argument("--seconds", type=float, default=240, help="of takes per source")
@@ -149,7 +152,7 @@ def write(evaluation: Evaluation, chosen: argparse.Namespace) -> None:
     chosen.out.write_text(json.dumps(as_json(evaluation), indent=1) + "\n")
     if chosen.html is not None:
         chosen.html.parent.mkdir(parents=True, exist_ok=True)
-        chosen.html.write_text(html(evaluation, chosen.sheets))
+        chosen.html.write_text(html(evaluation, chosen.sheets, chosen.portrait_sheets))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,9 @@
 """The evaluation as one HTML file: goals, tables, figures, curves and contact sheets."""
 
-import re
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
-
-import cv2
 
 from actor_server.evaluation.apertures import OPEN_VOWELS, TRUTHS
 from actor_server.evaluation.articulation import GRID_APERTURES
@@ -14,6 +11,7 @@ from actor_server.evaluation.audio_lip_judge import SHIFT
 from actor_server.evaluation.drift import CURVES, Drift
 from actor_server.evaluation.drift_report import written_slope
 from actor_server.evaluation.explanations import LEAD, LIPS, SYSTEMS, TAKES
+from actor_server.evaluation.html_sheets import portraits_section, sheets_section
 from actor_server.evaluation.html_tables import section
 from actor_server.evaluation.report import Evaluation, tables
 from actor_server.evaluation.scoring import Row
@@ -21,7 +19,7 @@ from actor_server.evaluation.systems import Procedural
 from reporting import bars, charts
 from reporting.bars import Bars
 from reporting.charts import Chart
-from reporting.page import document, embedded
+from reporting.page import document
 
 TITLE: Final = "The nano Actor, measured"
 STYLE: Final = """
@@ -29,14 +27,14 @@ STYLE: Final = """
 details table td{color:#4b5563}.sheets img{max-width:100%}.sheets figure{margin:1.5rem 0}
 .sheets figcaption{font-weight:400}
 """
-JPEG_QUALITY: Final = 85
 EVERY_SHIFT: Final = 5
 """So many bars of a histogram share one number below."""
 PHONES: Final = tuple(dict.fromkeys((*GRID_APERTURES, *OPEN_VOWELS)))
 
 
-def html(evaluation: Evaluation, sheets: Path | None = None) -> str:
-    """The whole page; `sheets`: a folder of pictures, each with its caption in a .txt or none."""
+def html(evaluation: Evaluation, sheets: Path | None = None, portraits: Path | None = None) -> str:
+    """The whole page; `sheets`: a folder of pictures of the same moments, `portraits`: one of
+    contact sheets by `portrait_sheets`."""
     parts = [_head(evaluation)]
     figures = {
         "Best shift of a stretch, frames": _grid(_offsets(evaluation.rows), small=True),
@@ -47,6 +45,7 @@ def html(evaluation: Evaluation, sheets: Path | None = None) -> str:
         parts.append(section(table, evaluation.actor))
         parts.append(figures.get(str(table.title), ""))
     parts.append(sheets_section(sheets))
+    parts.append(portraits_section(portraits))
     return document(TITLE, "\n".join(parts), STYLE)
 
 
@@ -115,46 +114,3 @@ def _change(drift: Drift | None, name: str) -> str:
 
 def _grid(figures: Iterator[str], *, small: bool = False) -> str:
     return f'<div class="{"small " if small else ""}charts">{"".join(figures)}</div>'
-
-
-def sheets_section(folder: Path | None) -> str:
-    """The pictures of a folder, each above its caption."""
-    files = sorted(folder.glob("*.png")) if folder else []
-    if not files:
-        return "<h2>Contact sheets</h2><p>None were drawn.</p>"
-    figures = "".join(
-        f"<figure>{embedded(_jpeg(file), file.stem)}"
-        f"<figcaption>{escape(caption(file))}</figcaption></figure>"
-        for file in files
-    )
-    return f'<h2>Contact sheets</h2><div class="sheets">{figures}</div>'
-
-
-def caption(file: Path) -> str:
-    """What a sheet shows: the text beside it, or what its name says."""
-    if (said := file.with_suffix(".txt")).is_file():
-        return said.read_text().strip()
-    if found := re.fullmatch(r"faces-(\w+)-(\d+)-(\w+)", file.stem):
-        takes, number, avatar = found.groups()
-        return (
-            f"{takes}, take {number} on {avatar}: a row for each system, the same moments in each "
-            "column, in the middle of the phone above it. Look for lips that differ from the first "
-            "row's, for teeth, seams and warped edges."
-        )
-    if found := re.fullmatch(r"lips-(\w+)-(\d+)", file.stem):
-        takes, number = found.groups()
-        return (
-            f"{takes}, take {number}: the gap between the lips over six seconds, phones above. "
-            "Grey is the first row's curve. A curve should close where it closes and peak where it "
-            "peaks."
-        )
-    return file.stem.replace("-", " ")
-
-
-def _jpeg(file: Path) -> bytes:
-    """Raises ValueError for a file that is no picture."""
-    picture = cv2.imread(str(file))
-    if picture is None:
-        raise ValueError(f"{file} is no picture")
-    _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return encoded.tobytes()

@@ -31,7 +31,8 @@ from actor_server.config import ActorConfig
 from actor_server.evaluation.actor_system import Actor, actors_in
 from actor_server.evaluation.audio_lip_judge import AudioLipJudge
 from actor_server.evaluation.evaluate import fit_judge
-from actor_server.evaluation.html_report import STYLE, sheets_section
+from actor_server.evaluation.html_report import STYLE
+from actor_server.evaluation.html_sheets import sheets_section
 from actor_server.evaluation.html_tables import section
 from actor_server.evaluation.identity import FaceUnseen
 from actor_server.evaluation.queries import INDEX_NAME, Scene, read_scenes

@@ -14,7 +14,14 @@ from actor_server.evaluation.evaluate import fit_judge
 from actor_server.evaluation.explanations import MEASURES, TABLES
 from actor_server.evaluation.frechet import FrechetFigures
 from actor_server.evaluation.goals import GOALS
-from actor_server.evaluation.html_report import caption, html
+from actor_server.evaluation.html_report import html
+from actor_server.evaluation.html_sheets import (
+    PORTRAITS_PAGE,
+    caption,
+    portraits_section,
+    shortcomings,
+)
+from actor_server.evaluation.portrait_kinds import AVATARS
 from actor_server.evaluation.rendered_measures import RenderedFigures
 from actor_server.evaluation.report import Evaluation, tables
 from actor_server.evaluation.scoring import Performance
@@ -115,3 +122,26 @@ def test_a_sheet_that_is_no_picture_is_refused(evaluation: Evaluation, tmp_path:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"broken\.png is no picture"):
         html(evaluation, tmp_path)
+
+
+def test_sheets_of_portraits_come_with_what_is_wrong_with_them(tmp_path: Path) -> None:
+    page = tmp_path / "portraits.md"
+    page.write_text(
+        "| kind | how it came about | what is wrong |\n|---|---|---|\n"
+        "| mara | avatar | lashes stay |\n| real (`--also`) | photo | too <dark> |\n"
+        "| lost | drawn | all |\n| other | table |\n"
+    )
+    for name in ("mara", "mara-close", "real", "unknown"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((20, 30, 3), 200, np.uint8))
+    shown = portraits_section(tmp_path, page)
+    assert re.findall("<figcaption>([^<]+)<", shown) == [
+        "mara: avatar. What is wrong: lashes stay.",
+        "real: photo. What is wrong: too &lt;dark&gt;.",
+    ]
+    assert portraits_section(None) == portraits_section(tmp_path / "nowhere", page) == ""
+
+
+def test_the_page_on_portraits_has_a_line_for_every_avatar_and_more() -> None:
+    told = shortcomings(PORTRAITS_PAGE)
+    assert set(AVATARS) <= set(told)
+    assert len(told) >= 20
