@@ -55,10 +55,18 @@ def _goals() -> tuple[Goal, ...]:
             ]
         goals += [
             Goal(
-                f"c_over_teacher_{lips}", f"C* over the teacher's, {said}", "", "> 0", _ABOVE_ZERO
+                f"c_over_teacher_{lips}",
+                f"C* above the teacher's by, {said}",
+                "",
+                "> 0",
+                _ABOVE_ZERO,
             ),
             Goal(
-                f"d_over_teacher_{lips}", f"D* below the teacher's, {said}", "", "> 0", _ABOVE_ZERO
+                f"d_over_teacher_{lips}",
+                f"D* below the teacher's by, {said}",
+                "",
+                "> 0",
+                _ABOVE_ZERO,
             ),
         ]
     goals.append(Goal("voices", "voices of the new sentences", "", ">= 3", 3))
@@ -73,7 +81,7 @@ def _goals() -> tuple[Goal, ...]:
         Goal("identity_drift", "its change in an hour, at most (95 %)", "", "<= 0.02", high=0.02),
         Goal("cpbd_to_crop", "CPBD over the portrait's", "", ">= 1", 1.0),
         Goal("cpbd_to_still", "CPBD over the unmoved face's", "", ">= 1", 1.0),
-        Goal("fvd_over_teacher", "FVD below the teacher's", "", "> 0", _ABOVE_ZERO),
+        Goal("fvd_over_teacher", "FVD below the teacher's by", "", "> 0", _ABOVE_ZERO),
     ]
     return tuple(goals)
 
