@@ -47,7 +47,9 @@ TABLES: Final = {
     "Between performances with other seeds": "Whether the face moves in another way when it says "
     "the same again. The teacher is the measure.",
     "One unbroken stream": "One stream without a break, measured a minute at a time. Nothing "
-    "should change: a slope whose interval holds 0 is none.",
+    "should change: a slope whose interval holds 0 is none. The same texts come round after round, "
+    "which makes the curves a saw; the dashed line, the Actor's, is fitted to what differs between "
+    "minutes of the same text.",
 }
 LIKE_TRUTH: Final = "like the truth"
 HIGHER: Final = "higher is better"

@@ -124,6 +124,7 @@ def drift_figures(drifts: Sequence[Drift], actor: str) -> dict[str, float | None
 def goal_table(figures: Figures) -> Table:
     """Every goal with its figure and the verdict."""
     table = Table("goal", "measured", "wanted", "", title="Goals")
+    table.columns[1].justify = "right"
     styles = {"met": "green", "missed": "red", "not measured": "yellow"}
     for goal in GOALS:
         verdict, value = goal.verdict(figures), figures.get(goal.key)

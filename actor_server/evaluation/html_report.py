@@ -54,7 +54,7 @@ def _head(evaluation: Evaluation) -> str:
     machine, settings = about.get("machine", {}), about.get("settings", {})
     return (
         f"<h1>{TITLE}</h1><p>{escape(LEAD)}</p>"
-        f"<p>{escape(', '.join(map(str, machine.values())))}; commit "
+        f"<p>{escape(_listed(machine))}; commit "
         f"{escape(str(about.get('commit', ''))[:12])}. {escape(_listed(settings))}</p>"
         f"<h2>Who performs</h2>{_terms(SYSTEMS)}<h2>What is performed</h2>{_terms(TAKES)}"
         f"<p>{escape(LIPS)}</p>"
