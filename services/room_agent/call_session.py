@@ -7,37 +7,23 @@ socket and no room. Only here are epochs raised: at each start of a reply and at
 import logging
 
 from proto.message import Message
-from proto.messages import (
-    MAX_TEXT_CHARACTERS,
-    AVChunk,
-    Failure,
-    HistoryTurn,
-    Interrupt,
-    TextDelta,
-    Transcript,
-    TurnBoundary,
-    TurnEnd,
-    TurnState,
-    UserText,
-)
-from proto.time_law import FRAME_US, TOKEN_SAMPLES
+from proto.messages import AVChunk, Failure, HistoryTurn, TextDelta, Transcript, TurnEnd, TurnState
+from proto.time_law import FRAME_US
 from services.room_agent.call_clock import call_us
 from services.room_agent.call_ports import CallPorts, Phase
-from services.room_agent.conversation import Conversation
+from services.room_agent.conversation import Conversation, History, Role
+from services.room_agent.orders import Orders
+from services.room_agent.owed import Apologise, AskAgain, Owed
 from services.room_agent.playhead import Block
 from services.room_agent.reply import Reply
 from services.room_agent.turn_detector import TurnEvent
+from services.room_agent.turn_notice import TurnNotice
 from services.room_agent.turn_timing import Outcome, TurnTiming
 
 log = logging.getLogger(__name__)
 
-MAX_HISTORY_TURNS = 64
 EPOCH_MARGIN = 1_000
 """An agent that takes over counts epochs from here: the one that died had raised some untold."""
-MAX_ASKED_AGAIN = 2
-"""A question that an engine dies of would be asked for ever."""
-CUT_OFF = "Sorry, that answer was cut off. Please ask again."
-UNHEARD = "Sorry, I was away for a moment. Please say that again."
 
 
 class CallSession:
@@ -46,36 +32,32 @@ class CallSession:
     def __init__(
         self, session_id: str, ports: CallPorts, earlier: Conversation | None = None
     ) -> None:
-        self._id = session_id
+        self.id = session_id
         self._ports = ports
-        self._noticed = False
+        self._orders = Orders(session_id, ports)
+        self._notice = TurnNotice(ports.show_notice)
         self._paused_us = 0
-        self._words = ""
-        self._owed = False
-        self._excuse = UNHEARD
-        self._asked_again = 0
+        self._owed = Owed()
+        self._said = History()
         self.behind_us = 0
         """How long ago the caller said what is heard now: a recording is heard late."""
         self.turn = 0
         self.epoch = self._floor = 0
         self.phase = Phase.INITIALIZING
         self.reply: Reply | None = None
-        self._said: list[HistoryTurn] = []
         if earlier is not None:
             self._take_over(earlier)
 
     def _take_over(self, earlier: Conversation) -> None:
         self.turn = earlier.turn
         self.epoch = self._floor = earlier.epoch + EPOCH_MARGIN
-        self._said = list(earlier.said)
-        self._owed = True  # what was asked last, or what was said while nobody was there
-        if earlier.asked and self._said:
-            self._words = self._said[-1].text
+        self._said = History(earlier.said)
+        self._owed.taken_over(earlier.said[-1].text if earlier.asked and earlier.said else "")
 
     @property
     def history(self) -> list[HistoryTurn]:
         """What a Thinker is told of the conversation: all but a question that it is asked again."""
-        return self._said[:-1] if self._owed and self._words else self._said
+        return self._said.turns[:-1] if self._owed.will_ask else self._said.turns
 
     @property
     def busy(self) -> bool:
@@ -100,21 +82,21 @@ class CallSession:
         """The caller's voice began, paused, went on or ended."""
         match event.kind:
             case "started":
-                self._clear_notice()
+                self._notice.clear()
                 self.interrupt(self._said_us(event, event.voice_us))
                 self._paused_us = 0
-                self._new_question()
+                self._owed.asked()
                 self.turn += 1
                 self.advance(Phase.LISTENING)
-                self._boundary("started")
+                self._orders.boundary(self.epoch, self.turn, "started")
             case "resumed":
-                self._boundary("started")
+                self._orders.boundary(self.epoch, self.turn, "started")
             case "paused":
                 self._paused_us = call_us() - self.behind_us
-                self._boundary("paused")
+                self._orders.boundary(self.epoch, self.turn, "paused")
             case "ended":
                 self._begin_reply(self._said_us(event, event.voice_end_us))
-                self._boundary("ended")
+                self._orders.boundary(self.epoch, self.turn, "ended")
 
     def _said_us(self, event: TurnEvent, audio_us: int) -> int:
         """When a moment of the caller's audio was, on the call's clock."""
@@ -127,24 +109,16 @@ class CallSession:
 
     def typed(self, text: str) -> None:
         """The caller wrote instead of speaking; what sounds is cut off."""
-        self._clear_notice()
+        self._notice.clear()
         self.interrupt()
-        self._new_question(text)
+        self._owed.asked(text)
         self.turn += 1
         self._remember("user", text)
         self._ask(text)
 
-    def _new_question(self, words: str = "") -> None:
-        """Whatever was asked before is owed no more; `words` as far as they are known."""
-        self._words = words
-        self._owed = False
-        self._asked_again = 0
-
     def _ask(self, text: str) -> None:
         self._begin_reply(call_us(), typed=True)
-        self._ports.to_thinker(
-            UserText(session_id=self._id, epoch=self.epoch, text=text, turn=self.turn)
-        )
+        self._orders.answer(self.epoch, self.turn, text)
 
     def interrupt(self, barge_in_us: int = 0, outcome: Outcome = "interrupted") -> None:
         """Cut off the reply, if there is one: silence now, and a new epoch everywhere.
@@ -158,25 +132,11 @@ class CallSession:
         self.epoch += 1
         self._floor = self.epoch
         self._ports.drop_unheard()
-        message = Interrupt(
-            session_id=self._id,
-            epoch=self.epoch,
-            turn=reply.turn,
-            heard_tokens=heard.tokens,
-            last_shown_chunk=heard.last_shown_chunk,
-        )
-        self._ports.to_thinker(message)
-        self._ports.to_actor(message)
+        self._orders.cut_off(self.epoch, heard)
         reply.timing.mark("interrupted_us", call_us())
         reply.timing.barge_in_us = barge_in_us
         reply.timing.outcome = outcome
         self._finish(reply, heard.tokens)
-
-    def _boundary(self, phase: str) -> None:
-        boundary = TurnBoundary.model_validate(
-            {"session_id": self._id, "epoch": self.epoch, "phase": phase, "turn": self.turn}
-        )
-        self._ports.to_thinker(boundary)
 
     def _begin_reply(self, voice_end_us: int, *, typed: bool = False) -> None:
         self.epoch += 1
@@ -213,15 +173,7 @@ class CallSession:
         """The Actor's session was opened anew: it must know which speech is void."""
         if self.epoch:
             self._floor = self.epoch
-            self._ports.to_actor(
-                Interrupt(
-                    session_id=self._id,
-                    epoch=self.epoch,
-                    turn=self.turn,
-                    heard_tokens=0,
-                    last_shown_chunk=-1,
-                )
-            )
+            self._orders.void_before(self.epoch, self.turn)
 
     def thinker_lost(self) -> None:
         """What was thought is still said; an answer that was not is broken off."""
@@ -237,79 +189,49 @@ class CallSession:
         """Both engines are there again: answer what is owed, or apologise."""
         if self.reply is not None and not (self.reply.began or self.reply.thought):
             self._break_off(self.reply)  # what was asked meanwhile reached nobody
-        if not self._owed:
-            return
-        self._owed = False
-        if self._words and self._asked_again < MAX_ASKED_AGAIN:
-            self._asked_again += 1
-            self._ask(self._words)
-        else:
-            self._notice(self._excuse)
-            self.advance(Phase.LISTENING)
+        match self._owed.settle():
+            case AskAgain(question):
+                self._ask(question)
+            case Apologise(text):
+                self._notice.tell(text)
+                self.advance(Phase.LISTENING)
 
     def _break_off(self, reply: Reply) -> None:
         """A caller who heard a part of it is not told all of it again."""
         self.interrupt(outcome="failed")
-        self._owed = True
+        self._owed.broke_off(began=reply.began)
         if reply.began:
             self.advance(Phase.LISTENING)
-        self._excuse = CUT_OFF if reply.began else UNHEARD
 
     def _transcript(self, message: Transcript) -> None:
         self._ports.show_user_words(message.turn, message.text, message.final)
         if message.final and message.text:
             if message.turn == self.turn:
-                self._words = message.text
+                self._owed.question = message.text
             self._remember("user", message.text, late=message.turn < self.turn)
 
     def _about_reply(self, message: TextDelta | TurnState | TurnEnd) -> None:
         reply = self.reply
-        if reply is None or message.turn != reply.turn or message.epoch < reply.epoch:
+        if reply is None or not reply.is_of(message):
             return
-        reply.touched_us = call_us()
-        match message:
-            case TextDelta():
-                reply.timing.mark("first_text_us", call_us())
-                reply.timing.trace(message.stamps)
-                reply.expected = True
-                reply.add_words(message)
-            case TurnState(state="speaking"):
-                reply.expected = True
-            case TurnEnd():
-                reply.total_tokens = message.audio_tokens
-                reply.timing.outcome = message.reason
-                if message.reason == "failed" and not self._noticed:
-                    self._notice("The answer failed. Please say that again.")
-                if reply.silent:
-                    self._finish(reply, 0)
-                    self.advance(Phase.LISTENING)
+        reply.told(message, call_us())
+        if isinstance(message, TurnEnd):
+            if message.reason == "failed" and not self._notice.told:
+                self._notice.tell("The answer failed. Please say that again.")
+            if reply.silent:
+                self._finish(reply, 0)
+                self.advance(Phase.LISTENING)
 
     def _chunk(self, chunk: AVChunk) -> None:
         reply = self.reply
-        if reply is not None and reply.owns(chunk) and not reply.timing.first_chunk_us:
-            # What waits is idle face: the first word does not wait behind it.
-            reply.timing.mark("first_chunk_us", call_us())
-            reply.timing.trace(chunk.stamps)
-            self._ports.drop_unheard()
+        if reply is not None and reply.is_of(chunk) and reply.came(chunk, call_us()):
+            self._ports.drop_unheard()  # idle face: the first word does not wait behind it
         self._ports.play(chunk)
-        if reply is not None and reply.is_of(chunk):
-            reply.touched_us = call_us()
-            reply.last_chunk_came = reply.last_chunk_came or chunk.last
 
     def _failed(self, failure: Failure) -> None:
         log.warning("engine failure", extra={"code": failure.code, "reason": failure.message})
         self._ports.count_failure(failure.code)
-        self._notice(failure.message)
-
-    def _notice(self, text: str) -> None:
-        """Tell the caller about one turn's trouble, until the next turn."""
-        self._noticed = True
-        self._ports.show_notice(text)
-
-    def _clear_notice(self) -> None:
-        if self._noticed:
-            self._noticed = False
-            self._ports.show_notice("")
+        self._notice.tell(failure.message)
 
     # --- the playout -----------------------------------------------------------------------------
 
@@ -325,11 +247,9 @@ class CallSession:
             return
         if not reply.is_of(chunk):
             return
-        in_chunk = block.offset // TOKEN_SAMPLES
-        if in_chunk < chunk.audio_tokens:
-            self._sounds(reply, chunk.first_token + in_chunk)
-        ends = chunk.last and in_chunk >= chunk.audio_tokens - 1
-        if reply.is_over(chunk.first_token + in_chunk, ends) and block.offset % TOKEN_SAMPLES:
+        if block.speaks:
+            self._sounds(reply, block.token)
+        if block.ends_token and reply.is_over(block.token, block.is_last):
             self._complete(reply)
 
     def _sounds(self, reply: Reply, token: int) -> None:
@@ -339,7 +259,7 @@ class CallSession:
             reply.timing.mark("first_shown_us", call_us())
             self._ports.reply_began(reply.timing)
             self.advance(Phase.SPEAKING)
-            self._words = ""
+            self._owed.answered()
             self._tell()
         if words := reply.words_until(token):
             self._ports.show_reply_words(reply.turn, words)
@@ -349,7 +269,7 @@ class CallSession:
         if (reply := self.reply) is not None and call_us() - reply.touched_us > timeout_us:
             log.warning("reply given up", extra={"turn": reply.turn, "began": reply.began})
             if not reply.began:
-                self._notice("No answer came. Please try again.")
+                self._notice.tell("No answer came. Please try again.")
             self.interrupt(outcome="failed")
             self.advance(Phase.LISTENING)
 
@@ -368,14 +288,11 @@ class CallSession:
             self._remember("assistant", reply.said)
         self._ports.report_turn(reply.timing)
 
-    def _remember(self, role: str, text: str, *, late: bool = False) -> None:
-        """`late`: said before the question that came last."""
-        said = HistoryTurn.model_validate({"role": role, "text": text[:MAX_TEXT_CHARACTERS]})
-        place = len(self._said) - (late and bool(self._said) and self._said[-1].role == "user")
-        self._said.insert(place, said)
-        del self._said[:-MAX_HISTORY_TURNS]
+    def _remember(self, role: Role, text: str, *, late: bool = False) -> None:
+        self._said.add(role, text, late=late)
         self._tell()
 
     def _tell(self) -> None:
-        asked = bool(self._words)
-        self._ports.remember(Conversation.of(self.turn, self.epoch, self._said, asked=asked))
+        asked = bool(self._owed.question)
+        said = self._said.turns
+        self._ports.remember(Conversation.of(self.turn, self.epoch, said, asked=asked))

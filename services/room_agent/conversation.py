@@ -1,16 +1,19 @@
-"""What was said in a call so far: what another agent must know to go on with it."""
+"""What was said in a call so far, for its Thinker, and for another agent that goes on with it."""
 
-from collections.abc import Sequence
-from typing import Annotated, Self
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from proto.messages import HistoryTurn
+from proto.messages import MAX_TEXT_CHARACTERS, HistoryTurn
 
+KEPT_TURNS = 64
+"""As many a Thinker that is opened anew is told."""
 MAX_TURNS = 24
 MAX_CHARACTERS = 1_000
 """Of each turn. A conversation travels in the metadata of a dispatch: 24 KB at most."""
 
+Role = Literal["user", "assistant"]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -35,3 +38,17 @@ class Conversation(BaseModel):
         newest = history[-MAX_TURNS:]
         said = [HistoryTurn(role=h.role, text=h.text[:MAX_CHARACTERS]) for h in newest]
         return cls(turn=turn, epoch=epoch, asked=asked, said=tuple(said))
+
+
+class History:
+    """The words of both sides as they were heard, oldest first."""
+
+    def __init__(self, earlier: Iterable[HistoryTurn] = ()) -> None:
+        self.turns = list(earlier)
+
+    def add(self, role: Role, text: str, *, late: bool = False) -> None:
+        """The newest words; `late`: they were said before the question that came last."""
+        said = HistoryTurn(role=role, text=text[:MAX_TEXT_CHARACTERS])
+        place = len(self.turns) - (late and bool(self.turns) and self.turns[-1].role == "user")
+        self.turns.insert(place, said)
+        del self.turns[:-KEPT_TURNS]

@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +36,14 @@ class TurnModel(Protocol):
     def predict(self, pcm: np.ndarray) -> float: ...
 
 
+@dataclass(frozen=True)
+class Models:
+    """The local models of one job process."""
+
+    voice: VoiceModel
+    turn: TurnModel | None
+
+
 def local_voice_model() -> VoiceModel:
     """silero's weights, 17 us a window."""
     return VAD()
@@ -51,14 +59,12 @@ class Ears:
 
     def __init__(
         self,
-        voice_model: VoiceModel,
-        turn_model: TurnModel | None,
+        models: Models,
         detector: TurnDetector,
         on_event: Callable[[TurnEvent], None],
         is_busy: Callable[[], bool],
     ) -> None:
-        self._voice_model = voice_model
-        self._turn_model = turn_model
+        self._models = models
         self._on_event = on_event
         self._is_busy = is_busy
         self._pending = np.zeros(0, np.int16)
@@ -83,7 +89,7 @@ class Ears:
         while len(self._pending) >= WINDOW_SAMPLES:
             window, self._pending = np.split(self._pending, [WINDOW_SAMPLES])
             self._past.append(window)
-            probability = self._voice_model.predict(window)
+            probability = self._models.voice.predict(window)
             event = self.detector.hear(probability, self._is_busy())
             self._last_sound.hear(window, self.detector.now_us, self.detector.voiced)
             if self.detector.wants_judgement:
@@ -104,10 +110,10 @@ class Ears:
         while True:
             await self._pause.wait()
             self._pause.clear()
-            if self._turn_model is not None:
+            if (model := self._models.turn) is not None:
                 past = np.concatenate(list(self._past))
                 try:
-                    probability = await asyncio.to_thread(self._turn_model.predict, past)
+                    probability = await asyncio.to_thread(model.predict, past)
                 except Exception as error:  # noqa: BLE001 - without its judgement pauses are longer
                     log.warning("a pause was not judged", extra={"reason": repr(error)})
                     continue

@@ -106,10 +106,3 @@ class ZmqEngines:
             epoch=self._memory.epoch,
             portrait=self._portrait,
         )
-
-
-ENGINE_AWAY = {
-    "thinker": "The avatar cannot think right now. Trying again...",
-    "actor": "The avatar's picture has stopped. Trying again...",
-}
-"""What a caller reads while an engine is away."""

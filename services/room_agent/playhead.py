@@ -39,6 +39,30 @@ class Block:
         return self.offset % FRAME_SAMPLES == 0
 
     @property
+    def token(self) -> int:
+        """The place in its reply, in audio tokens; silence after the speech counts on."""
+        first = 0 if self.chunk is None else self.chunk.first_token
+        return first + self.offset // TOKEN_SAMPLES
+
+    @property
+    def speaks(self) -> bool:
+        """Whether speech sounds in it."""
+        return self.chunk is not None and self.offset < self.chunk.audio_tokens * TOKEN_SAMPLES
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the Actor makes no speech of this reply that comes after this token."""
+        chunk = self.chunk
+        if chunk is None or not chunk.last:
+            return False
+        return self.offset // TOKEN_SAMPLES >= chunk.audio_tokens - 1
+
+    @property
+    def ends_token(self) -> bool:
+        """Whether its frame is the last one of its audio token."""
+        return self.offset % TOKEN_SAMPLES >= TOKEN_SAMPLES - FRAME_SAMPLES
+
+    @property
     def frame(self) -> np.ndarray | None:
         """(384, 256) I420 to show; None: what was shown last."""
         return None if self.chunk is None else self.chunk.frames[self.offset // FRAME_SAMPLES]

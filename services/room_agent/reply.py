@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
-from proto.messages import AVChunk, TextDelta
+from proto.messages import AVChunk, TextDelta, TurnEnd, TurnState
 from services.room_agent.turn_timing import TurnTiming
 
 
@@ -24,9 +24,34 @@ class Reply:
     """When something last happened to it, for the watchdog."""
     _waiting: deque[TextDelta] = field(default_factory=deque)
 
-    def add_words(self, delta: TextDelta) -> None:
-        """Words that will be spoken from `first_token` on."""
-        self._waiting.append(delta)
+    def is_of(self, message: TextDelta | TurnState | TurnEnd | AVChunk) -> bool:
+        """Whether a message is about this reply, a chunk made for it, be it silent or not."""
+        return message.turn == self.turn and message.epoch >= self.epoch
+
+    def told(self, message: TextDelta | TurnState | TurnEnd, now_us: int) -> None:
+        """The Thinker said something about it."""
+        self.touched_us = now_us
+        match message:
+            case TextDelta():
+                self.timing.mark("first_text_us", now_us)
+                self.timing.trace(message.stamps)
+                self.expected = True
+                self._waiting.append(message)
+            case TurnState(state="speaking"):
+                self.expected = True
+            case TurnEnd():
+                self.total_tokens = message.audio_tokens
+                self.timing.outcome = message.reason
+
+    def came(self, chunk: AVChunk, now_us: int) -> bool:
+        """A chunk that was made for it came; whether its speech begins with this one."""
+        self.touched_us = now_us
+        self.last_chunk_came = self.last_chunk_came or chunk.last
+        if not chunk.audio_tokens or self.timing.first_chunk_us:
+            return False
+        self.timing.mark("first_chunk_us", now_us)
+        self.timing.trace(chunk.stamps)
+        return True
 
     def words_until(self, token: int) -> str:
         """The words that begin at or before this audio token and were not released yet."""
@@ -35,14 +60,6 @@ class Reply:
             released += self._waiting.popleft().text
         self.said += released
         return released
-
-    def owns(self, chunk: AVChunk) -> bool:
-        """Whether the chunk carries this reply's speech."""
-        return self.is_of(chunk) and chunk.audio_tokens > 0
-
-    def is_of(self, chunk: AVChunk) -> bool:
-        """Whether the chunk was made for this reply, be it silent or not."""
-        return chunk.turn == self.turn and chunk.epoch >= self.epoch
 
     @property
     def silent(self) -> bool:

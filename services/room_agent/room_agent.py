@@ -5,16 +5,15 @@ Every task lives in one TaskGroup; the call ends when the caller is gone, and ev
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import numpy as np
 
 from proto.message import Message
-from proto.messages import AVChunk, Grant, Interrupt, Listen, SessionReady, UserAudio
+from proto.messages import AVChunk, Listen, UserAudio
 from proto.time_law import HEARING_BLOCK_SAMPLES
-from services.room_agent.attributes import LABELS, NOTICE, PROVENANCE, AttributeWriter
+from services.room_agent.attributes import NOTICE, PROVENANCE, AttributeWriter
+from services.room_agent.breath import Breath
 from services.room_agent.call_clock import call_us
 from services.room_agent.call_ports import Phase
 from services.room_agent.call_room import CallRoom
@@ -22,14 +21,12 @@ from services.room_agent.call_session import CallSession
 from services.room_agent.captions import Captioner
 from services.room_agent.config import AgentConfig
 from services.room_agent.conversation import Conversation
-from services.room_agent.credit import CreditLaw
-from services.room_agent.ears import BLOCK_US, Ears, TurnModel, VoiceModel
-from services.room_agent.engine_link import LinkState
-from services.room_agent.engines import ENGINE_AWAY, EngineEvents, Engines, SessionMemory
+from services.room_agent.ears import BLOCK_US, Ears, Models
+from services.room_agent.engine_desk import EngineDesk, EngineMaker
 from services.room_agent.gateway_line import GatewayLine
 from services.room_agent.job import CallJob
 from services.room_agent.lifeline import hold_lifeline
-from services.room_agent.playhead import Block, Heard
+from services.room_agent.playhead import Heard
 from services.room_agent.playout import Playout
 from services.room_agent.reporter import Reporter
 from services.room_agent.sight import Sight
@@ -40,8 +37,6 @@ log = logging.getLogger(__name__)
 
 WATCH_INTERVAL_S = 0.1
 THINKER_WAIT_S = 2.0
-LONGEST_BREATH_US = 600_000
-"""What is no question after so long is the television."""
 DEAF_AFTER_US = 200_000
 """A muted microphone sends nothing; the turn that it cut off must end all the same."""
 
@@ -50,20 +45,8 @@ class CallOver(Exception):
     """Ends the call's tasks; the text says why."""
 
 
-@dataclass(frozen=True)
-class Models:
-    """The local models of one job process."""
-
-    voice: VoiceModel
-    turn: TurnModel | None
-
-
-EngineMaker = Callable[[SessionMemory, EngineEvents], Engines]
-"""Makes the lines of a call: they need the conversation, which needs them."""
-
-
 class RoomAgent:
-    """RoomEvents, EngineEvents and CallPorts of one call."""
+    """RoomEvents and CallPorts of one call."""
 
     def __init__(
         self,
@@ -80,12 +63,7 @@ class RoomAgent:
         self.joined = asyncio.Event()
         self._left_us = 0
         self._heard_us = call_us()
-        self._credit = CreditLaw()
-        self._actor_open = False
-        self._thinker_open = asyncio.Event()
-        self._held_us = 0
         self._session = CallSession(job.call_id, self, job.conversation)
-        self._away = {"thinker"}
         self._gateway = GatewayLine(
             config.gateway(), job.call_id, lambda: self._session.phase.value
         )
@@ -95,13 +73,19 @@ class RoomAgent:
         self._attributes = AttributeWriter(room)
         self._sight = Sight(job.call_id, room, self._attributes.set)
         self._playout = Playout(
-            room.audio, room.video, config.audio_queue_ms * 1000, self._shown, self._grant
+            room.audio, room.video, config.audio_queue_ms * 1000, self._session.shown, self._grant
         )
         self._detector = TurnDetector(config.turn_tuning())
-        self._ears = Ears(
-            models.voice, models.turn, self._detector, self._turn, lambda: self._session.busy
+        self._ears = Ears(models, self._detector, self._turn, lambda: self._session.busy)
+        self._breath = Breath(self._session, self._playout, self._detector)
+        self._engines = EngineDesk(
+            engines,
+            self._session,
+            self._playout,
+            detector=self._detector,
+            sight=self._sight,
+            attributes=self._attributes,
         )
-        self._engines = engines(self._session, self)
 
     @property
     def filler_blocks(self) -> int:
@@ -113,8 +97,7 @@ class RoomAgent:
         reason = ""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._engines.actor.run(), name="actor")
-                tasks.create_task(self._engines.thinker.run(), name="thinker")
+                self._engines.start(tasks)
                 await self._room.join(self, tasks)
                 self.joined.set()
                 for name, work in (
@@ -145,7 +128,7 @@ class RoomAgent:
         """The Thinker is there, or is waited for no longer."""
         with suppress(TimeoutError):
             async with asyncio.timeout(THINKER_WAIT_S):
-                await self._thinker_open.wait()
+                await self._engines.thinker_open.wait()
 
     def hear(self, pcm: np.ndarray, behind_us: int = 0) -> None:
         """20 ms of the caller, to the Thinker, the detector and the Actor."""
@@ -156,7 +139,7 @@ class RoomAgent:
         # Before the turn events that it causes: a turn's last audio comes before its end.
         self.to_thinker(UserAudio(session_id=self._id, epoch=epoch, pts_us=pts_us, pcm=pcm))
         self._ears.hear(pcm)
-        self._hold_breath()
+        self._breath.heard()
         if (features := self._ears.take_features()) is not None:
             speaking = self._detector.phase is not TurnPhase.QUIET
             self.to_actor(
@@ -199,74 +182,13 @@ class RoomAgent:
         if not self._over.done():
             self._over.set_result(reason)
 
-    # --- EngineEvents ----------------------------------------------------------------------------
-
-    def thinker_said(self, message: Message) -> None:
-        """A message of the Thinker."""
-        if isinstance(message, SessionReady):
-            self._sight.has_eyes = bool(message.labels.get("eyes"))
-            for label, attribute in LABELS.items():
-                if label in message.labels:
-                    self._attributes.set(attribute, message.labels[label])
-        self._session.thinker_said(message)
-        self._grant()
-
-    def actor_said(self, message: Message) -> None:
-        """A message of the Actor."""
-        if isinstance(message, AVChunk) and not self._session.accepts(message):
-            return
-        if isinstance(message, AVChunk):
-            self._credit.arrived(call_us())
-        self._session.actor_said(message)
-        self._grant()
-
-    def thinker_state(self, state: LinkState) -> None:
-        """The line to the Thinker changed."""
-        self._detector.reset()  # a turn of which it heard a part is no turn
-        if state is LinkState.OPEN:
-            self._thinker_open.set()
-        else:
-            self._thinker_open.clear()
-        if state is LinkState.LOST:
-            self._session.thinker_lost()
-        self._engine_state("thinker", state)
-
-    def actor_state(self, state: LinkState) -> None:
-        """The line to the Actor changed. A new session knows no epoch and owes no chunk."""
-        self._credit.reset()
-        self._actor_open = state is LinkState.OPEN
-        if state is LinkState.LOST:
-            self._session.actor_lost()
-        if state is LinkState.OPEN:
-            self._playout.renumber()
-            self._session.actor_is_new()
-            self._grant()
-        self._engine_state("actor", state)
-
-    def _engine_state(self, engine: str, state: LinkState) -> None:
-        log.info("engine line", extra={"engine": engine, "state": state.value})
-        if state is LinkState.LOST:
-            self._away.add(engine)
-            self.show_notice(ENGINE_AWAY[engine])
-        elif state is LinkState.OPEN and engine in self._away:
-            self._away.discard(engine)
-            self.show_notice("".join(ENGINE_AWAY[name] for name in self._away))
-            if not self._away:
-                self._session.go_on()
-
     # --- CallPorts -------------------------------------------------------------------------------
 
     def to_thinker(self, message: Message) -> None:
-        if (frame := self._sight.before(message)) is not None:
-            self._engines.thinker.send(frame)
-        self._engines.thinker.send(message)
+        self._engines.to_thinker(message)
 
     def to_actor(self, message: Message) -> None:
-        self._engines.actor.send(message)
-        if isinstance(message, Interrupt):
-            # The Actor takes its credit back with the epoch.
-            self._credit.reset()
-            self._grant()
+        self._engines.to_actor(message)
 
     def show_phase(self, phase: Phase) -> None:
         self._attributes.set("lk.agent.state", phase.value)
@@ -314,37 +236,8 @@ class RoomAgent:
         log.debug("turn event", extra=fields)
         self._session.turn_event(event)
 
-    def _shown(self, block: Block) -> None:
-        self._session.shown(block)
-
-    def _hold_breath(self) -> None:
-        """While a reply sounds, fall silent at the first voice; go on after a cough or a noise."""
-        if not (self._session.phase is Phase.SPEAKING and self._detector.suspects):
-            self._held_us = 0
-            self._go_on_speaking()
-            return
-        self._held_us = self._held_us or call_us()
-        if call_us() - self._held_us < LONGEST_BREATH_US:
-            self._playout.hold()
-            self._session.held(self._held_us)
-        else:
-            self._go_on_speaking()
-
-    def _go_on_speaking(self) -> None:
-        self._playout.resume()
-        self._session.held(0)
-
     def _grant(self) -> None:
-        if not self._actor_open:
-            return  # it would not hear, and owe nothing
-        credit = self._credit.grant(
-            self._playout.chunks_ahead,
-            self._playout.ahead_us,
-            self._session.expects_speech,
-            call_us(),
-        )
-        if credit:
-            self.to_actor(Grant(session_id=self._id, epoch=self._session.epoch, credit=credit))
+        self._engines.grant()
 
     async def _watch(self) -> None:
         """What must happen although nothing comes in."""
@@ -357,8 +250,7 @@ class RoomAgent:
                 self._heard_us = now - DEAF_AFTER_US
             self._session.check_reply(round(self._config.reply_timeout_s * 1e6))
             if now - self._heard_us > DEAF_AFTER_US:
-                self._go_on_speaking()
-            if self._credit.waiting_us(now) > self._config.engine_silence_s * 1e6:
-                self._engines.actor.lose("no chunk came")
+                self._breath.release()
+            self._engines.check_actor(self._config.engine_silence_s)
             if self._left_us and now - self._left_us > self._config.leave_after_s * 1e6:
                 self.end("the caller left")

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from services.provenance import ProvenanceKey, statement
 from services.room_agent.attributes import SYNTHETIC
 from services.room_agent.config import AgentConfig
-from services.room_agent.ears import local_turn_model, local_voice_model
+from services.room_agent.ears import Models, local_turn_model, local_voice_model
 from services.room_agent.engines import ZmqEngines
 from services.room_agent.gateway_line import LAST_S
 from services.room_agent.job import CallJob
 from services.room_agent.lifeline import HOLDS_ONE
 from services.room_agent.livekit_room import Declaration, LiveKitRoom
 from services.room_agent.portrait import PortraitAway, PortraitMissing, load_portrait
-from services.room_agent.room_agent import Models, RoomAgent
+from services.room_agent.room_agent import RoomAgent
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from livekit import rtc
 
-from services.room_agent.call_session import CUT_OFF, UNHEARD
-from services.room_agent.engines import ENGINE_AWAY
+from services.room_agent.engine_desk import ENGINE_AWAY
+from services.room_agent.owed import CUT_OFF, UNHEARD
 from tests.chaos.face import SAME_FACE, Likeness, likeness
 from tests.conftest import Stack
 from tests.integration.room_agent.caller import Caller, call, until

@@ -37,10 +37,11 @@ from proto.time_law import (
 )
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.config import AgentConfig
+from services.room_agent.ears import Models
 from services.room_agent.engine_link import LinkState
 from services.room_agent.engines import EngineEvents, SessionMemory
 from services.room_agent.job import AvatarJob, CallJob
-from services.room_agent.room_agent import Models, RoomAgent
+from services.room_agent.room_agent import RoomAgent
 
 CALL = "call-1"
 JOB = CallJob(
@@ -349,6 +350,7 @@ class FakeEngines:
     """Both lines."""
 
     def __init__(self, memory: SessionMemory, events: EngineEvents) -> None:
+        self.events = events
         self.actor = FakeActor(events)
         self.thinker = FakeThinker(events, self.actor)
 

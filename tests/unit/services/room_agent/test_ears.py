@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
-from services.room_agent.ears import Ears, local_turn_model, local_voice_model
+from services.room_agent.ears import Ears, Models, local_turn_model, local_voice_model
 from services.room_agent.turn_detector import TurnDetector, TurnEvent, TurnTuning
 from tests.unit.services.room_agent.fake_call import LoudnessModel
 
@@ -30,7 +30,7 @@ class FixedTurnModel:
 def ears(turn_model: FixedTurnModel | None = None) -> tuple[Ears, list[TurnEvent]]:
     events: list[TurnEvent] = []
     detector = TurnDetector(TurnTuning())
-    return Ears(LoudnessModel(), turn_model, detector, events.append, lambda: False), events
+    return Ears(Models(LoudnessModel(), turn_model), detector, events.append, lambda: False), events
 
 
 def hear(made: Ears, seconds: float, level: int) -> None:

@@ -100,11 +100,11 @@ def test_engines_that_break_the_protocol_do_not_end_the_call(said: list[Any], da
             await running.say(1.0)
             await running.listen(0.8)
             for message in said:
-                running.agent.thinker_said(message)
-                running.agent.thinker_said(message.model_copy(update=near))
+                running.engines.events.thinker_said(message)
+                running.engines.events.thinker_said(message.model_copy(update=near))
             for chunk in chunks:
-                running.agent.actor_said(chunk)
-                running.agent.actor_said(chunk.model_copy(update=near))
+                running.engines.events.actor_said(chunk)
+                running.engines.events.actor_said(chunk.model_copy(update=near))
             await running.listen(4.0)
             asked = len(running.engines.thinker.of(UserText))
             running.agent.read("And now?")

@@ -8,9 +8,9 @@ import pytest
 
 from proto.messages import Grant, Interrupt, TurnBoundary
 from proto.time_law import TOKEN_SAMPLES
-from services.room_agent.call_session import CUT_OFF
 from services.room_agent.conversation import Conversation
 from services.room_agent.engine_link import LinkState
+from services.room_agent.owed import CUT_OFF
 from tests.unit.services.room_agent.fake_call import JOB, Call, call, now_s
 from tests.unit.services.room_agent.virtual_time import virtually
 
@@ -239,7 +239,7 @@ async def test_a_microphone_that_goes_deaf_still_ends_its_turn() -> None:
 async def test_a_lost_actor_leaves_a_face_and_a_notice() -> None:
     async with call() as running:
         await answered(running)
-        running.agent.actor_state(LinkState.LOST)
+        running.engines.events.actor_state(LinkState.LOST)
         running.engines.actor.credit = -10
         before = len(running.room.video.shown)
         await running.listen(1.0)
@@ -248,7 +248,7 @@ async def test_a_lost_actor_leaves_a_face_and_a_notice() -> None:
         assert running.room.states[-1] == "listening"
         running.engines.actor.credit = 0
         running.engines.actor.number = 0
-        running.agent.actor_state(LinkState.OPEN)
+        running.engines.events.actor_state(LinkState.OPEN)
         await running.listen(1.0)
         assert running.room.attributes["xs.error"] == CUT_OFF
         assert running.engines.actor.number > 0
@@ -265,13 +265,13 @@ async def test_an_actor_that_owes_a_chunk_too_long_is_opened_again() -> None:
 @virtually
 async def test_an_actor_that_is_away_is_asked_for_nothing_and_owes_nothing() -> None:
     async with call(engine_silence_s=1.0) as running:
-        running.agent.actor_state(LinkState.LOST)
+        running.engines.events.actor_state(LinkState.LOST)
         granted = len(running.engines.actor.of(Grant))
         await running.listen(5.0)
         assert len(running.engines.actor.of(Grant)) == granted
         assert not running.engines.actor.lost, "it would be opened twice when it is back"
         running.engines.actor.credit = running.engines.actor.number = 0
-        running.agent.actor_state(LinkState.OPEN)
+        running.engines.events.actor_state(LinkState.OPEN)
         await answered(running)
 
 
