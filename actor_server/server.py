@@ -23,13 +23,12 @@ from actor_server.lobby import Lobby
 from actor_server.motion.source import MotionSource
 from actor_server.portrait_desk import PortraitDesk
 from actor_server.render_thread import Close, Deliver, Open, RenderThread
-from actor_server.saving import Saving
 from actor_server.session import Pacing
 from actor_server.speech.stream import SpeechDecoder
 from actor_server.speech_thread import inlet
+from actor_server.tally import Tally
 from proto.message import Message
 from proto.messages import (
-    AVChunk,
     CheckPortrait,
     CloseSession,
     EngineStatus,
@@ -76,12 +75,12 @@ class ActorServer:
         self._outbox: asyncio.Queue[tuple[Message, bytes]] = asyncio.Queue(OUTBOX_SIZE)
         pacing = Pacing(config.idle_hold_ms * 1000, config.underrun_hold_ms * 1000)
         self._engine = ActorEngine(source, pacing, config.max_sessions, now_us, studio.savings)
-        self._saving: tuple[Saving, ...] = ()
 
     async def run(self, curve: CurveServer | None = None) -> None:
         """Bind and serve. Raises what binding raises when the endpoint is taken."""
         self._loop = asyncio.get_running_loop()
         self._render = RenderThread(self._engine, self._emit, self._ended)
+        self._tally = Tally(self._render)
         self._inlet = inlet(self._speech, self._render, self._emit)
         async with ServerSocket(self._config.endpoint, curve) as socket:
             self._inlet.start()
@@ -146,10 +145,8 @@ class ActorServer:
         self._lobby.dismiss(session_id)
         self._inlet.post(Close(session_id))
         metrics.SESSIONS.set(len(self._callers))
-        if not len(self._callers):  # no chunk comes that would say that there is nothing to do
-            self._count_saving(())
-            metrics.REAL_TIME_FACTOR.set(0)
-            metrics.CREDITS.set(0)
+        if not len(self._callers):
+            self._tally.rests()
 
     # --- errands at the portrait desk ------------------------------------------------------------
 
@@ -213,7 +210,7 @@ class ActorServer:
                 return  # closed, and perhaps opened again, while this was made
             if isinstance(message, SessionReady):
                 self._admit(whom)
-        self._count(message)
+        self._tally.made(message)
         self._reply(message, whom.peer if isinstance(whom, Caller) else whom)
 
     def _admit(self, caller: Caller) -> None:
@@ -222,25 +219,6 @@ class ActorServer:
         metrics.SESSIONS.set(len(self._callers))
         for held, sender in self._lobby.admit(caller.session_id):
             self._deliver(held, sender)
-
-    def _count(self, message: Message) -> None:
-        if isinstance(message, AVChunk):
-            metrics.CHUNKS.labels("speech" if message.audio_tokens else "quiet").inc()
-            load = self._render.load
-            metrics.REAL_TIME_FACTOR.set(load.real_time_factor)
-            self._count_saving(load.saving)
-            metrics.CREDITS.set(load.queue_depth)
-            metrics.QUEUE_DEPTH.set(self._render.waiting)
-            metrics.CHUNK_SECONDS.observe(load.last_work_us / 1e6)
-        elif isinstance(message, Failure):
-            metrics.FAILURES.labels(message.code).inc()
-
-    def _count_saving(self, saving: tuple[Saving, ...]) -> None:
-        for step in metrics.STEPS:
-            metrics.EASED.labels(step.label).set(saving.count(step))
-            now, before = (sum(one >= step for one in all_) for all_ in (saving, self._saving))
-            metrics.DEGRADATIONS.labels(step.label).inc(max(0, now - before))
-        self._saving = saving
 
     def _reply(self, message: Message, peer: bytes) -> None:
         try:

@@ -10,9 +10,13 @@ from rich.table import Table
 from actor_server.gpubench.sizes import DISTILLED, SERVED
 from actor_server.gpubench.streams import CHUNK_MS
 
+PAPER_THINKER_S: Final = 51.2
+PAPER_ACTOR_S: Final = 58.2
+PAPER_TOTAL_S: Final = PAPER_THINKER_S + PAPER_ACTOR_S
+"""Seconds for a minute of response on one A100, X-Streamer (arXiv 2509.21574); and their sum."""
 PAPER: Final = {
-    "thinker_s_per_minute": 51.2,
-    "actor_s_per_minute": 58.2,
+    "thinker_s_per_minute": PAPER_THINKER_S,
+    "actor_s_per_minute": PAPER_ACTOR_S,
     "peak_gb": 53.0,
     "device": "A100",
 }
@@ -164,10 +168,10 @@ def _paper(found: dict[str, Any]) -> Table:
     here = f"{found['size']} size, {found['device']}"
     shown = Table("a minute of response", here, f"the paper, {PAPER['device']}")
     whole = found["end_to_end"]
-    shown.add_row("Thinker, s", _number(whole["thinker_s"]), str(PAPER["thinker_s_per_minute"]))
+    shown.add_row("Thinker, s", _number(whole["thinker_s"]), f"{PAPER_THINKER_S}")
     shown.add_row("speech decoder, s", _number(whole["speech_s"]), "")
-    shown.add_row("Actor, s", _number(whole["actor_s"]), str(PAPER["actor_s_per_minute"]))
-    shown.add_row("all, s", _number(whole["total_s"]), "109.4")
+    shown.add_row("Actor, s", _number(whole["actor_s"]), f"{PAPER_ACTOR_S}")
+    shown.add_row("all, s", _number(whole["total_s"]), _number(PAPER_TOTAL_S))
     shown.add_row("sessions at 25 fps, the Actor alone", _number(whole["sessions"], 0), "")
     beside = _number(whole["sessions_beside_thinker"], 0)
     shown.add_row("sessions beside the Thinker's steps", beside, "")

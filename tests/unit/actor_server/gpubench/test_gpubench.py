@@ -82,6 +82,7 @@ def test_a_cpu_judges_no_goal(ran: tuple[dict[str, Any], str]) -> None:
     assert " met " not in table
     assert " missed " not in table
     assert str(PAPER["actor_s_per_minute"]) in table
+    assert "109.4" in table, "the paper's 51.2 and 58.2 s together"
 
 
 def on_an_imagined_gpu(chunk_ms: float) -> dict[str, Any]:
