@@ -14,7 +14,7 @@ from livekit import api
 
 from gateway.admission import Admission
 from gateway.avatars import Avatars
-from gateway.background import kept_up
+from gateway.background import Background
 from gateway.calls import Calls
 from gateway.capacity import EngineMeter, LoadMeter
 from gateway.defaults import crop_defaults, seed
@@ -92,7 +92,7 @@ def create_app(
             async with asyncio.TaskGroup() as tasks:
                 watchdog = Watchdog(services.calls, workers)
                 background = [
-                    tasks.create_task(kept_up(name, work), name=name)
+                    tasks.create_task(services.background.keep_up(name, work), name=name)
                     for name, work in (
                         ("watchdog", watchdog.run),
                         ("replace-the-dead", watchdog.replace_the_dead),
@@ -154,6 +154,7 @@ def _services(
         token_verifier=api.TokenVerifier(settings.livekit_api_key, secret),
         http=http,
         workers=workers,
+        background=Background(),
     )
 
 

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 
 from gateway.admission import Admission
 from gateway.avatars import Avatars
+from gateway.background import Background
 from gateway.calls import Calls
 from gateway.keys import Keys
 from gateway.latency import Latency
@@ -39,6 +40,7 @@ class Services:
     """Of whatever is signed with our LiveKit key."""
     http: httpx.AsyncClient
     workers: Workers
+    background: Background
 
 
 def services_of(connection: HTTPConnection) -> Services:

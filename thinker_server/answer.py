@@ -7,7 +7,7 @@ from functools import partial
 from typing import Generic, Literal
 
 from proto.message import Message
-from proto.messages import Failure, Transcript, TurnEnd, TurnState
+from proto.messages import Failure, HiddenChunk, Transcript, TurnEnd, TurnState
 from thinker_server.brain.brain import Conversation
 from thinker_server.dialogue import Dialogue, Exchange
 from thinker_server.errors import QuestionShortened, ReplyFailed, ThinkerError
@@ -115,6 +115,8 @@ class Answer(Generic[E]):
 
     async def _fail(self, error: ThinkerError) -> None:
         await self.outlet.put("agent", partial(self._failure, error))
+        if self.outlet.speaks:
+            await self.outlet.put("actor", self._close_speech)
         await self.end("failed")
 
     async def end(self, reason: EndReason) -> None:
@@ -170,13 +172,23 @@ class Answer(Generic[E]):
     def _failure(self, error: ThinkerError, epoch: int, turn: int) -> Message:
         return _told(self._session_id, error, epoch, turn)
 
+    def _close_speech(self, epoch: int, turn: int) -> Message:
+        """No more speech comes: without this the Actor would wait for it with each chunk."""
+        return HiddenChunk(
+            session_id=self._session_id,
+            epoch=epoch,
+            turn=turn,
+            first_token=self.outlet.spoken_tokens,
+            audio_tokens=0,
+            final=True,
+        )
+
     def _turn_end(self, reason: EndReason) -> Callable[[int, int], Message]:
-        tokens = self.exchange.audio_tokens
         return lambda epoch, turn: TurnEnd(
             session_id=self._session_id,
             epoch=epoch,
             turn=turn,
-            audio_tokens=tokens,
+            audio_tokens=self.outlet.spoken_tokens,
             reason=reason,
         )
 

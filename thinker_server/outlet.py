@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from proto.message import Message
+from proto.messages import HiddenChunk
 
 Destination = Literal["agent", "actor"]
 Addressed = Callable[[int, int], Message]
@@ -21,6 +22,10 @@ class Outlet:
         self._waiting: list[tuple[Destination, Addressed]] = []
         self._address: tuple[int, int] | None = None
         self._flushing = False
+        self.spoken_tokens = 0
+        """Audio tokens that have left for the Actor."""
+        self.speaks = False
+        """Whether speech has left for the Actor, or will once this is released."""
 
     @property
     def released(self) -> bool:
@@ -32,6 +37,7 @@ class Outlet:
         if len(self._waiting) >= MAX_WAITING:
             raise OverflowError("a speculative reply made more messages than any reply may")
         self._waiting.append((destination, message))
+        self.speaks = self.speaks or destination == "actor"
         await self._flush()
 
     async def release(self, epoch: int, turn: int) -> None:
@@ -45,7 +51,10 @@ class Outlet:
         self._flushing = True
         try:
             while self._waiting:
-                destination, message = self._waiting.pop(0)
-                await self._send(destination, message(*self._address))
+                destination, addressed = self._waiting.pop(0)
+                message = addressed(*self._address)
+                await self._send(destination, message)
+                if isinstance(message, HiddenChunk):
+                    self.spoken_tokens = message.first_token + message.audio_tokens
         finally:
             self._flushing = False

@@ -11,9 +11,19 @@ from gateway.schemas import Readiness
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz")
-async def healthz() -> dict[str, str]:
-    """The process runs."""
+@router.get("/healthz", responses=problem_docs(503))
+async def healthz(services: ServicesDep) -> dict[str, str]:
+    """The process runs, and so does its work beside the requests. A 503 names in `failing` what
+    fails: calls may be looked after by nobody.
+    """
+    if failing := services.background.failing:
+        raise GatewayError(
+            503,
+            "background_work_fails",
+            f"Background work fails: {', '.join(failing)}",
+            "The gateway's log says why. It is tried again all the time.",
+            failing=failing,
+        )
     return {"status": "ok"}
 
 

@@ -1,8 +1,8 @@
 """The line to one engine: opens the session, keeps it open, never blocks the call.
 
-Outgoing messages wait in a bounded queue; when it is full the engine is stuck, and what would not
-fit is dropped and counted (media is worthless late; the session is opened anew anyway). Pings
-notice an engine that died; a session that is lost is opened again with growing pauses.
+Outgoing messages wait in a bounded queue (`outbox.py`). When the engine is stuck media is dropped
+and counted, for it is worthless late; commands wait, and when they do not fit the session is lost.
+Pings notice an engine that died; a session that is lost is opened again with growing pauses.
 """
 
 import asyncio
@@ -15,10 +15,13 @@ from proto.message import Message
 from proto.messages import CloseSession, EngineStatus, Failure, Ping, SessionReady
 from proto.wire.curve import CurveClient
 from proto.wire.sockets import ClientSocket, PeerBusy
+from services.room_agent.outbox import MEDIA, Outbox
 
 log = logging.getLogger(__name__)
 
 QUEUE_MESSAGES = 256
+BUSY_S = 0.02
+"""Between two tries of a command that ZeroMQ has no room for."""
 CLOSE_GRACE_S = 0.1
 """Closing drops what is queued (LINGER 0): ZeroMQ's thread gets this long for the last message."""
 PING_INTERVAL_S = 1.0
@@ -68,23 +71,28 @@ class EngineLink:
         self._opening = opening
         self._on_message = on_message
         self._on_state = on_state
-        self._outgoing: asyncio.Queue[Message] = asyncio.Queue(QUEUE_MESSAGES)
+        self._outbox = Outbox(QUEUE_MESSAGES)
+        self._losses = 0
         self._lost = asyncio.Event()
         self._heard = asyncio.Event()
         self._messages_heard = 0
         self._still_exists = 0
+        self._unsent = 0
         self.state = LinkState.OPENING
-        self.dropped = 0
+
+    @property
+    def dropped(self) -> int:
+        """Messages that were not sent: nobody was there, or they came too late."""
+        return self._unsent + self._outbox.dropped
 
     def send(self, message: Message) -> None:
         """Send as soon as the session is open; dropped when it is not."""
         if self.state is not LinkState.OPEN:
-            self.dropped += 1
-            return
-        try:
-            self._outgoing.put_nowait(message)
-        except asyncio.QueueFull:
-            self.dropped += 1
+            self._unsent += 1
+        elif not self._outbox.put(message):
+            self._unsent += 1
+            # Soon: whoever sends is in the middle of something that this would undo.
+            asyncio.get_running_loop().call_soon(self.lose, "it takes no commands")
 
     def lose(self, reason: str) -> None:
         """The session is no good any more: open another one."""
@@ -189,7 +197,19 @@ class EngineLink:
 
     async def _send(self, socket: ClientSocket) -> None:
         while True:
-            await self._try(socket, await self._outgoing.get())
+            if not await self._deliver(socket, await self._outbox.get()):
+                self._unsent += 1
+
+    async def _deliver(self, socket: ClientSocket, message: Message) -> bool:
+        """Media at once or not at all; a command when there is room, unless its session is lost."""
+        losses = self._losses
+        while losses == self._losses:
+            if await self._fits(socket, message):
+                return True
+            if isinstance(message, MEDIA):
+                return False
+            await asyncio.sleep(BUSY_S)
+        return False
 
     async def _ping(self, socket: ClientSocket) -> None:
         while True:
@@ -197,10 +217,16 @@ class EngineLink:
             await asyncio.sleep(PING_INTERVAL_S)
 
     async def _try(self, socket: ClientSocket, message: Message) -> None:
+        if not await self._fits(socket, message):
+            self._unsent += 1
+
+    async def _fits(self, socket: ClientSocket, message: Message) -> bool:
+        """Send it; False where ZeroMQ has no room."""
         try:
             await socket.send(message)
         except PeerBusy:
-            self.dropped += 1
+            return False
+        return True
 
     async def _close(self, socket: ClientSocket) -> None:
         await self._try(socket, CloseSession(session_id=self._session_id))
@@ -209,8 +235,8 @@ class EngineLink:
 
     def _set_state(self, state: LinkState) -> None:
         if state is LinkState.LOST:
-            while not self._outgoing.empty():
-                self._outgoing.get_nowait()
+            self._losses += 1
+            self._outbox.clear()
         if state is not self.state:
             self.state = state
             self._on_state(state)

@@ -133,8 +133,11 @@ def test_a_final_part_without_tokens_marks_the_next_chunk() -> None:
     session.deliver(whole.model_copy(update={"final": False}), 0)
     spoken = take(session, 5)
     assert not any(chunk.last for chunk in spoken)
+    session.deliver(grant(), 1_000_000)
+    assert session.due_us() == 1_240_000, "more speech is waited for"
     end = HiddenChunk(session_id="s", epoch=1, turn=1, first_token=20, audio_tokens=0, final=True)
-    session.deliver(end, 0)
+    session.deliver(end, 1_000_000)
+    assert session.due_us() == 1_120_000, "no longer than when nobody speaks"
     assert [chunk.last for chunk in take(session, 2)] == [True, False]
 
 

@@ -151,6 +151,30 @@ async def test_a_failing_brain_is_reported_and_the_next_turn_works() -> None:
     assert (end.reason, again.reason) == ("failed", "completed")
 
 
+async def test_an_answer_that_fails_in_the_middle_closes_its_speech() -> None:
+    broken = BrainUnavailable("the server is down")
+    conversation = ScriptedConversation([LONG], error=broken, error_after=10, hold_after=9)
+    async with wired_session(conversation, ["Hello?"]) as wired:
+        wired.talk(1)
+        wired.boundary("ended", 1, epoch=1)
+        await wired.until(TextDelta)
+        conversation.gate.set()
+        end = await wired.until(TurnEnd)
+    assert isinstance(end, TurnEnd)
+    *spoken, last = (m for m in wired.actor if isinstance(m, HiddenChunk))
+    tokens = sum(part.audio_tokens for part in spoken)
+    assert tokens
+    assert (last.final, last.first_token, last.audio_tokens) == (True, tokens, 0)
+    assert (end.reason, end.audio_tokens) == ("failed", tokens)
+
+
+async def test_an_answer_that_fails_before_it_is_spoken_tells_the_actor_nothing() -> None:
+    conversation = ScriptedConversation(["Fine."], error=BrainUnavailable("the server is down"))
+    async with wired_session(conversation, ["Hello?"]) as wired:
+        await wired.ask(1)
+    assert not wired.actor
+
+
 async def test_a_masked_brain_fills_no_text_slots() -> None:
     async with wired_session(ScriptedConversation(["Fine."], masked=True), ["Hello?"]) as wired:
         await wired.ask(1)
