@@ -1,5 +1,6 @@
 """What of the caller's camera leaves the agent: one small, fresh, upright JPEG."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,6 +12,14 @@ from PIL import Image
 
 from services.room_agent import camera
 from services.room_agent.camera import MAX_BYTES, MAX_SIDE, STALE_US, CallerCamera, small_jpeg
+from tests.unit.services.room_agent.fake_livekit import (
+    AGENT,
+    CAMERA,
+    Publication,
+    Room,
+    participant,
+    track,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -107,4 +116,107 @@ async def test_a_frame_of_the_past_or_of_a_muted_camera_is_not_shown(
     assert watched.photograph() is None
     watched.take(event(np.zeros((18, 32, 3), np.uint8)))
     watched.shut("")
+    assert watched.photograph() is None
+
+
+class Endless:
+    """A camera that goes on until nobody watches it."""
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def from_track(self, track: object, capacity: int) -> "Endless":
+        return self
+
+    async def __aiter__(self) -> AsyncIterator[rtc.VideoFrameEvent]:
+        while True:
+            await asyncio.sleep(0)
+            yield event(np.zeros((36, 64, 3), np.uint8))
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_a_camera_is_watched_from_when_it_is_on_until_it_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stream = Endless()
+    monkeypatch.setattr(rtc, "VideoStream", stream)
+    room, film = Room(), track(rtc.TrackKind.KIND_VIDEO)
+    watched, shown = CallerCamera(room), Publication("TR_c", CAMERA)  # type: ignore[arg-type]
+    caller = participant("caller", shown)
+    async with asyncio.TaskGroup() as tasks:
+        watched.register(tasks)
+        room.emit("track_published", shown, caller)
+        assert shown.subscribed
+        room.emit("track_subscribed", film, shown, caller)
+        await settle()
+        assert watched.photograph() is not None
+        room.emit("track_muted", caller, Publication("TR_other", CAMERA))
+        assert watched.photograph() is not None
+        room.emit("track_muted", caller, shown)
+        assert watched.photograph() is None
+        room.emit("track_unsubscribed", film, shown, caller)
+        room.emit("track_unsubscribed", film, shown, caller)
+    assert stream.closed == 1
+    assert watched.photograph() is None
+
+
+async def test_a_camera_that_is_switched_on_later_is_the_one_that_is_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rtc, "VideoStream", Endless())
+    watched = CallerCamera(Room())  # type: ignore[arg-type]
+    first = asyncio.create_task(watched.watch(track(None), "TR_1"))
+    await settle()
+    second = asyncio.create_task(watched.watch(track(None), "TR_2"))
+    await asyncio.wait_for(first, 1)
+    assert watched.photograph() is not None
+    second.cancel()
+    await asyncio.wait([second])
+    assert watched.photograph() is None
+
+
+@pytest.mark.parametrize(
+    ("published", "sender"),
+    [
+        (Publication("TR_m"), participant("caller")),
+        (Publication("TR_c", CAMERA), participant("avatar", kind=AGENT)),
+    ],
+    ids=["a microphone", "another avatar"],
+)
+async def test_nothing_but_a_callers_camera_is_asked_for(published: Any, sender: Any) -> None:
+    sender.track_publications = {published.sid: published}
+    room = Room(sender)
+    watched = CallerCamera(room)  # type: ignore[arg-type]
+    async with asyncio.TaskGroup() as tasks:
+        watched.register(tasks)
+        room.emit("track_published", published, sender)
+        room.emit("track_subscribed", track(None), published, sender)
+        watched.find()
+    assert not published.subscribed
+    assert watched.photograph() is None
+
+
+def test_a_camera_that_was_on_before_is_found() -> None:
+    shown = Publication("TR_c", CAMERA)
+    CallerCamera(Room(participant("caller", shown))).find()  # type: ignore[arg-type]
+    assert shown.subscribed
+
+
+async def test_a_picture_that_cannot_be_made_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watched = CallerCamera(Room())  # type: ignore[arg-type]
+    watched.take(event(np.zeros((18, 32, 3), np.uint8)))
+
+    def fail(_: object) -> np.ndarray:
+        raise ValueError("an unknown buffer type")
+
+    monkeypatch.setattr(camera, "small_jpeg", fail)
     assert watched.photograph() is None
