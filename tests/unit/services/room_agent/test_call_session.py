@@ -185,3 +185,50 @@ async def test_what_is_heard_late_was_said_earlier(session: CallSession, ports: 
     assert session.reply is not None
     late_us = session.reply.timing.ended_us - session.reply.timing.voice_end_us
     assert late_us >= 3_000_000
+
+
+async def test_a_caller_who_goes_on_after_a_pause_is_heard_further(
+    session: CallSession, ports: Ports
+) -> None:
+    for kind, at_us in (("started", 200_000), ("paused", 900_000), ("resumed", 1_000_000)):
+        session.turn_event(TurnEvent(kind, at_us, at_us - 100_000))  # type: ignore[arg-type]
+    boundaries = [(m.phase, m.turn) for m in ports.thinker if isinstance(m, TurnBoundary)]
+    assert boundaries == [("started", 1), ("paused", 1), ("started", 1)]
+    assert not session.busy
+
+
+async def test_a_failure_of_the_actor_is_told_and_counted(
+    session: CallSession, ports: Ports
+) -> None:
+    why = Failure(session_id=CALL, code="speech_refused", message="Say it again.", retryable=True)
+    session.actor_said(why)
+    assert ports.notices == ["Say it again."]
+    assert ports.failures == ["speech_refused"]
+
+
+async def test_words_after_the_last_sound_are_shown_when_the_reply_is_over(
+    session: CallSession, ports: Ports
+) -> None:
+    session.typed("One")
+    session.thinker_said(delta(session, "Hello ", 0))
+    session.thinker_said(delta(session, "you.", 9))
+    session.thinker_said(end(session, 4))
+    show(session, av_chunk(4, epoch=1, turn=1, tokens=4, last=True))
+    assert ports.words == ["reply 1: Hello ", "reply 1: you."]
+    assert session.history[-1].text == "Hello you."
+
+
+@pytest.mark.parametrize(("began", "notices"), [(False, 1), (True, 0)])
+async def test_a_reply_to_which_nothing_happens_is_given_up(
+    began: bool, notices: int, session: CallSession, ports: Ports
+) -> None:
+    session.typed("One")
+    if began:
+        show(session, av_chunk(4, epoch=1, turn=1, tokens=4))
+    session.check_reply(60_000_000)
+    assert session.busy
+    session.check_reply(-1)
+    assert not session.busy
+    assert ports.phases[-1] is Phase.LISTENING
+    assert len(ports.notices) == notices, "who heard a part of it knows"
+    assert [report.outcome for report in ports.reports] == ["failed"]

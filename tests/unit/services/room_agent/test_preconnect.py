@@ -1,5 +1,6 @@
 """A recording from before the call is heard once, by the agent that it was made for."""
 
+import asyncio
 import io
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ from livekit import rtc
 from livekit.protocol.models import TF_PRECONNECT_BUFFER
 
 from proto.time_law import HEARING_BLOCK_SAMPLES
-from services.room_agent.preconnect import PreconnectBuffer
+from services.room_agent.preconnect import MAX_RECORDINGS, PreconnectBuffer
 from tests.unit.services.room_agent.test_hostile_clients import Recording
 from tests.unit.services.room_agent.virtual_time import virtually
 
@@ -77,3 +78,56 @@ async def test_a_phones_recording_is_heard() -> None:
     blocks = await buffer.blocks(track("TR_1"))
     assert len(blocks) * HEARING_BLOCK_SAMPLES == pytest.approx(32_000, rel=0.03)
     assert np.abs(np.stack(blocks)).max() > 5_000
+
+
+@virtually
+async def test_a_recording_of_nothing_is_no_sound() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    await buffer._receive(recording("TR_1", 0.0))
+    assert await buffer.blocks(track("TR_1")) == []
+
+
+@virtually
+async def test_a_track_that_was_not_recorded_is_not_waited_for() -> None:
+    plain = SimpleNamespace(sid="TR_1", audio_features=[])
+    began_s = asyncio.get_running_loop().time()
+    assert await PreconnectBuffer(rtc.Room()).blocks(plain) == []  # type: ignore[arg-type]
+    assert asyncio.get_running_loop().time() == began_s
+
+
+@virtually
+async def test_recordings_of_tracks_that_never_come_are_few() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    for number in range(3 * MAX_RECORDINGS):
+        await buffer._receive(recording(f"TR_{number}", 0.1))
+    assert list(buffer._recordings) == [
+        f"TR_{number}" for number in range(2 * MAX_RECORDINGS, 3 * MAX_RECORDINGS)
+    ]
+
+
+@virtually
+async def test_the_second_recording_of_a_track_is_ignored() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    await buffer._receive(recording("TR_1", 1.0))
+    await buffer._receive(recording("TR_1", 0.1))
+    assert len(await buffer.blocks(track("TR_1"))) > 40
+
+
+@pytest.mark.parametrize("claim", [{"sampleRate": "1"}, {"channels": "7"}, {"sampleRate": "many"}])
+async def test_a_recording_that_claims_nonsense_is_none(claim: dict[str, str]) -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    pcm = np.ones(48_000, np.int16)
+    sent = Recording(pcm.tobytes(), "audio/raw", {"trackId": "TR_1", **claim})
+    await buffer._receive(sent)  # type: ignore[arg-type]
+    assert await buffer.blocks(track("TR_1")) == []
+
+
+@virtually
+async def test_two_channels_are_one_voice() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    both = np.tile(np.array([2_000, 4_000], np.int16), 48_000)
+    sent = Recording(both.tobytes(), "audio/raw", {"trackId": "TR_1", "channels": "2"})
+    await buffer._receive(sent)  # type: ignore[arg-type]
+    blocks = await buffer.blocks(track("TR_1"))
+    assert len(blocks) == pytest.approx(50, abs=2)
+    assert np.median(np.stack(blocks)) == pytest.approx(3_000, abs=30)

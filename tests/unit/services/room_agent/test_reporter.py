@@ -12,7 +12,7 @@ from services.room_agent.call_clock import call_us
 from services.room_agent.config import GatewayAddress
 from services.room_agent.gateway_line import LAST_S, GatewayLine, report_claim, signature
 from services.room_agent.records import MAX_TURNS, CallQuality, CallReport
-from services.room_agent.reporter import PATIENCE_US, Reporter
+from services.room_agent.reporter import PATIENCE_US, QUEUE, Reporter
 from services.room_agent.turn_timing import TurnTiming
 from tests.unit.services.room_agent.fake_call import FakeRoom
 from tests.unit.services.room_agent.virtual_time import virtually
@@ -238,3 +238,45 @@ def test_the_signature_is_over_the_call_and_the_whole_body() -> None:
     address = GatewayAddress("http://gateway", "key", "s" * 32)
     claims = [report_claim(call, body) for call in ("call-1", "call-2") for body in (b"1", b"2")]
     assert len({signature(address, claim) for claim in claims}) == 4
+
+
+QUALITY = {"seconds": 5, "fps": 24.5, "freezes": 1, "frozen_ms": 300, "concealed_percent": 0.5}
+
+
+@virtually
+async def test_what_the_page_saw_of_the_call_goes_to_the_gateway() -> None:
+    stage = Stage()
+    kept: list[CallQuality] = []
+    stage.line.quality = kept.append  # type: ignore[method-assign]
+    stage.reporter.page_said("xs.quality", json.dumps(QUALITY).encode())
+    assert [quality.fps for quality in kept] == [24.5]
+    await stage.end()
+
+
+@virtually
+async def test_answers_about_turns_that_nobody_remembers_change_nothing() -> None:
+    stage = Stage()
+    stage.reporter.page_said("xs.clock", PING)
+    timing, other = begun(), begun()
+    other.turn = 7
+    stage.reporter.reply_began(timing)
+    now = call_us()
+    stage.reporter.page_said("xs.then", then(other, "began", now, now))
+    assert not timing.voice_rendered_us
+    stage.reporter.page_said("xs.then", then(timing, "began", now + 1, now + 1))
+    assert timing.voice_rendered_us == now + 1
+    await stage.end()
+
+
+@virtually
+async def test_a_page_that_asks_without_end_makes_nobody_wait() -> None:
+    stage = Stage()
+    for _ in range(10 * QUEUE):
+        stage.reporter.page_said("xs.clock", PING)
+    await asyncio.sleep(1)
+    assert len(stage.told("xs.clock")) == QUEUE
+    for _ in range(10 * QUEUE):
+        stage.reporter.turn_ended(begun())
+    await asyncio.sleep(PATIENCE_US * 2 * QUEUE / 1e6)
+    assert len(stage.told("xs.turn")) == QUEUE
+    await stage.end()
