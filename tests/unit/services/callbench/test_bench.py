@@ -1,5 +1,6 @@
 """What the benchmark asks and counts, with callers that have no browser. On virtual time."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,9 +34,7 @@ def made(
     measured = bench.measure
 
     def timed(*recorded: Any) -> CallFigures:
-        figures = measured(*recorded)
-        figures.first_frame_ms = next(joins_ms)
-        return figures
+        return replace(measured(*recorded), first_frame_ms=next(joins_ms))
 
     for name, instead in (
         ("open_caller", browsers.open_caller),
@@ -71,10 +70,10 @@ def test_everything_planned_is_asked_in_its_way(monkeypatch: pytest.MonkeyPatch)
 def test_what_nobody_answers_is_counted_and_the_call_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    browsers = Browsers(frozenset({LONG_QUESTIONS[0], HESITANT[0], bench.QUESTIONS[0]}))
+    browsers = Browsers(frozenset({LONG_QUESTIONS[0], bench.QUESTIONS[0]}))
     plan = BenchPlan("http://here", ("mara",), 2, 1, 1, joins=0, warm_up_joins=0)
     result, _ = made(plan, browsers, monkeypatch)
     asked = [question for question, _ in browsers.callers[0].said]
     assert asked == [*bench.QUESTIONS[:2], LONG_QUESTIONS[0], HESITANT[0]], "nothing to speak into"
-    assert result.unanswered == [bench.QUESTIONS[0], LONG_QUESTIONS[0], HESITANT[0]]
-    assert browsers.pages[0].heard_out == 1
+    assert result.unanswered == [bench.QUESTIONS[0], LONG_QUESTIONS[0]]
+    assert browsers.pages[0].heard_out == 2
