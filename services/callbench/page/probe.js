@@ -98,12 +98,14 @@
 
   // --- what arrives -----------------------------------------------------------------------------
   const tapSource = "__TAP_SOURCE__";
+  let tapReady = null; // a processor's name may be registered once; a call may bring many tracks
 
   async function tapAudio(track) {
     const running = audioContext();
     await running.resume();
     const url = URL.createObjectURL(new Blob([tapSource], { type: "text/javascript" }));
-    await running.audioWorklet.addModule(url);
+    tapReady ??= running.audioWorklet.addModule(url);
+    await tapReady;
     const tap = new AudioWorkletNode(running, "callbench-tap", { numberOfOutputs: 0 });
     running.createMediaStreamSource(new MediaStream([track])).connect(tap);
     tap.port.onmessage = ({ data }) => {
