@@ -203,8 +203,13 @@ def test_services_policies_and_budgets_point_at_pods_and_ports_that_exist(
 def test_the_gateway_is_asked_at_a_route_that_it_has(rendered: list[Document]) -> None:
     gateway = containers(pods(rendered)["gateway"])["gateway"]
     routes = {getattr(route, "path", "") for route in health.router.routes}
-    for probe in ("readinessProbe", "livenessProbe"):
-        assert gateway[probe]["httpGet"]["path"] in routes
+    assert gateway["livenessProbe"]["httpGet"]["path"] in routes
+
+
+def test_no_call_is_cut_because_something_beside_it_fails(rendered: list[Document]) -> None:
+    gateway = containers(pods(rendered)["gateway"])["gateway"]
+    (port,) = gateway["ports"]
+    assert gateway["readinessProbe"]["tcpSocket"] == {"port": port["name"]}
 
 
 def test_cluster_compose_and_bootstrap_take_the_same_versions(rendered: list[Document]) -> None:
