@@ -168,6 +168,31 @@ async def test_an_answer_that_fails_in_the_middle_closes_its_speech() -> None:
     assert (end.reason, end.audio_tokens) == ("failed", tokens)
 
 
+async def test_a_private_answer_that_failed_closes_its_speech_when_it_is_wanted() -> None:
+    broken = BrainUnavailable("the server is down")
+    conversation = ScriptedConversation([LONG], error=broken, error_after=10, hold_after=9)
+    async with wired_session(conversation, ["Hello?"]) as wired:
+        wired.talk(1)
+        wired.boundary("paused", 1, epoch=0)
+        await wired.until_prompted()
+        answer = wired.session._answer
+        assert answer is not None
+        async with asyncio.timeout(5):
+            while not answer.outlet.speaks:
+                await asyncio.sleep(0.002)
+        conversation.gate.set()
+        await wired.until_state("hearing")
+        assert not wired.actor
+        wired.boundary("ended", 1, epoch=1)
+        end = await wired.until(TurnEnd)
+    assert isinstance(end, TurnEnd)
+    *spoken, last = (m for m in wired.actor if isinstance(m, HiddenChunk))
+    tokens = sum(part.audio_tokens for part in spoken)
+    assert (last.final, last.first_token, last.audio_tokens) == (True, tokens, 0)
+    assert (end.reason, end.audio_tokens) == ("failed", tokens)
+    assert tokens
+
+
 async def test_an_answer_that_fails_before_it_is_spoken_tells_the_actor_nothing() -> None:
     conversation = ScriptedConversation(["Fine."], error=BrainUnavailable("the server is down"))
     async with wired_session(conversation, ["Hello?"]) as wired:
