@@ -98,6 +98,7 @@
 
   // --- what arrives -----------------------------------------------------------------------------
   const tapSource = "__TAP_SOURCE__";
+  let heard = null;
   let tapReady = null; // a processor's name may be registered once; a call may bring many tracks
 
   async function tapAudio(track) {
@@ -107,7 +108,9 @@
     tapReady ??= running.audioWorklet.addModule(url);
     await tapReady;
     const tap = new AudioWorkletNode(running, "callbench-tap", { numberOfOutputs: 0 });
-    running.createMediaStreamSource(new MediaStream([track])).connect(tap);
+    heard?.disconnect(); // a track that is over would go on as silence beside the new one
+    heard = running.createMediaStreamSource(new MediaStream([track]));
+    heard.connect(tap);
     tap.port.onmessage = ({ data }) => {
       const pcm = new Int16Array(data.samples.length);
       let energy = 0;
