@@ -229,7 +229,7 @@ class LiveKitRoom:
 
     async def _watch_sending(self, track: rtc.LocalVideoTrack) -> None:
         """Read how many frames were sent since the first reading, until cancelled."""
-        first: tuple[int, int] | None = None
+        first_us = seen = sent = 0
         while True:
             try:
                 entries = await track.get_stats()
@@ -237,10 +237,13 @@ class LiveKitRoom:
                 log.info("no statistics of the picture", extra={"reason": str(error)})
                 return
             now_us, frames = call_us(), sent_frames(entries)
-            if first is not None and now_us > first[0]:
-                self._sent_fps = 1e6 * (frames - first[1]) / (now_us - first[0])
+            if first_us and now_us > first_us:
+                # A connection that was made anew counts from 0.
+                sent += frames - seen if frames >= seen else frames
+                self._sent_fps = 1e6 * sent / (now_us - first_us)
             elif frames:
-                first = now_us, frames
+                first_us = now_us
+            seen = frames
             await asyncio.sleep(STATISTICS_EVERY_S)
 
     @property

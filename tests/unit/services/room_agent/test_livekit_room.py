@@ -344,8 +344,15 @@ async def test_the_wait_in_the_jitter_buffer_is_that_of_the_last_seconds(
         assert call.room.jitter_us == 20_000
 
 
+@pytest.mark.parametrize(
+    ("readings", "fps"),
+    [
+        ((0, 100, 125, 140), 20.0),  # 40 frames in the 2 s since the first
+        ((0, 100, 125, 10, 15), 40 / 3),  # the connection was made anew
+    ],
+)
 async def test_frames_are_counted_from_the_first_reading_on(
-    monkeypatch: pytest.MonkeyPatch,
+    readings: tuple[int, ...], fps: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(livekit_room, "STATISTICS_EVERY_S", 0.0)
     now_us = iter(range(0, 10_000_000, 1_000_000))
@@ -355,7 +362,7 @@ async def test_frames_are_counted_from_the_first_reading_on(
         stream = SimpleNamespace(outbound=SimpleNamespace(frames_sent=frames))
         return [OTHER, SimpleNamespace(WhichOneof=lambda _: "outbound_rtp", outbound_rtp=stream)]
 
-    face = track(rtc.TrackKind.KIND_VIDEO, sent(0), sent(100), sent(125), sent(140))
+    face = track(rtc.TrackKind.KIND_VIDEO, *map(sent, readings))
 
     async def publish(*_: object) -> Any:
         return face
@@ -365,7 +372,7 @@ async def test_frames_are_counted_from_the_first_reading_on(
     async with joined(Room()) as call:
         assert call.room.sent_fps is None
         await settle()
-        assert call.room.sent_fps == pytest.approx(20.0), "40 frames in the 2 s since the first"
+        assert call.room.sent_fps == pytest.approx(fps)
 
 
 async def test_captions_name_their_track_and_their_end() -> None:
