@@ -30,7 +30,6 @@ BREATH_BLOCKS = 16
 STATISTICS_EVERY_S = 5.0
 HEARING_BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 
-
 Declaration = Callable[[str, str, Collection[str]], str]
 """Room, identity and tracks, signed as synthetic."""
 
@@ -238,8 +237,7 @@ class LiveKitRoom:
                 return
             now_us, frames = call_us(), sent_frames(entries)
             if first_us and now_us > first_us:
-                # A connection that was made anew counts from 0.
-                sent += frames - seen if frames >= seen else frames
+                sent += frames - (seen if frames >= seen else 0)  # a new connection counts anew
                 self._sent_fps = 1e6 * sent / (now_us - first_us)
             elif frames:
                 first_us = now_us
