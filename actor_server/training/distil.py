@@ -53,7 +53,7 @@ class DistilConfig:
     """Of the steps, those behind the student's own history."""
     crop_chunks: int = 16
     batch: int = 8
-    peak_rate: float = 3e-4
+    peak_rate: float = 1e-4
     final_rate: float = 1e-6
     warmup_steps: int = 30
     clip_norm: float = 1.0
