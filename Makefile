@@ -130,7 +130,7 @@ train-nano: DEVICE ?= --threads 1
 train-nano: setup  ## train the shipped Actor on one CPU core in an hour (DATA=DIR, DEVICE="--device cuda")
 	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --steps 8000 --compile $(DEVICE) $(ARGS)
 	$(BIN)/python -m actor_server.training.distil --teacher $(OUT)/actor.safetensors --data $(DATA) \
-		--out $(OUT)/nano_actor.safetensors --steps 240 $(DEVICE)
+		--out $(OUT)/nano_actor.safetensors --steps 640 $(DEVICE)
 
 ablations: OUT ?= build/ablations
 ablations: DEVICE ?= --threads 1
