@@ -20,6 +20,7 @@ from proto.time_law import (
     FRAME_WIDTH,
     HEARING_BLOCK_SAMPLES,
     I420_ROWS,
+    SEGMENT_AUDIO_TOKENS,
     TOKEN_SAMPLES,
 )
 
@@ -56,6 +57,40 @@ class Phone(WireModel):
     symbol: Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,3}$")]
     start_us: Micros
     end_us: Micros
+
+
+Expression = Literal["neutral", "warm", "serious", "surprised"]
+
+
+class Mood(WireModel):
+    """How a face looks and where its head points, besides what it does anyway.
+
+    What is None is as in the mood beneath: a clause's lies over its call's, that over a neutral
+    face that looks ahead. `strength` belongs to the expression. Degrees off the head's own motion:
+    positive yaw to the left of the picture, positive pitch down; the eyes go with the head.
+    """
+
+    expression: Expression | None = None
+    strength: Annotated[float, Field(ge=0, le=1)] = 1.0
+    yaw_deg: Annotated[float, Field(ge=-10, le=10)] | None = None
+    pitch_deg: Annotated[float, Field(ge=-6, le=6)] | None = None
+
+    def over(self, beneath: "Mood") -> "Mood":
+        """This mood where it says something, elsewhere the one beneath."""
+        felt = self if self.expression is not None else beneath
+        return Mood(
+            expression=felt.expression,
+            strength=felt.strength,
+            yaw_deg=beneath.yaw_deg if self.yaw_deg is None else self.yaw_deg,
+            pitch_deg=beneath.pitch_deg if self.pitch_deg is None else self.pitch_deg,
+        )
+
+
+class MoodChange(WireModel):
+    """From this audio token of the turn on the face is in this mood."""
+
+    first_token: Count
+    mood: Mood
 
 
 # --- agent -> engines: the life of a session -----------------------------------------------------
@@ -190,6 +225,15 @@ class Grant(Message):
     credit: Annotated[int, Field(ge=1, le=64)]
 
 
+class SetMood(Message):
+    """Agent -> Actor: the call's own mood from the next chunk on; replies may lay theirs over it.
+
+    Faces of pixels (the LTX codec) ignore it: decision 12.
+    """
+
+    mood: Mood
+
+
 # --- Thinker -> agent ----------------------------------------------------------------------------
 
 
@@ -239,6 +283,8 @@ class HiddenChunk(Message):
     rows of the speech codebook, from 0.
     Units: `first_token` counts audio tokens from the start of reply `turn`; `first_text_slot`
     counts text slots, 13 to a segment. `phones` begin inside this part and may run past its end.
+    `moods`: changes at tokens of this part, in order; absent: the mood stays as it was, which at
+    the turn's start is the call's own.
     """
 
     turn: Count
@@ -253,6 +299,18 @@ class HiddenChunk(Message):
     audio_states: TokenStates | None = None
     text_ids: TextIds | None = None
     text_states: TextStates | None = None
+    moods: (
+        Annotated[tuple[MoodChange, ...], Field(max_length=SEGMENT_AUDIO_TOKENS, fail_fast=True)]
+        | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _moods_fit(self) -> Self:
+        tokens = [change.first_token for change in self.moods or ()]
+        end = self.first_token + self.audio_tokens
+        if tokens != sorted(set(tokens)) or any(not self.first_token <= t < end for t in tokens):
+            raise ValueError(f"moods at tokens {tokens} of a part from {self.first_token} to {end}")
+        return self
 
     @model_validator(mode="after")
     def _speech_fits(self) -> Self:
@@ -320,6 +378,7 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     Interrupt,
     Listen,
     Grant,
+    SetMood,
     Transcript,
     TextDelta,
     TurnState,
