@@ -54,6 +54,8 @@ def test_without_a_mood_the_latents_are_the_very_same() -> None:
     conditions = mixed_conditions(3, 20)
     plain = played(ProceduralMotion(), conditions)
     assert np.array_equal(played(MoodMotion(ProceduralMotion()), conditions), plain)
+    beyond = 9.0 * plain
+    assert in_mood(beyond, np.zeros((len(beyond), 5), np.float32)) is beyond
     neutral = calls.in_mood(conditions, Mood(expression="neutral", yaw_deg=0.0))
     assert np.array_equal(played(MoodMotion(ProceduralMotion()), neutral), plain)
 
