@@ -3,15 +3,35 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 
 from gateway.errors import Problem
 from gateway.store.tables import Avatar, Call
 from gateway.voices import voices
+from proto.messages import Mood
 
 DEFAULT_NAME = "My avatar"
 AvatarName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 Persona = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
+
+
+def _written(mood: object) -> object:
+    """A form's field is the JSON text of what JSON bodies hold."""
+    return Mood.model_validate_json(mood) if isinstance(mood, str) else mood
+
+
+OwnMood = Annotated[
+    Mood | None,
+    BeforeValidator(_written),
+    Field(description="The face's own mood, under those of its replies; null: neutral"),
+]
 
 
 class NewAvatar(BaseModel):
@@ -37,6 +57,7 @@ class NewUnnamedAvatar(NewAvatar):
 
     name: AvatarName = DEFAULT_NAME
     transcript: bool | None = None
+    mood: OwnMood = None
 
 
 class AvatarCreated(BaseModel):
@@ -92,6 +113,7 @@ class NewRoom(BaseModel):
     transcript: bool | None = Field(
         default=None, description="false: no captions, nothing said is kept; null: as configured"
     )
+    mood: OwnMood = None
 
 
 class RoomCreated(BaseModel):
@@ -130,6 +152,7 @@ class RoomView(BaseModel):
     livekit_url: str
     livekit_local: bool = Field(description="Connect without STUN servers")
     transcript: bool = Field(description="Whether what is said is written as captions")
+    mood: Mood | None = Field(description="The face's own, as it was set last")
     created_at: datetime
     expires_at: datetime
     started_at: datetime | None

@@ -29,6 +29,7 @@ from services.room_agent.engines import ENGINE_AWAY, EngineEvents, Engines, Sess
 from services.room_agent.gateway_line import GatewayLine
 from services.room_agent.job import CallJob
 from services.room_agent.lifeline import hold_lifeline
+from services.room_agent.own_mood import OwnMood
 from services.room_agent.playhead import Block, Heard
 from services.room_agent.playout import Playout
 from services.room_agent.reporter import Reporter
@@ -91,6 +92,7 @@ class RoomAgent:
         )
         self._reporter = Reporter(room, self._gateway)
         self._transcript = job.transcript
+        self._mood = OwnMood(job)
         self._captions = Captioner(room, off=not job.transcript)
         self._attributes = AttributeWriter(room)
         self._sight = Sight(job.call_id, room, self._attributes.set)
@@ -190,6 +192,11 @@ class RoomAgent:
         """The signed word that both tracks are synthetic."""
         self._attributes.set(PROVENANCE, statement)
 
+    def told(self, metadata: str) -> None:
+        """The gateway may have changed the face's mood; a line that is not open is told later."""
+        if self._mood.told(metadata):
+            self.to_actor(self._mood.message(self._session.epoch))
+
     def room_closed(self, reason: str) -> None:
         """The room is gone."""
         self.end(f"room closed: {reason}")
@@ -240,6 +247,7 @@ class RoomAgent:
         if state is LinkState.OPEN:
             self._playout.renumber()
             self._session.actor_is_new()
+            self.to_actor(self._mood.message(self._session.epoch))
             self._grant()
         self._engine_state("actor", state)
 
