@@ -55,6 +55,8 @@ SETTLED: Final = 1e-3
 GAP_EMPHASIS: Final = 4.0
 EFFORT: Final = 3e-5
 """How much a shape of the lips may cost: coefficients of 2 to 4 standard deviations in all."""
+PRESSED: Final = 0.005
+"""Inter-iris distances."""
 TURNED: Final = slice(len(EXPRESSIONS), MOOD_NUMBERS)
 TURN: Final = [YAW, PITCH]
 FRAMES_PER_TOKEN: Final = AUDIO_TOKEN_US // FRAME_US
@@ -65,35 +67,36 @@ def offsets() -> Floats:
     """What each expression adds to a latent at full strength, (3, LATENT_DIM); lids apart."""
     added = np.zeros((len(EXPRESSIONS), LATENT_DIM), np.float32)
     warm, serious, surprised = added
-    warm[MOUTH] = _lips(corners=0.06, width=0.06)
+    warm[MOUTH] = _lips(corners=0.07, width=0.07)
     warm[BROWS] = 0.15
-    serious[MOUTH] = _lips(corners=-0.03, width=-0.02)
-    serious[BROWS] = -0.35
-    serious[FURROW] = 0.6
+    serious[MOUTH] = _lips(corners=-0.045, width=-0.02)
+    serious[BROWS] = -0.5
+    serious[FURROW] = 0.9
     surprised[BROWS] = 1.0
     added.setflags(write=False)
     return added
 
 
-LID_OFFSETS: Final[Floats] = np.array([0.07, 0.04, -0.22], np.float32)
+LID_OFFSETS: Final[Floats] = np.array([0.08, 0.05, -0.28], np.float32)
 """Closure that each expression adds to an open eye; to a closed one it adds nothing."""
 
 
 def _lips(corners: float, width: float) -> Floats:
     """Mouth coefficients (16,) that move the corners, inter-iris distances, and open no lips.
 
-    Least squares: the middle of the lips stays, and so does each of the eleven gaps along them.
+    Least squares: the upper lip stays, and the eleven points where the lips meet stay together;
+    then the lips are pressed a little, for a part of a pixel already shows a grain of teeth.
     """
     basis = mouth_basis()
     lower, upper = (index(lip) for lip in (topology.LIP_INNER_LOWER, topology.LIP_INNER_UPPER))
-    gaps = (basis.displacements[:, lower, 1] - basis.displacements[:, upper, 1]).T
+    gaps = (basis.displacements[:, lower] - basis.displacements[:, upper]).reshape(MOUTH_DIM, -1).T
     goals = {"corners": corners, "width": width, "upper": 0.0, "asymmetry": 0.0}
     rows = np.stack([*(basis.features[name] for name in goals), *(GAP_EMPHASIS * gaps)])
     wanted = np.array([*goals.values(), *np.zeros(len(gaps))])
     mouth = np.linalg.solve(rows.T @ rows + EFFORT * np.eye(MOUTH_DIM), rows.T @ wanted)
     gap = basis.features["gap"]
-    closed: Floats = mouth - max(0.0, (gaps @ mouth).max()) * gap / (gap @ gap)
-    return closed.astype(np.float32)
+    closed: Floats = (mouth - PRESSED * gap / (gap @ gap)).astype(np.float32)
+    return closed
 
 
 def mood_numbers(mood: Mood) -> Floats:

@@ -22,6 +22,7 @@ from actor_server.codec.mesh.latent import (
 from actor_server.codec.mesh.shaping import index
 from actor_server.evaluation.articulation import BILABIALS, CLOSED, middle_frame
 from actor_server.evaluation.lip_track import LipTrack
+from actor_server.evaluation.mood_sheet import columns
 from actor_server.motion.choice import choose_motion
 from actor_server.motion.conditioning import condition_arrays
 from actor_server.motion.mood import EXPRESSIONS, MoodMotion, in_mood, mood_numbers, offsets
@@ -111,7 +112,10 @@ def test_lips_still_close_for_b_p_and_m(expression: Expression) -> None:
 def test_no_expression_parts_the_lips_anywhere_along_them(row: int) -> None:
     moved = mouth_basis().displace(offsets()[row, MOUTH])
     lower, upper = index(topology.LIP_INNER_LOWER), index(topology.LIP_INNER_UPPER)
-    assert (moved[lower, 1] - moved[upper, 1]).max() < 1e-3
+    parted = (moved[lower, 1] - moved[upper, 1])[1:-1]  # both ends are one point
+    assert parted.max() <= 0.0
+    aside = (moved[lower] - moved[upper])[:, [0, 2]]
+    assert np.abs(aside).max() < 0.003, "in a turned head lips that pass each other show teeth"
 
 
 def test_each_expression_does_to_the_face_what_its_name_says() -> None:
@@ -167,3 +171,14 @@ def test_no_source_is_told_of_moods() -> None:
     (moody,) = calls.in_mood([plain], WARM)
     told, untold = (vars(condition_arrays(one, NEAR_SIGHT)) for one in (moody, plain))
     assert all(np.array_equal(told[name], untold[name]) for name in untold)
+
+
+def test_the_sheet_shows_moods_that_differ_and_lips_that_meet() -> None:
+    source = MoodMotion(ProceduralMotion())
+    neutral, warm = columns(source, "neutral"), columns(source, "warm")
+    assert list(neutral) == ["before", "look left", "look down", "M", "AA", "IY"]
+    gaps = {name: LipTrack.of_latents(latent[None]).gap[0] for name, latent in warm.items()}
+    assert gaps["M"] == gaps["before"] == 0.0
+    assert gaps["AA"] > 2 * CLOSED
+    assert all(np.abs(warm[name] - neutral[name]).max() > 0.1 for name in neutral)
+    assert neutral["look left"][YAW] > neutral["before"][YAW] + np.radians(4.0)
