@@ -54,7 +54,7 @@ SETTLED: Final = 1e-3
 """So near its goal a mood has reached it: a face at rest is again exactly what its source made."""
 GAP_EMPHASIS: Final = 4.0
 EFFORT: Final = 3e-5
-"""How much a shape of the lips may cost: coefficients of 2 to 4 standard deviations in all."""
+"""How much a shape of the lips may cost: coefficients of 2 to 5 standard deviations in all."""
 PRESSED: Final = 0.005
 """Inter-iris distances."""
 TURNED: Final = slice(len(EXPRESSIONS), MOOD_NUMBERS)
@@ -112,7 +112,7 @@ def in_mood(latents: Floats, felt: Floats) -> Floats:
     """Latents (C, LATENT_DIM) in moods (C, 5), one for each frame; without any, the very same."""
     if not felt.any():
         return latents
-    strengths, turn = felt[:, : len(EXPRESSIONS)], felt[:, TURNED]
+    strengths, turn = np.clip(felt[:, : len(EXPRESSIONS)], 0.0, 1.0), felt[:, TURNED]
     shown = latents + strengths @ offsets()
     shown[:, LIDS] += (strengths @ LID_OFFSETS)[:, None] * (1.0 - latents[:, LIDS])
     taken = np.abs(turn) / np.array(POSE_LIMIT_RAD, np.float32)[TURN]

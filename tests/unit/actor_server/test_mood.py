@@ -78,6 +78,22 @@ def test_a_face_grows_neutral_slowly_and_is_then_the_source_s_own_again() -> Non
     assert np.all(shown[-8:] == 0.0)
 
 
+def test_moods_that_change_at_every_token_stay_between_none_and_all() -> None:
+    dice = np.random.default_rng(1)
+    flickering = [
+        replace(idle(), moods=tuple(calls.MOODS[n] for n in dice.integers(0, 4, 4)))
+        for _ in range(60)
+    ]
+    brows = change(flickering)[:, BROWS]
+    assert brows.max() <= offsets()[2, BROWS.start] + offsets()[0, BROWS.start]
+    assert brows.min() >= offsets()[1, BROWS.start]
+    nobody = np.zeros((2, LATENT_DIM), np.float32)
+    backwards = np.array([[-0.05, -0.05, -0.05, 0, 0], [1.05, 0, 0, 0, 0]], np.float32)
+    shown = in_mood(nobody, backwards)
+    assert not shown[0].any()
+    assert np.array_equal(shown[1, MOUTH], offsets()[0, MOUTH])
+
+
 def test_a_mood_begins_with_its_own_token() -> None:
     third = replace(idle(), moods=(Mood(), Mood(), WARM, WARM))
     moved = np.abs(change([third])).sum(1) > 0
