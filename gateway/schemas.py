@@ -11,6 +11,7 @@ from pydantic import (
     StringConstraints,
     field_validator,
 )
+from pydantic_core import from_json
 
 from gateway.errors import Problem
 from gateway.store.tables import Avatar, Call
@@ -24,7 +25,7 @@ Persona = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200
 
 def _written(mood: object) -> object:
     """A form's field is the JSON text of what JSON bodies hold."""
-    return Mood.model_validate_json(mood) if isinstance(mood, str) else mood
+    return from_json(mood) if isinstance(mood, str) else mood
 
 
 OwnMood = Annotated[

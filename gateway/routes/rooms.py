@@ -107,7 +107,7 @@ async def get_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -
     return _view(call, services, urls)
 
 
-@router.put("/rooms/{room}/mood", responses=problem_docs(401, 404, 409, 422, 503))
+@router.put("/rooms/{room}/mood", responses=problem_docs(400, 401, 404, 409, 422, 503))
 async def set_mood(
     mood: Mood, call: RoomCall, services: ServicesDep, urls: PublicUrlsDep
 ) -> RoomView:

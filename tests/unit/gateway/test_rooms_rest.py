@@ -257,10 +257,21 @@ def test_a_mood_that_no_face_can_have_is_refused_with_its_reason(
         client.put(f"/api/rooms/{room}/mood", json=mood),
     ):
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-        assert field in answer.text
+        assert [field] == [e["field"].rpartition(".")[2] for e in answer.json()["errors"]]
         assert why in answer.text
     assert len(rooms.rooms) == before
     assert not rooms.metadata
+
+
+@pytest.mark.parametrize("text", ["{", "warm", "[" * 60_000, '{"strength": NaN}', "3"], ids=len)
+def test_a_mood_that_is_no_mood_at_all_is_refused(client: TestClient, text: str):
+    room = call_mara(client)["room"]
+    files = {"portrait": ("me.png", b"picture", "image/png")}
+    form = client.post("/api/rooms", files=files, data={"consent": "true", "mood": text})
+    assert (form.status_code, form.json()["code"]) == (422, "invalid_request")
+    json_type = {"content-type": "application/json"}
+    put = client.put(f"/api/rooms/{room}/mood", content=text, headers=json_type)
+    assert put.status_code in (400, 422)
 
 
 def test_a_running_calls_mood_reaches_its_agent_and_the_next_one(
