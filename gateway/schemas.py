@@ -5,34 +5,20 @@ from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     field_validator,
 )
-from pydantic_core import from_json
 
 from gateway.errors import Problem
 from gateway.store.tables import Avatar, Call
 from gateway.voices import voices
-from proto.messages import Mood
+from proto.messages import Expression, Mood
 
 DEFAULT_NAME = "My avatar"
 AvatarName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 Persona = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000)]
-
-
-def _written(mood: object) -> object:
-    """A form's field is the JSON text of what JSON bodies hold."""
-    return from_json(mood) if isinstance(mood, str) else mood
-
-
-OwnMood = Annotated[
-    Mood | None,
-    BeforeValidator(_written),
-    Field(description="The face's own mood, under those of its replies; null: neutral"),
-]
 
 
 class NewAvatar(BaseModel):
@@ -58,7 +44,7 @@ class NewUnnamedAvatar(NewAvatar):
 
     name: AvatarName = DEFAULT_NAME
     transcript: bool | None = None
-    mood: OwnMood = None
+    mood: Expression | None = None
 
 
 class AvatarCreated(BaseModel):
@@ -114,7 +100,9 @@ class NewRoom(BaseModel):
     transcript: bool | None = Field(
         default=None, description="false: no captions, nothing said is kept; null: as configured"
     )
-    mood: OwnMood = None
+    mood: Mood | None = Field(
+        default=None, description="The face's own, under those of its replies; null: neutral"
+    )
 
 
 class RoomCreated(BaseModel):

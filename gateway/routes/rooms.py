@@ -1,7 +1,7 @@
 """/api/rooms: calls by REST."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,7 +16,7 @@ from gateway.routes.avatars import portrait_form_schema
 from gateway.schemas import AtCapacity, NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
 from gateway.store.tables import Avatar, Call
 from gateway.uploads import read_body, read_portrait_form
-from proto.messages import Mood
+from proto.messages import Expression, Mood
 
 router = APIRouter(prefix="/api", tags=["rooms"])
 MAX_JSON_BYTES = 16 * 1024
@@ -45,7 +45,7 @@ _ROOM_BODY = {
             **portrait_form_schema(
                 *("portrait", "consent"),
                 transcript={"type": "boolean"},
-                mood={"type": "string", "description": "JSON, as in the JSON body"},
+                mood={"type": "string", "enum": [*get_args(Expression)]},
             ),
         },
     }
@@ -159,7 +159,8 @@ async def _wanted(request: Request, caller: Caller, services: Services) -> _Want
         form = await read_portrait_form(request, services.settings.max_upload_bytes)
         new = form.read_as(NewUnnamedAvatar)
         avatar = await services.avatars.admit(form.image, new, caller.owner)
-        return _Wanted(avatar, True, new.transcript, new.mood)
+        mood = None if new.mood is None else Mood(expression=new.mood)
+        return _Wanted(avatar, True, new.transcript, mood)
     if kind != "application/json":
         raise GatewayError(
             415,
