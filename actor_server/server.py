@@ -41,6 +41,7 @@ from proto.messages import (
     Ping,
     PortraitChecked,
     SessionReady,
+    SetMood,
 )
 from proto.wire.clock import now_us, stamped
 from proto.wire.curve import CurveServer
@@ -117,7 +118,7 @@ class ActorServer:
                 self._close(message.session_id)
             case HiddenChunk(first_token=0):
                 self._route(peer, stamped(message, "actor_received"))
-            case Grant() | Listen() | Interrupt() | HiddenChunk():
+            case Grant() | Listen() | SetMood() | Interrupt() | HiddenChunk():
                 self._route(peer, message)
             case _:
                 raise ActorError(f"the Actor takes no {type(message).__name__}")

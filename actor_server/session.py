@@ -7,8 +7,9 @@ The laws:
   comes late, silent chunks fill the time and the reply goes on with its next token after them.
 - `Interrupt` drops the reply, rolls the motion back to the last chunk shown, continues with chunk
   `last_shown_chunk + 1`, and takes back all credit: the agent grants anew.
+- A reply's moods lie over the call's own; between replies that one shows alone.
 - Any message of a higher epoch voids the speech of lower ones; messages of lower epochs are
-  ignored, except for grants, which are ordered by the socket.
+  ignored, except for grants and moods, which are ordered by the socket.
 """
 
 from collections import deque
@@ -24,9 +25,9 @@ from actor_server.motion.source import Condition, Floats, HeardWindow, Kind, Mot
 from actor_server.saving import Saving
 from actor_server.speech_queue import SpeechCut, TurnSpeech, silent_pcm
 from proto.message import Message, Stamp
-from proto.messages import AVChunk, Grant, HiddenChunk, Interrupt, Listen
+from proto.messages import AVChunk, Grant, HiddenChunk, Interrupt, Listen, Mood, SetMood
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
-from proto.time_law import CHUNK_US, chunk_pts_us
+from proto.time_law import CHUNK_AUDIO_TOKENS, CHUNK_US, chunk_pts_us
 
 MAX_CREDIT: Final = 64
 MAX_HEARD_TOKENS: Final = 8
@@ -95,6 +96,8 @@ class ActorSession:
         self._heard: deque[NDArray[np.float16]] = deque(maxlen=MAX_HEARD_TOKENS)
         self._caller_speaks = False
         self._caller_spoke_us = -LISTEN_MEMORY_US
+        self._mood = Mood()
+        """The call's own."""
 
     @property
     def credit(self) -> int:
@@ -116,6 +119,8 @@ class ActorSession:
         if isinstance(message, Grant):
             self._raise_epoch(message.epoch)
             self._grants.extend([now_us] * min(message.credit, MAX_CREDIT - self.credit))
+        elif isinstance(message, SetMood):
+            self._mood = message.mood
         elif message.epoch < self.epoch:
             return
         elif isinstance(message, Interrupt):
@@ -194,13 +199,17 @@ class ActorSession:
             cut = self._speech.cut()
         if cut is not None:
             window = cut.window
-            condition = Condition("speaking", self.epoch, window, heard)
+            moods = tuple(mood.over(self._mood) for mood in cut.moods)
+            condition = Condition("speaking", self.epoch, window, heard, moods)
             stamps = self._entered(now_us) if window.first_token == 0 else ()
             slot = _Slot(
                 cut.pcm, window.turn, window.first_token, window.audio_tokens, window.last, stamps
             )
         else:
-            condition = Condition(self._quiet_kind(now_us), self.epoch, heard=heard)
+            # late speech does not end the mood that it was said in
+            mood = self._mood if self._speech is None else self._speech.mood.over(self._mood)
+            moods = (mood,) * CHUNK_AUDIO_TOKENS
+            condition = Condition(self._quiet_kind(now_us), self.epoch, heard=heard, moods=moods)
             spoken = 0 if self._speech is None else self._speech.spoken_tokens
             slot = _Slot(silent_pcm(), self._turn, spoken, 0, self._closing)
             self._closing = False

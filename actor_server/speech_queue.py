@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from actor_server.errors import SpeechRefused
 from actor_server.motion.source import SpeechWindow
-from proto.messages import HiddenChunk, Phone
+from proto.messages import HiddenChunk, Mood, MoodChange, Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import (
     CHUNK_AUDIO_TOKENS,
@@ -40,10 +40,14 @@ class _Token:
 
 @dataclass(frozen=True)
 class SpeechCut:
-    """What sounds in one chunk: pcm (CHUNK_SAMPLES,) s16 and what the motion may see of it."""
+    """What sounds in one chunk: pcm (CHUNK_SAMPLES,) s16 and what the motion may see of it.
+
+    `moods`: those of its CHUNK_AUDIO_TOKENS tokens.
+    """
 
     pcm: NDArray[np.int16]
     window: SpeechWindow
+    moods: tuple[Mood, ...]
 
 
 class TurnSpeech:
@@ -54,6 +58,9 @@ class TurnSpeech:
         self.final = False
         self.spoken_tokens = 0
         """Tokens cut so far: the turn's clock, which stands still while speech is late."""
+        self.mood = Mood()
+        """That of the last token cut; what is open in it is the call's own."""
+        self._moods: deque[MoodChange] = deque()
         self._history_tokens = history_tokens
         self._lookahead_tokens = lookahead_tokens
         self._tokens: deque[_Token] = deque()
@@ -110,6 +117,7 @@ class TurnSpeech:
             self._text.extend(
                 (part.first_text_slot + slot, state) for slot, state in enumerate(part.text_states)
             )
+        self._moods.extend(part.moods or ())
         self.final = part.final
 
     def cut(self) -> SpeechCut:
@@ -121,9 +129,16 @@ class TurnSpeech:
             token = self._tokens[first - self._first + index]
             pcm[index * TOKEN_SAMPLES : (index + 1) * TOKEN_SAMPLES] = token.pcm
         window = self._window(first, count)
+        moods = tuple(self._mood_at(first + index) for index in range(CHUNK_AUDIO_TOKENS))
         self.spoken_tokens = first + count
         self._forget()
-        return SpeechCut(pcm, window)
+        return SpeechCut(pcm, window, moods)
+
+    def _mood_at(self, token: int) -> Mood:
+        """That of a token; tokens must come in order."""
+        while self._moods and self._moods[0].first_token <= token:
+            self.mood = self._moods.popleft().mood
+        return self.mood
 
     def _window(self, first: int, count: int) -> SpeechWindow:
         visible = self._history_tokens + CHUNK_AUDIO_TOKENS + self._lookahead_tokens

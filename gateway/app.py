@@ -184,6 +184,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         for model in (Problem, AtCapacity, NewRoom):
-            schemas[model.__name__] = model.model_json_schema()
+            schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= schema.pop("$defs", {})
+            schemas[model.__name__] = schema
         app.openapi_schema = document
     return app.openapi_schema

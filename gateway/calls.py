@@ -15,8 +15,9 @@ from gateway.settings import GatewaySettings
 from gateway.store.calls import CallStore
 from gateway.store.tables import Avatar, Call
 from gateway.tokens import caller_token, new_room_name
+from proto.messages import Mood
 from services.room_agent.conversation import Conversation
-from services.room_agent.job import AvatarJob, CallJob
+from services.room_agent.job import AvatarJob, CallJob, RoomState
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,21 @@ class Calls:
     """Held from looking whether an agent is needed until it was asked for: else two would come."""
 
     async def open(
-        self, avatar: Avatar, owner: str | None, transcript: bool | None = None
+        self,
+        avatar: Avatar,
+        owner: str | None,
+        transcript: bool | None = None,
+        mood: Mood | None = None,
     ) -> tuple[Call, str]:
         """A new call and its caller's token. The agent is asked for at once.
 
-        `transcript`: whether there are captions; None: as the settings say.
+        `transcript`: whether there are captions; None: as the settings say. `mood`: the face's own.
 
         The record comes first: LiveKit's webhooks about the room may arrive before it answers.
         """
-        kept = self.settings.transcript if transcript is None else transcript
-        call = self._new_call(avatar, owner, kept)
+        room, kept = new_room_name(), self.settings.transcript if transcript is None else transcript
+        job = self._job(room, avatar, kept).model_copy(update={"mood": mood})
+        call = self._new_call(avatar, owner, job)
         if not await asyncio.to_thread(self.store.add, call):
             raise not_found("avatar", avatar.id)
         try:
@@ -65,6 +71,17 @@ class Calls:
         if call is None:
             raise not_found("room", room)
         return call
+
+    async def set_mood(self, call: Call, mood: Mood) -> None:
+        """Change a face's own mood; the agent that is there hears of it, and one that comes later.
+
+        Raises GatewayError 409 for a call that is over, 503 when LiveKit does not answer: the mood
+        is kept then, and the same request may be sent again.
+        """
+        job = CallJob.from_metadata(call.job).model_copy(update={"mood": mood})
+        if not await asyncio.to_thread(self.store.tell, call.room, job.to_metadata()):
+            raise GatewayError(409, "call_ended", "The call is over", "Open a new room.")
+        await self.rooms.tell(call.room, RoomState(mood=mood).to_metadata())
 
     async def end(self, room: str, reason: str) -> None:
         """Send everyone out of the room and close its record, which the watchdog needs until then.
@@ -134,13 +151,13 @@ class Calls:
         name = self.settings.agent_name
         return api.RoomAgentDispatch(agent_name=name, metadata=job.to_metadata())
 
-    def _new_call(self, avatar: Avatar, owner: str | None, transcript: bool) -> Call:
-        room, now = new_room_name(), datetime.now(UTC)
+    def _new_call(self, avatar: Avatar, owner: str | None, job: CallJob) -> Call:
+        now = datetime.now(UTC)
         return Call(
-            room=room,
+            room=job.call_id,
             avatar_id=avatar.id,
             avatar_name=avatar.name,
-            job=self._job(room, avatar, transcript).to_metadata(),
+            job=job.to_metadata(),
             owner=owner,
             state="created",
             end_reason=None,

@@ -46,6 +46,8 @@ class RoomServer(Protocol):
 
     async def dispatch_again(self, room: str, agent: api.RoomAgentDispatch) -> None: ...
 
+    async def tell(self, room: str, metadata: str) -> None: ...
+
     async def remove(self, room: str, identity: str) -> None: ...
 
     async def delete(self, room: str) -> None: ...
@@ -119,6 +121,16 @@ class LiveKitRooms:
                     agent_name=agent.agent_name, room=room, metadata=agent.metadata
                 )
             )
+
+    async def tell(self, room: str, metadata: str) -> None:
+        """Tell all who are in a room, or come later; one that is not there is fine."""
+        told = api.UpdateRoomMetadataRequest(room=room, metadata=metadata)
+        try:
+            async with _answering():
+                await self._client.room.update_room_metadata(told)
+        except api.TwirpError as error:
+            if error.code != api.TwirpErrorCode.NOT_FOUND:
+                raise
 
     async def remove(self, room: str, identity: str) -> None:
         """Send one participant out; one that is not there is fine."""

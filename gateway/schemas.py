@@ -3,11 +3,18 @@
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 
 from gateway.errors import Problem
 from gateway.store.tables import Avatar, Call
 from gateway.voices import voices
+from proto.messages import Expression, Mood
 
 DEFAULT_NAME = "My avatar"
 AvatarName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
@@ -37,6 +44,7 @@ class NewUnnamedAvatar(NewAvatar):
 
     name: AvatarName = DEFAULT_NAME
     transcript: bool | None = None
+    mood: Expression | None = None
 
 
 class AvatarCreated(BaseModel):
@@ -92,6 +100,9 @@ class NewRoom(BaseModel):
     transcript: bool | None = Field(
         default=None, description="false: no captions, nothing said is kept; null: as configured"
     )
+    mood: Mood | None = Field(
+        default=None, description="The face's own, under those of its replies; null: neutral"
+    )
 
 
 class RoomCreated(BaseModel):
@@ -130,6 +141,7 @@ class RoomView(BaseModel):
     livekit_url: str
     livekit_local: bool = Field(description="Connect without STUN servers")
     transcript: bool = Field(description="Whether what is said is written as captions")
+    mood: Mood | None = Field(description="The face's own, as it was set last")
     created_at: datetime
     expires_at: datetime
     started_at: datetime | None

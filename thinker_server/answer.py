@@ -18,6 +18,7 @@ from thinker_server.mind import E, Mind
 from thinker_server.outlet import Outlet
 from thinker_server.reply import ReplyLimits, ReplyPipeline
 from thinker_server.seeing.glance import Glance, Sight
+from thinker_server.speaking.mood import ReplyMood
 from thinker_server.speaking.voice import Voice
 from thinker_server.trace import TRANSCRIPT_FINAL, Trace
 from thinker_server.workers import Workers
@@ -43,6 +44,7 @@ class SessionParts:
     limits: ReplyLimits
     metrics: ThinkerMetrics
     sight: Sight | None = None
+    mood_by_words: bool = False
 
     async def warm(self) -> None:
         """Let the chat model read the opening and the restored history."""
@@ -64,7 +66,8 @@ class SessionParts:
         self, session_id: str, exchange: Exchange, outlet: Outlet, trace: Trace
     ) -> None:
         """Think and speak."""
-        pipeline = ReplyPipeline(session_id, self.voice, self.workers.voicing, self.limits)
+        mood = ReplyMood(by_words=self.mood_by_words)
+        pipeline = ReplyPipeline(session_id, self.voice, self.workers.voicing, self.limits, mood)
         prompt = self.dialogue.prompt(exchange)
         if exchange.shortened:
             await outlet.put("agent", partial(_told, session_id, QuestionShortened(SHORTENED)))

@@ -52,6 +52,14 @@ class ThinkerConfig(BaseSettings):
     """Speech starts after the first punctuation, or after this many words without one; slow voices
     start after fewer."""
 
+    mood_by_words: bool = True
+    """A clause that greets, thanks, wonders or apologises shows it (English words), unless the chat
+    model writes marks itself. `nano` only."""
+    mood_marks: bool = False
+    """Tell the chat model that it may write marks such as [warm] and [look left]. For large ones:
+    the shipped model of 135 M parameters cannot be relied on to. Marks are understood in any case,
+    and a persona may ask for them too."""
+
     recognisers: dict[str, str] = {"en": "moonshine:tiny-en"}
     """Recogniser of each language (primary tag)."""
     voices: dict[str, str] = {"en": "hibari"}

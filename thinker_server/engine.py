@@ -116,7 +116,10 @@ class ThinkerEngine:
             self._workers.voicing.submit(voice.synthesise, WARM_UP_TEXT)
         room = self.config.context_tokens - self.config.max_reply_tokens
         dialogue = Dialogue(
-            opening(opened.name, opened.persona), opened.history, self.brain.count_tokens, room
+            opening(opened.name, opened.persona, marks=self.config.mood_marks),
+            opened.history,
+            self.brain.count_tokens,
+            room,
         )
         parts = SessionParts(
             conversation=self.brain.open(),
@@ -127,6 +130,7 @@ class ThinkerEngine:
             limits=self._limits,
             metrics=self.metrics,
             sight=Sight(self.eyes, self.config.eyes_wait_s) if self.eyes is not None else None,
+            mood_by_words=self.config.mood_by_words,
         )
         return ThinkerSession(opened, parts, send)
 

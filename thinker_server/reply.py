@@ -23,6 +23,7 @@ from thinker_server.outlet import Outlet
 from thinker_server.segments.segmenter import Part
 from thinker_server.segments.spoken_reply import Caption, SpokenReply
 from thinker_server.speaking.clauses import Clause, ClauseCutter
+from thinker_server.speaking.mood import ReplyMood
 from thinker_server.speaking.spoken_text import spoken_text
 from thinker_server.speaking.voice import Utterance, Voice
 from thinker_server.trace import FIRST_CLAUSE, FIRST_TOKEN, SPEECH_READY, Trace
@@ -61,11 +62,13 @@ class ReplyPipeline:
         voice: Voice,
         voicing: Executor,
         limits: ReplyLimits,
+        mood: ReplyMood,
     ) -> None:
         self._session_id = session_id
         self._voice = voice
         self._voicing = voicing
         self._limits = limits
+        self._mood = mood
         self._clauses: asyncio.Queue[Clause | None] = asyncio.Queue(MAX_WAITING_CLAUSES)
         self._unsaid = 0
         self.work = ReplyWork()
@@ -137,7 +140,7 @@ class ReplyPipeline:
             log.exception("a clause could not be said", extra={"characters": len(clause.text)})
             self._unsaid += 1
             utterance = _SILENT
-        captions, parts = reply.speak(clause, utterance)
+        captions, parts = reply.speak(clause, utterance, self._mood.of(clause.text))
         ready = list(parts)
         self.work.voicing_s += monotonic() - started
         return captions, ready

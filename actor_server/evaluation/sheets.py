@@ -52,32 +52,32 @@ def write_sheets(
 def faces(done: Sequence[Performance], avatar: Avatar, take: int) -> Image:
     """A row for each performance, a column for each moment, the phone above it."""
     moments = chosen_moments(done[0].takes[take])
-    sheet = _paper(LABEL_PX + FACE_PX * len(done), NAME_PX + FACE_PX * len(moments))
+    sheet = paper(LABEL_PX + FACE_PX * len(done), NAME_PX + FACE_PX * len(moments))
     for column, (symbol, frame) in enumerate(moments):
         x = NAME_PX + column * FACE_PX
-        _write(sheet, f"{symbol} {frame / 25:.2f} s", x + 6, LABEL_PX - 6)
+        write(sheet, f"{symbol} {frame / 25:.2f} s", x + 6, LABEL_PX - 6)
         for row, performance in enumerate(done):
             y = LABEL_PX + row * FACE_PX
             (picture,) = avatar.draw(performance.latents[take][frame : frame + 1])
             sheet[y : y + FACE_PX, x : x + FACE_PX] = picture[FACE_ROWS, FACE_COLUMNS]
     for row, performance in enumerate(done):
-        _write(sheet, performance.label, 4, LABEL_PX + row * FACE_PX + FACE_PX // 2)
+        write(sheet, performance.label, 4, LABEL_PX + row * FACE_PX + FACE_PX // 2)
     return sheet
 
 
 def curves(done: Sequence[Performance], take: int) -> Image:
     """The gap between the lips over the first seconds, a band for each performance."""
     frames = min(CURVE_FRAMES, done[0].takes[take].frames)
-    sheet = _paper(LABEL_PX + CURVE_PX * len(done), NAME_PX + FRAME_PX * frames)
+    sheet = paper(LABEL_PX + CURVE_PX * len(done), NAME_PX + FRAME_PX * frames)
     for phone in done[0].takes[take].phones:
         x = NAME_PX + round(phone.start_us / FRAME_US * FRAME_PX)
         if x < sheet.shape[1]:
-            _write(sheet, phone.symbol, x, LABEL_PX - 6, 0.33)
+            write(sheet, phone.symbol, x, LABEL_PX - 6, 0.33)
             cv2.line(sheet, (x, LABEL_PX), (x, sheet.shape[0]), (228, 228, 228), 1)
     truth = _curve(done[0], take, frames)
     for row, performance in enumerate(done):
         floor = LABEL_PX + (row + 1) * CURVE_PX - 8
-        _write(sheet, performance.label, 4, floor - CURVE_PX // 2)
+        write(sheet, performance.label, 4, floor - CURVE_PX // 2)
         cv2.line(sheet, (NAME_PX, floor), (sheet.shape[1], floor), (180, 180, 180), 1)
         _draw(sheet, truth, floor, (190, 190, 190))
         _draw(sheet, _curve(performance, take, frames), floor, COLOURS[row % len(COLOURS)])
@@ -107,9 +107,11 @@ def _draw(sheet: Image, gap: np.ndarray, floor: int, colour: tuple[int, int, int
     cv2.polylines(sheet, [points.round().astype(np.int32)], False, colour, 2, cv2.LINE_AA)
 
 
-def _paper(height: int, width: int) -> Image:
+def paper(height: int, width: int) -> Image:
+    """A white picture."""
     return np.full((height, width, 3), 255, np.uint8)
 
 
-def _write(sheet: Image, text: str, x: int, y: int, size: float = 0.42) -> None:
+def write(sheet: Image, text: str, x: int, y: int, size: float = 0.42) -> None:
+    """Put a line of text on a picture, its lower left corner at (x, y)."""
     cv2.putText(sheet, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, INK, 1, cv2.LINE_AA)

@@ -10,6 +10,7 @@ from actor_server.config import MotionKind
 from actor_server.errors import WeightsUnusable
 from actor_server.motion.fallback import FallbackMotion
 from actor_server.motion.limits import within_limits
+from actor_server.motion.mood import MoodMotion
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import CHUNK_LATENTS, Floats, MotionSource
 from actor_server.motion.still import StillMotion
@@ -25,11 +26,12 @@ SHIPPED_WEIGHTS: Final = Path(str(files("actor_server.motion") / "data" / "nano_
 
 
 def choose_motion(kind: MotionKind, weights: Path | None, max_sessions: int) -> MotionSource:
-    """The source that was asked for, on a face that can stand still where time is short.
+    """The source that was asked for, in its moods, on a face that can stand still to save time.
 
     Raises: WeightsUnusable, where weights were asked for.
     """
-    return FallbackMotion(_moving(kind, weights, max_sessions), StillMotion, Saving.STILL)
+    moving = MoodMotion(_moving(kind, weights, max_sessions))
+    return FallbackMotion(moving, StillMotion, Saving.STILL)
 
 
 def _moving(kind: MotionKind, weights: Path | None, max_sessions: int) -> MotionSource:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from actor_server.codec.mesh.latent import LATENT_DIM
 from actor_server.saving import Saving
-from proto.messages import Phone
+from proto.messages import Mood, Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import CHUNK_AUDIO_TOKENS, CHUNK_FRAMES, tokens_to_us
 
@@ -107,7 +107,11 @@ class HeardWindow:
 
 @dataclass(frozen=True)
 class Condition:
-    """What one chunk is conditioned on. `speech` is there exactly when `kind` is speaking."""
+    """What one chunk is conditioned on. `speech` is there exactly when `kind` is speaking.
+
+    `moods`: one for each 80 ms, as long as an audio token. No source was trained on them: they are
+    laid over what it makes (`mood.py`), or nothing comes of them.
+    """
 
     kind: Kind
     epoch: int
@@ -117,6 +121,7 @@ class Condition:
             False, np.zeros((0, TOKEN_MEL_FRAMES, MEL_BINS), np.float32)
         )
     )
+    moods: tuple[Mood, ...] = (Mood(),) * CHUNK_AUDIO_TOKENS
 
     def __post_init__(self) -> None:
         if (self.kind == "speaking") != (self.speech is not None):

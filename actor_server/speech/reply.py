@@ -11,7 +11,7 @@ from actor_server.errors import SpeechRefused
 from actor_server.speech.stream import Samples, SpeechDecoder
 from proto.feature_resampler import FeatureResampler
 from proto.message import Stamp
-from proto.messages import HiddenChunk
+from proto.messages import HiddenChunk, MoodChange
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS, TOKEN_SAMPLES
 
@@ -23,7 +23,7 @@ class DecodedReply:
     """The same parts come out however the reply was cut when it came in.
 
     What a decoded part says of its tokens is in time: token k is the speech of its 80 ms. The
-    Thinker's states of audio and text travel with the tokens that they belong to.
+    Thinker's states of audio and text travel with the tokens that they belong to, and so do moods.
     """
 
     def __init__(self, first: HiddenChunk, decoder: SpeechDecoder) -> None:
@@ -40,6 +40,7 @@ class DecodedReply:
         """Of the tokens not given out yet."""
         self._text: deque[tuple[int, NDArray[np.float16]]] = deque()
         """Slots and their states (D,)."""
+        self._moods: deque[MoodChange] = deque()
         self._final = False
         self._finished = False
         self._speech = np.zeros(0, np.int16)
@@ -59,6 +60,7 @@ class DecodedReply:
             self._queue(part)
         if part.text_states is not None:
             self._text.extend(enumerate(part.text_states, part.first_text_slot))
+        self._moods.extend(part.moods or ())
         self._received += part.audio_tokens
         self._final = part.final
 
@@ -119,6 +121,9 @@ class DecodedReply:
         text = []
         while self._text and self._text[0][0] < slots + SEGMENT_TEXT_SLOTS:
             text.append(self._text.popleft())
+        moods = []
+        while self._moods and self._moods[0].first_token < self.decoded_tokens:
+            moods.append(self._moods.popleft())
         return HiddenChunk(
             session_id=self._session_id,
             epoch=self.epoch,
@@ -132,6 +137,7 @@ class DecodedReply:
             pcm=pcm,
             audio_states=np.stack(states) if states and len(states) == tokens else None,
             text_states=np.stack([state for _, state in text]) if text else None,
+            moods=tuple(moods) or None,
         )
 
     def broken_off(self) -> HiddenChunk:

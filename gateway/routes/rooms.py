@@ -1,7 +1,7 @@
 """/api/rooms: calls by REST."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -16,6 +16,7 @@ from gateway.routes.avatars import portrait_form_schema
 from gateway.schemas import AtCapacity, NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
 from gateway.store.tables import Avatar, Call
 from gateway.uploads import read_body, read_portrait_form
+from proto.messages import Expression, Mood
 
 router = APIRouter(prefix="/api", tags=["rooms"])
 MAX_JSON_BYTES = 16 * 1024
@@ -41,7 +42,11 @@ _ROOM_BODY = {
         "required": True,
         "content": {
             "application/json": {"schema": {"$ref": "#/components/schemas/NewRoom"}},
-            **portrait_form_schema("portrait", "consent", transcript={"type": "boolean"}),
+            **portrait_form_schema(
+                *("portrait", "consent"),
+                transcript={"type": "boolean"},
+                mood={"type": "string", "enum": [*get_args(Expression)]},
+            ),
         },
     }
 }
@@ -69,7 +74,9 @@ async def create_room(
     async with services.admission.place(ticket):
         wanted = await _wanted(request, caller, services)
         try:
-            call, token = await services.calls.open(wanted.avatar, caller.owner, wanted.transcript)
+            call, token = await services.calls.open(
+                wanted.avatar, caller.owner, wanted.transcript, wanted.mood
+            )
         except (GatewayError, api.TwirpError):
             if wanted.uploaded:  # or each new try would leave another avatar
                 await services.retention.forget_avatar(wanted.avatar.id)
@@ -100,6 +107,18 @@ async def get_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -
     return _view(call, services, urls)
 
 
+@router.put("/rooms/{room}/mood", responses=problem_docs(400, 401, 404, 409, 422, 503))
+async def set_mood(
+    mood: Mood, call: RoomCall, services: ServicesDep, urls: PublicUrlsDep
+) -> RoomView:
+    """The face's own mood from now on; replies lay theirs over it. Eased in within half a second.
+
+    Takes the room's own token too. A face of pixels (the LTX codec) does not change.
+    """
+    await services.calls.set_mood(call, mood)
+    return _view(await services.calls.get(call.room), services, urls)
+
+
 @router.delete("/rooms/{room}", responses=problem_docs(401, 404, 503))
 async def end_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -> RoomView:
     """End the call for everyone; its record stays for a while (`call_days`).
@@ -126,11 +145,12 @@ def _view(call: Call, services: Services, urls: PublicUrls) -> RoomView:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Whom to call, whether they were made for this call, and whether with captions."""
+    """Whom to call, whether they were made for this call, whether with captions, in which mood."""
 
     avatar: Avatar
     uploaded: bool
     transcript: bool | None
+    mood: Mood | None
 
 
 async def _wanted(request: Request, caller: Caller, services: Services) -> _Wanted:
@@ -139,7 +159,8 @@ async def _wanted(request: Request, caller: Caller, services: Services) -> _Want
         form = await read_portrait_form(request, services.settings.max_upload_bytes)
         new = form.read_as(NewUnnamedAvatar)
         avatar = await services.avatars.admit(form.image, new, caller.owner)
-        return _Wanted(avatar, True, new.transcript)
+        mood = None if new.mood is None else Mood(expression=new.mood)
+        return _Wanted(avatar, True, new.transcript, mood)
     if kind != "application/json":
         raise GatewayError(
             415,
@@ -148,7 +169,8 @@ async def _wanted(request: Request, caller: Caller, services: Services) -> _Want
             "Send {avatar_id} as application/json, or a portrait as multipart/form-data.",
         )
     room = await _read_json(request)
-    return _Wanted(await the_avatar(room.avatar_id, caller, services), False, room.transcript)
+    avatar = await the_avatar(room.avatar_id, caller, services)
+    return _Wanted(avatar, False, room.transcript, room.mood)
 
 
 async def _read_json(request: Request) -> NewRoom:

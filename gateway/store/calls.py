@@ -88,6 +88,10 @@ class CallStore:
         """What was said so far, for an agent that takes over."""
         self._change(room, conversation=conversation)
 
+    def tell(self, room: str, job: str) -> bool:
+        """What agents that come from now on are told; was the call live?"""
+        return self._change(room, job=job)
+
     def ending(self, room: str, reason: str) -> None:
         """Why it will have ended; the first who says so is right."""
         self._change(room, end_reason=func.coalesce(Call.end_reason, reason))

@@ -17,6 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from proto.messages import Mood
 from services.room_agent.job import CallJob
 
 
@@ -109,6 +110,11 @@ class Call(Base):
     def transcript(self) -> bool:
         """Whether its words may be written down at all."""
         return CallJob.from_metadata(self.job).transcript
+
+    @property
+    def mood(self) -> Mood | None:
+        """The face's own."""
+        return CallJob.from_metadata(self.job).mood
 
 
 class Turn(Base):

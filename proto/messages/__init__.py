@@ -1,7 +1,7 @@
 """Every message of the product, one file for each road. Prose: docs/protocol.md."""
 
 from proto.message import Message
-from proto.messages.agent_actor import AVChunk, Grant, Listen
+from proto.messages.agent_actor import AVChunk, Grant, Listen, SetMood
 from proto.messages.agent_thinker import (
     TextDelta,
     Transcript,
@@ -12,6 +12,7 @@ from proto.messages.agent_thinker import (
     UserFrame,
     UserText,
 )
+from proto.messages.mood import Expression, Mood, MoodChange
 from proto.messages.parts import MAX_IMAGE_BYTES, MAX_TEXT_CHARACTERS, HistoryTurn, Phone
 from proto.messages.portrait import CheckPortrait, PortraitChecked
 from proto.messages.session import (
@@ -42,6 +43,7 @@ ALL_MESSAGES: tuple[type[Message], ...] = (
     Interrupt,
     Listen,
     Grant,
+    SetMood,
     Transcript,
     TextDelta,
     TurnState,
@@ -59,18 +61,22 @@ __all__ = [
     "CheckPortrait",
     "CloseSession",
     "EngineStatus",
+    "Expression",
     "Failure",
     "Grant",
     "HiddenChunk",
     "HistoryTurn",
     "Interrupt",
     "Listen",
+    "Mood",
+    "MoodChange",
     "OpenActorSession",
     "OpenThinkerSession",
     "Phone",
     "Ping",
     "PortraitChecked",
     "SessionReady",
+    "SetMood",
     "TextDelta",
     "Transcript",
     "TurnBoundary",

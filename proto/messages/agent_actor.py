@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from proto.message import Count, Message, Micros
+from proto.messages.mood import Mood
 from proto.messages.parts import ChunkFrames, ChunkSpeech, Features
 
 
@@ -19,6 +20,15 @@ class Grant(Message):
     """Agent -> Actor: the Actor may render this many chunks more."""
 
     credit: Annotated[int, Field(ge=1, le=64)]
+
+
+class SetMood(Message):
+    """Agent -> Actor: the call's own mood from the next chunk on; replies may lay theirs over it.
+
+    Faces of pixels (the LTX codec) ignore it: decision 13.
+    """
+
+    mood: Mood
 
 
 class AVChunk(Message):

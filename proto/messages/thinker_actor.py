@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from proto.message import Count, Message
+from proto.messages.mood import MoodChange
 from proto.messages.parts import (
     MAX_PHONES,
     Features,
@@ -15,7 +16,7 @@ from proto.messages.parts import (
     TokenIds,
     TokenStates,
 )
-from proto.time_law import TOKEN_SAMPLES
+from proto.time_law import SEGMENT_AUDIO_TOKENS, TOKEN_SAMPLES
 
 
 class HiddenChunk(Message):
@@ -27,6 +28,8 @@ class HiddenChunk(Message):
     rows of the speech codebook, from 0.
     Units: `first_token` counts audio tokens from the start of reply `turn`; `first_text_slot`
     counts text slots, 13 to a segment. `phones` begin inside this part and may run past its end.
+    `moods`: changes at tokens of this part, in order; absent: the mood stays as it was, which at
+    the turn's start is the call's own.
     """
 
     turn: Count
@@ -41,6 +44,18 @@ class HiddenChunk(Message):
     audio_states: TokenStates | None = None
     text_ids: TextIds | None = None
     text_states: TextStates | None = None
+    moods: (
+        Annotated[tuple[MoodChange, ...], Field(max_length=SEGMENT_AUDIO_TOKENS, fail_fast=True)]
+        | None
+    ) = None
+
+    @model_validator(mode="after")
+    def _moods_fit(self) -> Self:
+        tokens = [change.first_token for change in self.moods or ()]
+        end = self.first_token + self.audio_tokens
+        if tokens != sorted(set(tokens)) or any(not self.first_token <= t < end for t in tokens):
+            raise ValueError(f"moods at tokens {tokens} of a part from {self.first_token} to {end}")
+        return self
 
     @model_validator(mode="after")
     def _speech_fits(self) -> Self:

@@ -39,6 +39,9 @@ class RoomEvents(Protocol):
     def declared(self, statement: str) -> None:
         """The tracks have their names, perhaps new ones; this is the signed word about them."""
 
+    def told(self, metadata: str) -> None:
+        """The room's metadata, now and whenever it changes: what the gateway says of the call."""
+
     def room_closed(self, reason: str) -> None:
         """The room is gone, or we were removed from it."""
 

@@ -12,6 +12,7 @@ from services.room_agent.call_session import CallSession
 from services.room_agent.credit import CreditLaw
 from services.room_agent.engine_link import LinkState
 from services.room_agent.engines import EngineEvents, Engines, SessionMemory
+from services.room_agent.own_mood import OwnMood
 from services.room_agent.playout import Playout
 from services.room_agent.sight import Sight
 from services.room_agent.turn_detector import TurnDetector
@@ -40,12 +41,14 @@ class EngineDesk:
         detector: TurnDetector,
         sight: Sight,
         attributes: AttributeWriter,
+        mood: OwnMood,
     ) -> None:
         self._session = session
         self._playout = playout
         self._detector = detector
         self._sight = sight
         self._attributes = attributes
+        self._mood = mood
         self._credit = CreditLaw()
         self._away = {"thinker"}
         self._actor_open = False
@@ -126,6 +129,7 @@ class EngineDesk:
         if state is LinkState.OPEN:
             self._playout.renumber()
             self._session.actor_is_new()
+            self.to_actor(self._mood.message(self._session.epoch))
             self.grant()
         self._announce("actor", state)
 

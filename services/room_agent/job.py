@@ -1,9 +1,10 @@
-"""What an agent is told about the call it joins: the metadata of its LiveKit dispatch."""
+"""What an agent is told: of the call it joins by its LiveKit dispatch, later by its room."""
 
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, model_validator
 
+from proto.messages import Mood
 from services.room_agent.conversation import Conversation
 
 JOB_VERSION = 1
@@ -38,6 +39,8 @@ class CallJob(JobModel):
     """What was said before: this agent takes over a call."""
     transcript: bool = True
     """False: what is said leaves the agent as sound only, and is told to nobody."""
+    mood: Mood | None = None
+    """The face's own, under those of its replies."""
 
     @model_validator(mode="after")
     def _one_portrait(self) -> Self:
@@ -54,4 +57,22 @@ class CallJob(JobModel):
     @classmethod
     def from_metadata(cls, metadata: str) -> Self:
         """Raises pydantic.ValidationError when the text is not a job."""
+        return cls.model_validate_json(metadata)
+
+
+class RoomState(JobModel):
+    """What may change while a call is on: the room's metadata, newer than any dispatch's.
+
+    Only who holds the LiveKit key can write it; whoever is in the room can read it.
+    """
+
+    mood: Mood
+
+    def to_metadata(self) -> str:
+        """The room's metadata."""
+        return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def from_metadata(cls, metadata: str) -> Self:
+        """Raises pydantic.ValidationError when the text says nothing of the kind."""
         return cls.model_validate_json(metadata)

@@ -84,6 +84,7 @@ class LiveKitRoom:
         self._register(events, tasks)
         self._follow_microphone(events, tasks)
         await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
+        events.told(self._room.metadata)
         if self._took_over:
             people = self._room.remote_participants.values()
             self._heard_before = {sid for person in people for sid in person.track_publications}
@@ -131,6 +132,7 @@ class LiveKitRoom:
 
         room.on("participant_connected", on_join)
         room.on("participant_disconnected", on_leave)
+        room.on("room_metadata_changed", lambda _, metadata: events.told(metadata))
         room.on("local_track_republished", on_republish)
         room.on("reconnected", events.reconnected)
         room.on("disconnected", on_disconnect)

@@ -26,6 +26,7 @@ from services.room_agent.engine_desk import EngineDesk, EngineMaker
 from services.room_agent.gateway_line import GatewayLine
 from services.room_agent.job import CallJob
 from services.room_agent.lifeline import hold_lifeline
+from services.room_agent.own_mood import OwnMood
 from services.room_agent.playhead import Heard
 from services.room_agent.playout import Playout
 from services.room_agent.reporter import Reporter
@@ -69,6 +70,7 @@ class RoomAgent:
         )
         self._reporter = Reporter(room, self._gateway)
         self._transcript = job.transcript
+        self._mood = OwnMood(job)
         self._captions = Captioner(room, off=not job.transcript)
         self._attributes = AttributeWriter(room)
         self._sight = Sight(job.call_id, room, self._attributes.set)
@@ -85,6 +87,7 @@ class RoomAgent:
             detector=self._detector,
             sight=self._sight,
             attributes=self._attributes,
+            mood=self._mood,
         )
 
     @property
@@ -172,6 +175,11 @@ class RoomAgent:
     def declared(self, statement: str) -> None:
         """The signed word that both tracks are synthetic."""
         self._attributes.set(PROVENANCE, statement)
+
+    def told(self, metadata: str) -> None:
+        """The gateway may have changed the face's mood; a line that is not open is told later."""
+        if self._mood.told(metadata):
+            self.to_actor(self._mood.message(self._session.epoch))
 
     def room_closed(self, reason: str) -> None:
         """The room is gone."""

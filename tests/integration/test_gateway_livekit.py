@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 
 from services.bootstrap.livekit_server import find
 from services.paths import cache_paths
-from services.room_agent.job import CallJob
+from services.room_agent.job import CallJob, RoomState
 from tests.conftest import free_ports
 
 pytestmark = pytest.mark.integration
@@ -242,6 +242,19 @@ async def test_a_late_caller_makes_the_room_again_and_gets_an_agent(gateway: Gat
             assert len(await client.agent_dispatch.list_dispatch(created["room"])) == 1
             rooms = await client.room.list_rooms(api.ListRoomsRequest(names=[created["room"]]))
     assert [room.departure_timeout for room in rooms.rooms] == [1]
+
+
+async def test_a_mood_is_told_to_who_is_in_the_room_and_to_who_comes_later(gateway: Gateway):
+    created = gateway.call()
+    path, mood = f"/api/rooms/{created['room']}/mood", {"expression": "serious", "yaw_deg": 4.0}
+    async with caller(gateway.livekit_url, agent_token(created["room"])) as room:
+        told: asyncio.Queue[str] = asyncio.Queue()
+        room.on("room_metadata_changed", lambda _, metadata: told.put_nowait(metadata))
+        assert (await asyncio.to_thread(gateway.http.put, path, json=mood)).status_code == 200
+        state = RoomState.from_metadata(await asyncio.wait_for(told.get(), 5))
+        assert state.mood.model_dump(exclude_none=True) == {**mood, "strength": 1.0}
+        async with caller(created["livekit_url"], created["token"]) as late:
+            assert RoomState.from_metadata(late.metadata) == state
 
 
 async def test_a_token_opens_no_other_room_and_no_administration(gateway: Gateway):

@@ -22,11 +22,12 @@ import pytest
 import yaml
 from livekit import api
 
+from proto.messages import Mood
 from proto.wire.curve import new_key_pair
 from services.callbench.questions import clip
 from services.paths import cache_paths
 from services.provenance import ProvenanceKey, ProvenanceRefused, jwk, verify
-from services.room_agent.job import AvatarJob, CallJob
+from services.room_agent.job import AvatarJob, CallJob, RoomState
 from tests.integration.room_agent.caller import Caller, call, until
 from tests.integration.room_agent.engine_doubles import ActorDouble, ThinkerDouble
 from tests.leaks import leaks
@@ -370,6 +371,26 @@ async def test_a_client_that_floods_every_topic_with_garbage_is_still_answered(
         await until("the words", lambda: stage.thinker.texts, 30)
         assert len(stage.thinker.texts[-1].text) == 4_000
         await until("its answer", lambda: len(caller.record.turns) == 2, 20)
+
+
+async def test_a_mood_that_the_room_is_told_of_reaches_the_actor(
+    stage: Stage, portrait: Path
+) -> None:
+    token = await stage.create_call(portrait)
+    warm, serious = Mood(expression="warm", yaw_deg=3.0), Mood(expression="serious")
+    async with api.LiveKitAPI(stage.url, KEY, SECRET) as livekit_api:
+
+        async def tell(mood: Mood) -> None:
+            metadata = RoomState(mood=mood).to_metadata()
+            update = api.UpdateRoomMetadataRequest(room=stage.call_id, metadata=metadata)
+            await livekit_api.room.update_room_metadata(update)
+
+        await tell(warm)  # perhaps before the agent has joined
+        async with call(stage.url, token) as caller:
+            await until("a frame", lambda: caller.record.frames)
+            await until("the mood of the room", lambda: stage.actor.moods[-1:] == [warm])
+            await tell(serious)
+            await until("the new mood", lambda: stage.actor.moods[-1:] == [serious])
 
 
 async def test_words_from_before_the_call_was_up_are_answered(stage: Stage, portrait: Path) -> None:

@@ -10,6 +10,11 @@ _INSTRUCTION = (
     "You are {name}, a friendly person on a video call. {persona} You answer every question "
     "correctly, in one or two short sentences of plain spoken English."
 )
+_MARKS = (
+    "Before a sentence you may write how your face looks: [warm], [serious], [surprised] or "
+    "[neutral], and where you look: [look left], [look right], [look up], [look down] or "
+    "[look ahead]. Nobody hears or reads these marks."
+)
 _EXAMPLES = (
     ("Hi, who are you?", "Hi, I'm {name}, nice to meet you. How can I help?"),
     ("How are you?", "I'm doing great, thank you. How about you?"),
@@ -19,9 +24,14 @@ _EXAMPLES = (
 )
 
 
-def opening(name: str, persona: str) -> list[ChatMessage]:
-    """The messages that every conversation with this person begins with."""
+def opening(name: str, persona: str, *, marks: bool = False) -> list[ChatMessage]:
+    """The messages that every conversation with this person begins with.
+
+    `marks`: it is told of those of `speaking/mood.py`.
+    """
     instruction = _INSTRUCTION.format(name=name, persona=persona.strip())
+    if marks:
+        instruction = f"{instruction} {_MARKS}"
     messages = [ChatMessage("system", " ".join(instruction.split()))]
     for question, answer in _EXAMPLES:
         messages.append(ChatMessage("user", question))

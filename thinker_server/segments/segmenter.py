@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from proto.feature_resampler import FeatureResampler
-from proto.messages import HiddenChunk, Phone
+from proto.messages import HiddenChunk, Mood, MoodChange, Phone
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import (
     AUDIO_TOKEN_US,
@@ -48,6 +48,7 @@ class Part:
     phones: tuple[TimedPhone, ...]
     first_text_slot: int
     text: tuple[TimedTextToken, ...]
+    moods: tuple[MoodChange, ...] = ()
 
     @property
     def audio_tokens(self) -> int:
@@ -73,6 +74,7 @@ class Part:
             pcm=self.pcm,
             text_ids=ids,
             text_states=states,
+            moods=self.moods or None,
         )
 
 
@@ -84,6 +86,9 @@ class Segmenter:
         self._features = SpeechFeatures()
         self._slots = TextSlots()
         self._phones: list[TimedPhone] = []
+        self._mood = Mood()
+        self._moods: list[MoodChange] = []
+        """Those of parts that were not given out."""
         self._pcm = np.zeros(0, np.int16)
         self._next_token = 0
         self._pushed_samples = 0
@@ -105,6 +110,14 @@ class Segmenter:
     def add_phones(self, phones: Sequence[TimedPhone]) -> None:
         """Phones in turn time, in order; before their speech is pushed."""
         self._phones += phones
+
+    def set_mood(self, mood: Mood) -> None:
+        """That of the speech which is pushed next, and of all after it."""
+        token = self._pushed_samples // TOKEN_SAMPLES
+        if mood != self._mood:
+            others = [change for change in self._moods if change.first_token != token]
+            self._moods = [*others, MoodChange(first_token=token, mood=mood)]
+        self._mood = mood
 
     def push(self, pcm: np.ndarray) -> Iterator[Part]:
         """Take speech (N,) int16 and give the parts that are now complete."""
@@ -130,5 +143,7 @@ class Segmenter:
         slot, text = self._slots.take(first // SEGMENT_AUDIO_TOKENS, end_us)
         count = bisect_right([phone.start_us for phone in self._phones], end_us - 1)
         phones, self._phones = self._phones[:count], self._phones[count:]
+        moods = tuple(change for change in self._moods if change.first_token < self._next_token)
+        self._moods = self._moods[len(moods) :]
         features = token_features(self._features.push(self._resampler.push(pcm)))
-        return Part(first, final, pcm, features, tuple(phones), slot, tuple(text))
+        return Part(first, final, pcm, features, tuple(phones), slot, tuple(text), moods)

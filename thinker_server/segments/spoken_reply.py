@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from proto.messages import Mood
 from proto.time_law import AUDIO_TOKEN_US
 from thinker_server.brain.brain import BrainToken
 from thinker_server.segments.segmenter import Part, Segmenter
@@ -48,9 +49,16 @@ class SpokenReply:
         self._tokens.append((self._written + blanks, token))
         self._written += len(token.text)
 
-    def speak(self, clause: Clause, utterance: Utterance) -> tuple[list[Caption], Iterator[Part]]:
-        """The voice's version of the next clause: its captions, and the parts it completes."""
+    def speak(
+        self, clause: Clause, utterance: Utterance, mood: Mood | None = None
+    ) -> tuple[list[Caption], Iterator[Part]]:
+        """The voice's version of the next clause: its captions, and the parts it completes.
+
+        `mood`: from this clause on; None: as before.
+        """
         offset = self._segmenter.pushed_us
+        if mood is not None:
+            self._segmenter.set_mood(mood)
         words = [TimedWord(w.text, w.start_us + offset, w.end_us + offset) for w in utterance.words]
         self._place_tokens(clause, words, offset)
         self._segmenter.add_phones(

@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from thinker_server.speaking.mood import OPEN_MARK, without_marks
+
 ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof st mt jr sr vs etc e.g i.e approx gen gov sen rep capt lt col sgt".split()
 )
@@ -71,6 +73,7 @@ class ClauseCutter:
         rest = _CODE.sub(lambda code: "x" * len(code.group()), self._text[self._start :])
         if _FENCE in rest:
             return None  # an open block of code: it must reach the cleaner whole
+        rest = OPEN_MARK.sub("", without_marks(rest))  # marks are no words, nor cut in two
         sentence = self._sentence_end(rest)
         clause = self._clause_end(rest)
         if sentence is not None and (clause is None or sentence <= clause):

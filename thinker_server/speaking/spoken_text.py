@@ -1,4 +1,4 @@
-"""What of a written reply may reach the voice: no markdown, emoji, URLs or code.
+"""What of a written reply may reach the voice: no markdown, emoji, URLs, code or marks of mood.
 
 Numbers, money, units, dates and abbreviations stay as they are: the voices' own normaliser reads
 them out (hibari.g2p.normalize).
@@ -6,6 +6,8 @@ them out (hibari.g2p.normalize).
 
 import re
 import unicodedata
+
+from thinker_server.speaking.mood import without_marks
 
 WEBSITE = "the website"
 EMAIL_ADDRESS = "the email address"
@@ -46,7 +48,7 @@ _NOTHING_SAID = re.compile(r"[^\w]*")
 
 def spoken_text(written: str) -> str:
     """The words to be spoken, separated by single blanks; empty when nothing can be said."""
-    text = written
+    text = without_marks(written)
     for pattern, replacement in _RULES:
         text = pattern.sub(replacement, text)
     text = "".join(c if _speakable(c) else " " for c in unicodedata.normalize("NFC", text))

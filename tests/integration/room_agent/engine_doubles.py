@@ -22,10 +22,12 @@ from proto.messages import (
     HiddenChunk,
     Interrupt,
     Listen,
+    Mood,
     OpenActorSession,
     OpenThinkerSession,
     Ping,
     SessionReady,
+    SetMood,
     TextDelta,
     Transcript,
     TurnBoundary,
@@ -97,6 +99,7 @@ class ActorDouble:
         self.endpoint = endpoint
         self.faces: dict[str, _Face] = {}
         self.interrupts: list[Interrupt] = []
+        self.moods: list[Mood] = []
         self.listened_tokens = 0
         self.chunks_sent = 0
 
@@ -138,6 +141,8 @@ class ActorDouble:
             face.credit += message.credit
         elif isinstance(message, Listen):
             self.listened_tokens += len(message.features)
+        elif isinstance(message, SetMood):
+            self.moods.append(message.mood)
         elif message.epoch < face.epoch:
             return
         elif isinstance(message, Interrupt):

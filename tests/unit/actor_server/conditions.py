@@ -3,15 +3,16 @@
 import random
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from actor_server.motion.procedural import NEAR_SIGHT
 from actor_server.motion.source import Condition, Floats, HeardWindow, MotionStream, Visibility
 from actor_server.speech_queue import TurnSpeech
-from proto.messages import HiddenChunk, Phone
+from proto.messages import HiddenChunk, Mood, Phone
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
-from proto.time_law import AUDIO_TOKEN_US, TOKEN_SAMPLES
+from proto.time_law import AUDIO_TOKEN_US, CHUNK_AUDIO_TOKENS, TOKEN_SAMPLES
 
 VOICED_LEVEL, SILENT_LEVEL = 0.35, -1.4
 LONG = "HH AH L OW SIL M AY N EY M IH Z M AA R AH SIL SIL SIL SIL P L IY Z F IY L B EH T ER " * 3
@@ -102,6 +103,32 @@ def listening(level: float, epoch: int = 0) -> Condition:
     """The caller's voice at a level of the features, for one chunk."""
     features = np.full((4, TOKEN_MEL_FRAMES, MEL_BINS), level, np.float32)
     return Condition("listening", epoch, heard=HeardWindow(level > -1.0, features))
+
+
+MOODS = (
+    Mood(),
+    Mood(expression="warm", yaw_deg=6.0),
+    Mood(expression="serious", strength=0.5),
+    Mood(expression="surprised", pitch_deg=-6.0),
+)
+
+
+def in_mood(conditions: Sequence[Condition], mood: Mood) -> list[Condition]:
+    """The same, all in one mood."""
+    return [replace(condition, moods=(mood,) * CHUNK_AUDIO_TOKENS) for condition in conditions]
+
+
+def moody_conditions(seed: int, count: int, sight: Visibility = NEAR_SIGHT) -> list[Condition]:
+    """A call in which the mood changes at any token too."""
+    chance = random.Random(seed + 1)
+    mood, moody = MOODS[0], []
+    for condition in mixed_conditions(seed, count, sight):
+        moods = []
+        for _ in range(CHUNK_AUDIO_TOKENS):
+            mood = chance.choice(MOODS) if chance.random() < 0.1 else mood
+            moods.append(mood)
+        moody.append(replace(condition, moods=tuple(moods)))
+    return moody
 
 
 def mixed_conditions(seed: int, count: int, sight: Visibility = NEAR_SIGHT) -> list[Condition]:

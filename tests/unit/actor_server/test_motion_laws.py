@@ -16,6 +16,7 @@ from actor_server.codec.mesh.latent import (
 )
 from actor_server.motion.fallback import FallbackMotion
 from actor_server.motion.held import HeldMotion
+from actor_server.motion.mood import MoodMotion
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import (
     CHUNK_LATENTS,
@@ -29,7 +30,7 @@ from actor_server.motion.source import (
 )
 from actor_server.motion.still import StillMotion
 from actor_server.saving import Saving
-from tests.unit.actor_server.conditions import idle, mixed_conditions, play
+from tests.unit.actor_server.conditions import idle, moody_conditions, play
 from tests.unit.actor_server.small_actor import small_diffusion
 
 pytestmark = pytest.mark.unit
@@ -44,8 +45,12 @@ SOURCES: dict[str, Callable[[], MotionSource]] = {
         small_diffusion(steps=3, window=2), ProceduralMotion, Saving.TEACHER
     ),
     "diffusion that can be held": lambda: HeldMotion(small_diffusion(steps=4, window=3)),
+    "rules in their moods": lambda: MoodMotion(ProceduralMotion()),
+    "diffusion in its moods": lambda: MoodMotion(small_diffusion(steps=4, window=3)),
     "all that a call has": lambda: FallbackMotion(
-        FallbackMotion(small_diffusion(steps=4, window=1), ProceduralMotion, Saving.TEACHER),
+        MoodMotion(
+            FallbackMotion(small_diffusion(steps=4, window=1), ProceduralMotion, Saving.TEACHER)
+        ),
         StillMotion,
         Saving.STILL,
     ),
@@ -77,7 +82,7 @@ class Calls:
         return stream
 
     def conditions(self, seed: int, count: int) -> list[Condition]:
-        return mixed_conditions(seed, count, self.source.sight)
+        return moody_conditions(seed, count, self.source.sight)
 
     def close(self) -> None:
         for stream in self._open:

@@ -5,14 +5,28 @@ import random
 import numpy as np
 import pytest
 
-from actor_server.codec.mesh.latent import POSE
+from actor_server.codec.mesh.latent import BROW_LEFT, FURROW, POSE, YAW, portrait_latent
 from actor_server.errors import SpeechRefused
+from actor_server.face import Drawn
+from actor_server.motion.mood import MoodMotion
 from actor_server.motion.procedural import ProceduralMotion
+from actor_server.motion.source import Floats
+from actor_server.saving import Saving
 from actor_server.session import MAX_CREDIT, ActorSession, Pacing
-from proto.messages import AVChunk, Grant, HiddenChunk, Interrupt, Listen
-from proto.time_law import CHUNK_US, TOKEN_SAMPLES
+from proto.messages import (
+    AVChunk,
+    Grant,
+    HiddenChunk,
+    Interrupt,
+    Listen,
+    Mood,
+    MoodChange,
+    SetMood,
+)
+from proto.time_law import CHUNK_FRAMES, CHUNK_US, FRAME_WIDTH, I420_ROWS, TOKEN_SAMPLES
 from tests.unit.actor_server.conditions import parts_of, reply
 from tests.unit.actor_server.faces import SketchFace
+from tests.unit.actor_server.passes import STILL, PassMotion
 
 pytestmark = pytest.mark.unit
 
@@ -279,3 +293,96 @@ def test_what_delayed_the_first_chunk_is_traced_whichever_part_it_came_with() ->
         ("actor_entered", 30),
     ]
     assert not after.stamps
+
+
+def set_mood(mood: Mood, epoch: int = 0) -> SetMood:
+    return SetMood(session_id="s", mood=mood, epoch=epoch)
+
+
+class Film:
+    """A face and its painter: the latents of every chunk, undrawn."""
+
+    reference = portrait_latent()
+
+    def __init__(self) -> None:
+        self.chunks: list[Floats] = []
+
+    def painter(self) -> "Film":
+        return self
+
+    def draw(self, latents: Floats) -> Drawn:
+        self.chunks.append(latents)
+        return Drawn(np.zeros((CHUNK_FRAMES, I420_ROWS, FRAME_WIDTH), np.uint8), 0.0)
+
+    def rollback(self, chunk: int) -> None:
+        del self.chunks[chunk + 1 :]
+
+    def ease(self, saving: Saving) -> None:
+        """Nothing is drawn."""
+
+    def furrows(self) -> list[float]:
+        """Of the last frame of each chunk, beside a face that only moods move."""
+        return [float(chunk[-1, FURROW] - np.float32(STILL)) for chunk in self.chunks]
+
+
+def moody_session() -> tuple[ActorSession, Film]:
+    film = Film()
+    return ActorSession("s", film, MoodMotion(PassMotion(passes=1)), 1, PACING), film
+
+
+SERIOUS, SURPRISED = Mood(expression="serious"), Mood(expression="surprised")
+
+
+def test_the_calls_own_mood_is_there_between_replies_and_under_them() -> None:
+    session, film = moody_session()
+    take(session, 1)
+    session.deliver(set_mood(SERIOUS), 0)
+    session.deliver(reply("AA " * 15), 0)
+    take(session, 8)
+    shown = film.furrows()
+    assert shown[0] == 0.0
+    assert min(shown[2:]) > 0.5
+
+
+def test_a_replys_mood_begins_at_its_token_and_ends_with_the_reply() -> None:
+    session, film = moody_session()
+    changed = (MoodChange(first_token=8, mood=SERIOUS),)
+    session.deliver(reply("AA " * 25).model_copy(update={"moods": changed}), 0)
+    take(session, 20)
+    shown = film.furrows()
+    assert shown[:2] == [0.0, 0.0]
+    assert shown[2] > 0.3
+    assert min(shown[4:8]) > 0.55
+    assert shown[-1] == 0.0
+
+
+def test_late_speech_does_not_end_its_mood_and_an_interrupt_does() -> None:
+    session, film = moody_session()
+    changed = (MoodChange(first_token=0, mood=SERIOUS),)
+    first, _ = parts_of(reply("AA " * 20).model_copy(update={"moods": changed}), [8])
+    session.deliver(first, 0)
+    take(session, 6)
+    assert film.furrows()[-1] > 0.55, "four chunks of silence within the reply"
+    session.deliver(interrupt(2, 5), 0)
+    take(session, 10)
+    assert film.furrows()[-1] == 0.0
+
+
+def test_a_clauses_mood_leaves_what_it_does_not_name_as_the_call_has_it() -> None:
+    session, film = moody_session()
+    session.deliver(set_mood(Mood(expression="serious", yaw_deg=8.0), epoch=0), 0)
+    changed = (MoodChange(first_token=0, mood=SURPRISED),)
+    session.deliver(reply("AA " * 25, epoch=3).model_copy(update={"moods": changed}), 0)
+    take(session, 6)
+    last = film.chunks[-1][-1]
+    assert last[YAW] > np.radians(8.0)
+    assert last[BROW_LEFT] > STILL + 0.8
+    assert film.furrows()[-1] < 0.1
+
+
+def test_a_mood_set_in_an_epoch_that_is_over_still_counts() -> None:
+    session, film = moody_session()
+    session.deliver(reply(epoch=5), 0)
+    session.deliver(set_mood(SERIOUS, epoch=4), 0)
+    take(session, 5)
+    assert film.furrows()[-1] > 0.5

@@ -9,7 +9,7 @@ from actor_server.errors import SpeechRefused
 from actor_server.motion.conditioning import condition_arrays
 from actor_server.motion.source import Condition, Visibility
 from actor_server.speech_queue import MAX_QUEUED_TOKENS, TurnSpeech
-from proto.messages import HiddenChunk
+from proto.messages import HiddenChunk, Mood, MoodChange
 from proto.time_law import CHUNK_SAMPLES, TOKEN_SAMPLES
 from tests.unit.actor_server.conditions import parts_of, reply
 
@@ -193,3 +193,17 @@ def test_a_model_of_states_is_conditioned_on_them_where_it_knows_their_width(wid
     else:
         assert not made.audio_seen.any()
         assert not made.audio.any()
+
+
+@pytest.mark.parametrize("sizes", [[40], [3] * 40, [5, 9, 1, 12]])
+def test_moods_change_at_their_tokens_however_the_reply_was_cut(sizes: list[int]) -> None:
+    warm, serious = Mood(expression="warm"), Mood(expression="serious")
+    changes = (MoodChange(first_token=5, mood=warm), MoodChange(first_token=12, mood=serious))
+    speech, moods = queue(), []
+    for part in parts_of(reply("AA " * 16), sizes):
+        own = range(part.first_token, part.first_token + part.audio_tokens)
+        of_part = tuple(change for change in changes if change.first_token in own)
+        speech.extend(part.model_copy(update={"moods": of_part or None}))
+        while speech.ready:
+            moods += speech.cut().moods
+    assert moods == [Mood()] * 5 + [warm] * 7 + [serious] * 8

@@ -52,6 +52,7 @@ class FakeRooms:
     rooms: dict[str, Presence] = field(default_factory=dict)
     dispatches: dict[str, list[str]] = field(default_factory=dict)
     configs: dict[str, api.RoomConfiguration] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
     removed: list[tuple[str, str]] = field(default_factory=list)
     worker: bool = True
     down: bool = False
@@ -74,6 +75,10 @@ class FakeRooms:
     async def dispatch_again(self, room: str, agent: api.RoomAgentDispatch) -> None:
         self._answer()
         self.dispatches.setdefault(room, []).append(agent.metadata)
+
+    async def tell(self, room: str, metadata: str) -> None:
+        self._answer()
+        self.metadata[room] = metadata
 
     async def remove(self, room: str, identity: str) -> None:
         self._answer()

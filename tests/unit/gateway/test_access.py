@@ -205,6 +205,7 @@ def test_one_key_never_sees_what_another_made(network: TestClient, its_services:
         ("GET", f"/api/rooms/{room}", "room_not_found"),
         ("GET", f"/api/rooms/{room}/turns", "room_not_found"),
         ("DELETE", f"/api/rooms/{room}", "room_not_found"),
+        ("PUT", f"/api/rooms/{room}/mood", "room_not_found"),
     ]:
         answer = network.request(method, path, headers=theirs)
         assert (answer.status_code, answer.json()["code"]) == (404, code), (method, path)
@@ -233,6 +234,7 @@ def test_a_rooms_token_reaches_its_own_room_and_no_other(
         ("GET", f"/api/rooms/{theirs['room']}"),
         ("GET", f"/api/rooms/{theirs['room']}/turns"),
         ("DELETE", f"/api/rooms/{theirs['room']}"),
+        ("PUT", f"/api/rooms/{theirs['room']}/mood"),
         ("GET", f"/api/avatars/{other}"),
         ("GET", f"/api/avatars/{other}/portrait"),
         ("GET", "/api/avatars/mara/portrait"),

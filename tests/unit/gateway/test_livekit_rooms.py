@@ -55,6 +55,12 @@ async def test_deleting_a_room_that_is_gone_is_fine():
         await rooms_where(delete_room=failing(twirp("internal"))).delete("call-1")
 
 
+async def test_what_a_room_that_is_gone_is_told_is_lost():
+    await rooms_where(update_room_metadata=failing(twirp("not_found"))).tell("call-1", "{}")
+    with pytest.raises(api.TwirpError):
+        await rooms_where(update_room_metadata=failing(twirp("internal"))).tell("call-1", "{}")
+
+
 async def test_agents_that_hold_lifelines_are_told_from_others_and_from_who_says_so():
     kinds = api.ParticipantInfo.Kind
     said = {HOLDS_ONE: "true"}

@@ -70,6 +70,7 @@ def test_the_rest_document_lists_every_answer_that_a_route_may_give(client: Test
     room = paths["/api/rooms"]["post"]
     assert set(room["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert set(paths["/api/rooms/{room}"]) == {"get", "delete"}
+    assert set(paths["/api/rooms/{room}/mood"]) == {"put"}
     assert "/api/livekit/webhook" not in paths
 
 

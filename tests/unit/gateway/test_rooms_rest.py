@@ -8,7 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from gateway.deps import Services
-from services.room_agent.job import CallJob
+from proto.messages import Mood
+from services.room_agent.job import CallJob, RoomState
 from tests.unit.gateway.conftest import KEY, SECRET, FakeChecker, FakeRooms
 
 pytestmark = pytest.mark.unit
@@ -213,3 +214,97 @@ def test_an_avatar_without_a_picture_cannot_be_called(client: TestClient, servic
     services.avatars.portraits.remove("tomas")
     answer = client.post("/api/rooms", json={"avatar_id": "tomas"})
     assert (answer.status_code, answer.json()["code"]) == (404, "portrait_not_found")
+
+
+MOOD = {"expression": "warm", "strength": 0.5, "yaw_deg": -4}
+"""Whole numbers will do for angles."""
+
+
+def test_whoever_opens_a_room_sets_the_face_s_own_mood(client: TestClient, rooms: FakeRooms):
+    files = {"portrait": ("me.png", b"picture", "image/png")}
+    form = {"consent": "true", "mood": "surprised"}
+    for answer, mood in (
+        (
+            client.post("/api/rooms", json={"avatar_id": "mara", "mood": MOOD}),
+            Mood(expression="warm", strength=0.5, yaw_deg=-4.0),
+        ),
+        (client.post("/api/rooms", files=files, data=form), Mood(expression="surprised")),
+        (client.post("/api/rooms", json={"avatar_id": "mara"}), None),
+    ):
+        assert answer.status_code == 201, answer.text
+        room = answer.json()["room"]
+        assert CallJob.from_metadata(rooms.dispatches[room][0]).mood == mood
+        kept = mood and mood.model_dump()
+        assert client.get(f"/api/rooms/{room}").json()["mood"] == kept
+
+
+@pytest.mark.parametrize(
+    ("mood", "field", "why"),
+    [
+        ({"expression": "angry"}, "expression", "'neutral', 'warm', 'serious' or 'surprised'"),
+        ({"expression": "warm", "strength": 2}, "strength", "less than or equal to 1"),
+        ({"yaw_deg": 40}, "yaw_deg", "less than or equal to 10"),
+        ({"pitch_deg": "6"}, "pitch_deg", "valid number"),
+        ({"smile": True}, "smile", "not permitted"),
+    ],
+)
+def test_a_mood_that_no_face_can_have_is_refused_with_its_reason(
+    client: TestClient, rooms: FakeRooms, mood: dict[str, object], field: str, why: str
+):
+    room = call_mara(client)["room"]
+    before = len(rooms.rooms)
+    for answer in (
+        client.post("/api/rooms", json={"avatar_id": "mara", "mood": mood}),
+        client.put(f"/api/rooms/{room}/mood", json=mood),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+        assert [field] == [e["field"].rpartition(".")[2] for e in answer.json()["errors"]]
+        assert why in answer.text
+    assert len(rooms.rooms) == before
+    assert not rooms.metadata
+
+
+@pytest.mark.parametrize("text", ["{", "angry", "[" * 60_000, '{"strength": NaN}', "3"], ids=len)
+def test_a_mood_that_is_no_mood_at_all_is_refused(client: TestClient, text: str):
+    room = call_mara(client)["room"]
+    files = {"portrait": ("me.png", b"picture", "image/png")}
+    form = client.post("/api/rooms", files=files, data={"consent": "true", "mood": text})
+    assert (form.status_code, form.json()["code"]) == (422, "invalid_request")
+    assert "'neutral', 'warm', 'serious' or 'surprised'" in form.json()["hint"]
+    json_type = {"content-type": "application/json"}
+    put = client.put(f"/api/rooms/{room}/mood", content=text, headers=json_type)
+    assert put.status_code in (400, 422)
+
+
+def test_a_running_calls_mood_reaches_its_agent_and_the_next_one(
+    client: TestClient, rooms: FakeRooms, services: Services
+):
+    room = call_mara(client)["room"]
+    answer = client.put(f"/api/rooms/{room}/mood", json=MOOD)
+    wanted = Mood.model_validate({**MOOD, "yaw_deg": -4.0})
+    assert answer.status_code == 200
+    assert answer.json()["mood"] == {**MOOD, "pitch_deg": None}
+    assert RoomState.from_metadata(rooms.metadata[room]).mood == wanted
+    call = services.calls.store.get(room)
+    assert call is not None
+    assert CallJob.from_metadata(services.calls._agent(call).metadata).mood == wanted
+
+
+def test_a_mood_that_livekit_was_not_told_of_is_kept_and_can_be_sent_again(
+    client: TestClient, rooms: FakeRooms
+):
+    room = call_mara(client)["room"]
+    rooms.down = True
+    answer = client.put(f"/api/rooms/{room}/mood", json=MOOD)
+    assert (answer.status_code, answer.json()["code"]) == (503, "livekit_unavailable")
+    rooms.down = False
+    assert client.put(f"/api/rooms/{room}/mood", json=MOOD).status_code == 200
+
+
+def test_a_call_that_is_over_has_no_mood_to_set(client: TestClient, rooms: FakeRooms):
+    room = call_mara(client)["room"]
+    client.delete(f"/api/rooms/{room}")
+    answer = client.put(f"/api/rooms/{room}/mood", json=MOOD)
+    assert (answer.status_code, answer.json()["code"]) == (409, "call_ended")
+    assert not rooms.metadata
+    assert client.put("/api/rooms/call-x/mood", json=MOOD).status_code == 404

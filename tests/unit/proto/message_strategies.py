@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, StringConstraints
 from pydantic.fields import FieldInfo
 
-from proto.message import Message
+from proto.message import MAX_COUNT, Message
 from proto.messages import HiddenChunk
 from proto.tensor import Tensor
 from proto.time_law import TOKEN_SAMPLES
@@ -32,6 +32,10 @@ def messages(draw: st.DrawFn, cls: type[Message]) -> Message:
             fields["audio_ids"] = np.abs(fields["audio_ids"] // 2)
         elif fields["pcm"] is None:
             fields["pcm"] = np.zeros(sizes["N"], np.int16)
+        end = min(fields["first_token"] + sizes["T"], MAX_COUNT + 1)
+        tokens = range(fields["first_token"], end)
+        changes = zip(tokens, fields["moods"] or (), strict=False)
+        fields["moods"] = tuple(m.model_copy(update={"first_token": t}) for t, m in changes) or None
     return cls(**fields)
 
 

@@ -11,7 +11,16 @@ from pydantic_core import PydanticSerializationError
 
 from proto.codec import MAGIC, MAX_HEADER_BYTES, decode, encode
 from proto.message import MAX_STAMPS, Message, MessageError
-from proto.messages import ALL_MESSAGES, AVChunk, Grant, HiddenChunk, Ping, UserAudio
+from proto.messages import (
+    ALL_MESSAGES,
+    AVChunk,
+    Grant,
+    HiddenChunk,
+    Mood,
+    MoodChange,
+    Ping,
+    UserAudio,
+)
 from tests.unit.proto.examples import EXAMPLES, S, ramp
 
 pytestmark = pytest.mark.unit
@@ -191,6 +200,30 @@ def test_dimensions_must_agree_between_tensors() -> None:
 def test_speech_must_fit_its_token_count(fields: dict[str, object], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         HiddenChunk(session_id=S, turn=0, first_token=0, final=False, **fields)
+
+
+@pytest.mark.parametrize("tokens", [[7], [3], [5, 4], [5, 5]])
+def test_moods_change_at_tokens_of_their_part_in_order(tokens: list[int]) -> None:
+    moods = tuple(MoodChange(first_token=t, mood=Mood(expression="warm")) for t in tokens)
+    with pytest.raises(ValidationError, match="of a part from 4 to 7"):
+        HiddenChunk(
+            session_id=S,
+            turn=0,
+            first_token=4,
+            audio_tokens=3,
+            final=False,
+            audio_ids=ramp("int32", 3),
+            moods=moods,
+        )
+
+
+def test_a_mood_lies_over_another_where_it_says_something() -> None:
+    call = Mood(expression="warm", strength=0.4, yaw_deg=3.0, pitch_deg=1.0)
+    assert Mood().over(call) == call
+    assert Mood(yaw_deg=0.0).over(call) == call.model_copy(update={"yaw_deg": 0.0})
+    assert Mood(expression="neutral").over(call) == call.model_copy(
+        update={"expression": "neutral", "strength": 1.0}
+    )
 
 
 def test_an_array_of_the_wrong_shape_cannot_be_put_into_a_message() -> None:

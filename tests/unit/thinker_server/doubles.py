@@ -185,6 +185,8 @@ async def wired_session(
     texts: list[str],
     limits: ReplyLimits = LIMITS,
     sight: Sight | None = None,
+    *,
+    mood_by_words: bool = True,
 ) -> AsyncIterator[Wired]:
     """A session that runs on doubles until the block ends."""
     agent: list[Message] = []
@@ -200,7 +202,15 @@ async def wired_session(
     )
     dialogue = Dialogue([ChatMessage("system", "be kind")], (), _count_words, 1000)
     parts = SessionParts(
-        conversation, dialogue, recogniser, EvenVoice(), workers, limits, ThinkerMetrics(), sight
+        conversation,
+        dialogue,
+        recogniser,
+        EvenVoice(),
+        workers,
+        limits,
+        ThinkerMetrics(),
+        sight,
+        mood_by_words,
     )
     session = ThinkerSession(opened, parts, send)
     running = asyncio.create_task(session.run())

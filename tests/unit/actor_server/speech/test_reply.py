@@ -10,7 +10,7 @@ from actor_server.speech.reply import MAX_WAITING_TOKENS, DecodedReply
 from actor_server.speech_queue import TurnSpeech
 from proto.feature_resampler import FeatureResampler
 from proto.message import Stamp
-from proto.messages import HiddenChunk
+from proto.messages import HiddenChunk, Mood, MoodChange
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS, TOKEN_SAMPLES
 from tests.unit.actor_server.speech.spelling import (
@@ -173,3 +173,18 @@ def test_states_travel_with_the_speech_of_their_tokens(sizes: list[int]) -> None
             seen |= dict(enumerate(part.text_states[:, 0].tolist(), part.first_text_slot))
     slots = [13 * segment + row for segment in range(3) for row in range(5)]
     assert seen == {slot: 100 + slot for slot in slots}
+
+
+@pytest.mark.parametrize("sizes", [[26, 26], [1] * 60])
+def test_moods_travel_with_their_tokens(sizes: list[int]) -> None:
+    changes = [MoodChange(first_token=t, mood=Mood(expression="warm")) for t in (0, 30, 69)]
+    parts = []
+    for part in coded_parts(SENTENCE, sizes):
+        own = range(part.first_token, part.first_token + part.audio_tokens)
+        of_part = tuple(change for change in changes if change.first_token in own)
+        parts.append(part.model_copy(update={"moods": of_part or None}))
+    given = decoded(parts)
+    assert [change for part in given for change in part.moods or ()] == changes
+    for part in given:
+        own = range(part.first_token, part.first_token + part.audio_tokens)
+        assert all(change.first_token in own for change in part.moods or ())

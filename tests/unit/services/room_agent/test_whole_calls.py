@@ -6,10 +6,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from proto.messages import Grant, Interrupt, TurnBoundary
+from proto.messages import Grant, Interrupt, Mood, SetMood, TurnBoundary
 from proto.time_law import TOKEN_SAMPLES
 from services.room_agent.conversation import Conversation
 from services.room_agent.engine_link import LinkState
+from services.room_agent.job import RoomState
 from services.room_agent.owed import CUT_OFF
 from tests.unit.services.room_agent.fake_call import JOB, Call, call, now_s
 from tests.unit.services.room_agent.virtual_time import virtually
@@ -342,3 +343,24 @@ async def test_hanging_up_ends_the_call_and_closes_both_lines() -> None:
         assert running.ended.result() == "the caller left"
         assert running.engines.thinker.closed
         assert running.engines.actor.closed
+
+
+def moods(running: Call) -> list[Mood]:
+    """What the Actor was told, in order."""
+    return [m.mood for m in running.engines.actor.of(SetMood)]  # type: ignore[attr-defined]
+
+
+@virtually
+async def test_the_actor_knows_the_faces_own_mood_before_it_renders_and_when_it_changes() -> None:
+    warm, serious = Mood(expression="warm"), Mood(expression="serious", pitch_deg=3.0)
+    async with call(JOB.model_copy(update={"mood": warm})) as running:
+        first = [type(m) for m in running.engines.actor.said[:2]]
+        assert first == [SetMood, Grant]
+        running.agent.told("")
+        running.agent.told("another program's")
+        assert moods(running) == [warm]
+        running.agent.told(RoomState(mood=serious).to_metadata())
+        assert moods(running) == [warm, serious]
+        running.agent.actor_state(LinkState.LOST)
+        running.agent.actor_state(LinkState.OPEN)
+        assert moods(running) == [warm, serious, serious], "a new session knows nothing"
