@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from proto.messages import Failure, Grant, Interrupt, SessionReady
+from proto.messages import Failure, Grant, Interrupt, SessionReady, SetMood
 from services.room_agent.engine_desk import ENGINE_AWAY, EngineDesk
 from services.room_agent.engine_link import LinkState
-from tests.unit.services.room_agent.fake_call import CALL, FakeLine, av_chunk
+from services.room_agent.own_mood import OwnMood
+from tests.unit.services.room_agent.fake_call import CALL, JOB, FakeLine, av_chunk
 
 pytestmark = pytest.mark.unit
 
@@ -47,7 +48,13 @@ def around() -> Around:
 @pytest.fixture
 async def desk(around: Any) -> EngineDesk:
     return EngineDesk(
-        lambda *_: around, around, around, detector=around, sight=around, attributes=around
+        lambda *_: around,
+        around,
+        around,
+        detector=around,
+        sight=around,
+        attributes=around,
+        mood=OwnMood(JOB),
     )
 
 
@@ -87,7 +94,12 @@ async def test_an_interrupt_takes_credit_back_and_grants_anew(
 ) -> None:
     desk.actor_state(OPEN)
     desk.to_actor(Interrupt(session_id=CALL, epoch=4, turn=1, heard_tokens=0, last_shown_chunk=-1))
-    assert [type(message) for message in around.actor.said] == [Grant, Interrupt, Grant]
+    assert [type(message) for message in around.actor.said] == [
+        SetMood,
+        Grant,
+        Interrupt,
+        Grant,
+    ]
 
 
 async def test_an_actor_that_owes_a_chunk_for_long_is_lost(

@@ -361,6 +361,6 @@ async def test_the_actor_knows_the_faces_own_mood_before_it_renders_and_when_it_
         assert moods(running) == [warm]
         running.agent.told(RoomState(mood=serious).to_metadata())
         assert moods(running) == [warm, serious]
-        running.agent.actor_state(LinkState.LOST)
-        running.agent.actor_state(LinkState.OPEN)
+        running.engines.events.actor_state(LinkState.LOST)
+        running.engines.events.actor_state(LinkState.OPEN)
         assert moods(running) == [warm, serious, serious], "a new session knows nothing"
