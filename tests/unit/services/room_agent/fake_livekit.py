@@ -96,7 +96,7 @@ class Room(EventEmitter[str]):
 
     def __init__(self, *people: Any) -> None:
         super().__init__()
-        self.name = "room-1"
+        self.name, self.metadata = "room-1", ""
         self.remote_participants = {person.identity: person for person in people}
         self.local_participant = Me()
         self.handlers: dict[str, Callable[[Any, str], None]] = {}

@@ -46,7 +46,7 @@ class Events:
     """Notes what the room says."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Any]] = []
+        self.notes: list[tuple[str, Any]] = []
         self.heard: list[tuple[int, int]] = []
         """The first sample of each block, and how long ago it was said."""
         self.listening = asyncio.Event()
@@ -59,25 +59,29 @@ class Events:
         self.heard.append((int(pcm[0]), behind_us))
 
     def read(self, text: str) -> None:
-        self.told.append(("read", text))
+        self.notes.append(("read", text))
 
     def page_said(self, topic: str, payload: bytes) -> None:
-        self.told.append((topic, payload))
+        self.notes.append((topic, payload))
 
     def caller_came(self) -> None:
-        self.told.append(("came", None))
+        self.notes.append(("came", None))
 
     def caller_left(self) -> None:
-        self.told.append(("left", None))
+        self.notes.append(("left", None))
 
     def reconnected(self) -> None:
-        self.told.append(("reconnected", None))
+        self.notes.append(("reconnected", None))
 
     def declared(self, statement: str) -> None:
-        self.told.append(("declared", statement))
+        self.notes.append(("declared", statement))
+
+    def told(self, metadata: str) -> None:
+        if metadata:
+            self.notes.append(("metadata", metadata))
 
     def room_closed(self, reason: str) -> None:
-        self.told.append(("closed", reason))
+        self.notes.append(("closed", reason))
 
 
 class Joined:
@@ -99,7 +103,7 @@ class Joined:
         self.subscriptions.append(auto_subscribe)
 
     def told(self, kind: str) -> list[Any]:
-        return [what for name, what in self.events.told if name == kind]
+        return [what for name, what in self.events.notes if name == kind]
 
 
 class CallOver(Exception):
@@ -162,6 +166,14 @@ async def test_only_people_come_and_the_call_is_left_with_the_last_of_them() -> 
         assert len(call.told("left")) == 1
 
 
+async def test_what_the_room_is_told_is_passed_on_at_once_and_when_it_changes() -> None:
+    room = Room()
+    room.metadata = "as it is"
+    async with joined(room) as call:
+        call.rtc.emit("room_metadata_changed", "as it is", "as it becomes")
+        assert call.told("metadata") == ["as it is", "as it becomes"]
+
+
 async def test_why_the_room_closed_is_said_in_words() -> None:
     async with joined(Room()) as call:
         call.rtc.emit("reconnected")
@@ -178,7 +190,7 @@ async def test_only_a_callers_page_is_listened_to(sender: Any, topic: str, heard
     async with joined(Room()) as call:
         packet = SimpleNamespace(participant=sender, topic=topic, data=b"{}")
         call.rtc.emit("data_received", packet)
-        assert call.events.told.count((topic, b"{}")) == heard
+        assert call.events.notes.count((topic, b"{}")) == heard
 
 
 @pytest.mark.parametrize(
