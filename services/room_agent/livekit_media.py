@@ -1,6 +1,7 @@
 """LiveKit's audio and video sources as the sinks of playout, and how they are published."""
 
 import asyncio
+from collections.abc import Iterable
 
 import numpy as np
 from livekit import rtc
@@ -68,3 +69,9 @@ async def publish(
 def is_person(participant: rtc.RemoteParticipant) -> bool:
     """Whether it is a caller, and no agent or recorder."""
     return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+
+
+def sent_frames(entries: Iterable[rtc.stats.RtcStats]) -> int:
+    """How many frames a track's statistics say were sent."""
+    sent = (e.outbound_rtp.outbound for e in entries if e.WhichOneof("stats") == "outbound_rtp")
+    return sum(stream.frames_sent for stream in sent)

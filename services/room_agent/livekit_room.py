@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from livekit import rtc
@@ -14,7 +14,13 @@ from services.room_agent.call_clock import call_us
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
 from services.room_agent.incoming import IncomingStreams, parts_up_to
-from services.room_agent.livekit_media import LiveKitAudio, LiveKitVideo, is_person, publish
+from services.room_agent.livekit_media import (
+    LiveKitAudio,
+    LiveKitVideo,
+    is_person,
+    publish,
+    sent_frames,
+)
 from services.room_agent.preconnect import PreconnectBuffer
 from services.room_agent.witness import PAGE_TOPICS
 
@@ -294,9 +300,3 @@ class LiveKitRoom:
             "lk.transcribed_track_id": track_sid,
             "lk.transcription_final": str(final).lower(),
         }
-
-
-def sent_frames(entries: Iterable[rtc.stats.RtcStats]) -> int:
-    """How many frames a track's statistics say were sent."""
-    sent = (e.outbound_rtp.outbound for e in entries if e.WhichOneof("stats") == "outbound_rtp")
-    return sum(stream.frames_sent for stream in sent)

@@ -3,7 +3,7 @@
 import pytest
 from livekit.rtc import stats
 
-from services.room_agent.livekit_room import sent_frames
+from services.room_agent.livekit_media import sent_frames
 
 pytestmark = pytest.mark.unit
 
