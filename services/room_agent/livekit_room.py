@@ -14,6 +14,7 @@ from services.room_agent.call_clock import call_us
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
 from services.room_agent.incoming import IncomingStreams, parts_up_to
+from services.room_agent.livekit_caption import LiveKitCaption
 from services.room_agent.livekit_media import (
     LiveKitAudio,
     LiveKitVideo,
@@ -38,21 +39,6 @@ HEARING_BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 
 Declaration = Callable[[str, str, Collection[str]], str]
 """Room, identity and tracks, signed as synthetic."""
-
-
-class LiveKitCaption:
-    """One segment's stream."""
-
-    def __init__(self, writer: rtc.TextStreamWriter) -> None:
-        self._writer = writer
-
-    async def write(self, text: str) -> None:
-        """Append words."""
-        await self._writer.write(text)
-
-    async def finish(self) -> None:
-        """Close the segment."""
-        await self._writer.aclose(attributes={"lk.transcription_final": "true"})
 
 
 class LiveKitRoom:
