@@ -13,7 +13,7 @@ from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.call_clock import call_us
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
-from services.room_agent.incoming import IncomingStreams, parts_up_to
+from services.room_agent.incoming import IncomingStreams
 from services.room_agent.livekit_caption import LiveKitCaption
 from services.room_agent.livekit_media import (
     LiveKitAudio,
@@ -23,13 +23,12 @@ from services.room_agent.livekit_media import (
     sent_frames,
 )
 from services.room_agent.preconnect import PreconnectBuffer
+from services.room_agent.typed_words import CHAT_TOPIC, TypedWords
 from services.room_agent.witness import PAGE_TOPICS
 
 log = logging.getLogger(__name__)
 
-CHAT_TOPIC = "lk.chat"
 CAPTION_TOPIC = "lk.transcription"
-MAX_CHAT_CHARACTERS = 4_000
 HEARING_QUEUE_FRAMES = 250
 """5 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
 BREATH_BLOCKS = 16
@@ -117,10 +116,10 @@ class LiveKitRoom:
             if sender is not None and is_person(sender) and packet.topic in PAGE_TOPICS:
                 events.page_said(str(packet.topic), packet.data)
 
-        chat = IncomingStreams(tasks, "read-chat")
+        chat, typed = IncomingStreams(tasks, "read-chat"), TypedWords(events.read, self.tell_page)
 
         def on_chat(reader: rtc.TextStreamReader, identity: str) -> None:
-            chat.take(reader, lambda: self._read(reader, events))
+            chat.take(reader, lambda: typed.read(reader, identity))
 
         room.on("participant_connected", on_join)
         room.on("participant_disconnected", on_leave)
@@ -181,15 +180,6 @@ class LiveKitRoom:
         finally:
             watch.cancel()
             await stream.aclose()
-
-    async def _read(self, reader: rtc.TextStreamReader, events: RoomEvents) -> None:
-        try:
-            parts = await parts_up_to(reader, MAX_CHAT_CHARACTERS)
-        except rtc.StreamError as error:
-            log.info("chat message lost", extra={"reason": str(error)})
-            return
-        if text := "".join(parts).strip()[:MAX_CHAT_CHARACTERS]:
-            events.read(text)
 
     @property
     def jitter_us(self) -> int:

@@ -1,8 +1,4 @@
-"""The LiveKit server dies in the middle of a call: the page says so, and the same call goes on.
-
-On two cores a try fails now and then: no answer comes to what is typed in the first second or two
-after the reconnect. The agent hears of no message then; where it is lost is not known.
-"""
+"""The LiveKit server dies in the middle of a call: the page says so, and the same call goes on."""
 
 import os
 import signal

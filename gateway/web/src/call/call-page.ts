@@ -29,7 +29,7 @@ export class CallPage implements Page {
     toggleMicrophone: () => this.#toggleMicrophone(),
     toggleCamera: () => this.#toggleCamera(),
     end: () => this.#end(),
-    send: async (text) => this.#session?.sendText(text),
+    send: async (text) => (await this.#session?.sendText(text)) ?? false,
   });
   readonly #cover = h("div", {
     class: "cover",

@@ -6,7 +6,8 @@ export interface ControlActions {
   toggleMicrophone(): void;
   toggleCamera(): void;
   end(): void;
-  send(text: string): Promise<void>;
+  /** False: the words did not arrive. */
+  send(text: string): Promise<boolean>;
 }
 
 export class Controls {
@@ -109,10 +110,7 @@ export class Controls {
     const text = this.#input.value.trim();
     if (text === "" || this.#send.disabled) return;
     this.#input.value = "";
-    try {
-      await actions.send(text);
-    } catch {
-      this.#input.value = text; // not sent: the connection is down, which the page says elsewhere
-    }
+    // Why they did not arrive the page says elsewhere; what is being typed by then stays.
+    if (!(await actions.send(text)) && this.#input.value === "") this.#input.value = text;
   }
 }

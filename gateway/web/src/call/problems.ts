@@ -15,6 +15,13 @@ export const AGENT_MISSING: Problem = {
   action: null,
 };
 
+export const MESSAGE_LOST: Problem = {
+  id: "message-lost",
+  title: "What you typed did not arrive",
+  hint: "Send it once more when the avatar is back; it waits in the text box, unless you are typing there.",
+  action: null,
+};
+
 export const CONNECTION_LOST: Problem = {
   id: "connection-lost",
   title: "The connection was lost",

@@ -24,9 +24,11 @@ import {
   deviceProblem,
   deviceProblemIds,
   joinProblem,
+  MESSAGE_LOST,
   type Problem,
   TAKEN_ELSEWHERE,
 } from "./problems";
+import { TypedWords } from "./typed-words";
 
 export type Phase = "connecting" | "waiting" | "live" | "reconnecting";
 
@@ -62,7 +64,6 @@ const AGENT_PATIENCE_MS = 12_000;
 /** Small and slow: the agent takes one still picture a question. */
 const CAMERA = { resolution: { width: 640, height: 360, frameRate: 10 } };
 const TRANSCRIPTION = "lk.transcription";
-const CHAT = "lk.chat";
 
 export class CallSession {
   readonly room = new Room({
@@ -77,6 +78,7 @@ export class CallSession {
     publishDefaults: { preConnectBuffer: true },
   });
   readonly witness = new Witness(this.room, (turn) => this.#listener.onTurn(turn));
+  readonly #typed = new TypedWords(this.room);
   #listener: CallListener;
   #ended = false;
   #agentTimer: number | undefined;
@@ -139,10 +141,19 @@ export class CallSession {
     return this.room.localParticipant.isMicrophoneEnabled;
   }
 
-  /** Typed words stand in the transcript at once; the agent does not repeat them. */
-  async sendText(text: string): Promise<void> {
-    const { id } = await this.room.localParticipant.sendText(text, { topic: CHAT });
-    this.#listener.onCaption({ segment: `typed-${id}`, speaker: "user", text, final: true });
+  /**
+   * Typed words stand in the transcript at once; the agent does not repeat them. False: they did
+   * not reach it, which the transcript then shows no longer.
+   */
+  async sendText(text: string): Promise<boolean> {
+    const name = this.#typed.name();
+    const caption: Caption = { segment: `typed-${name}`, speaker: "user", text, final: true };
+    this.#listener.onCaption(caption);
+    const read = await this.#typed.send(name, text);
+    if (this.#ended) return true; // the call's end says enough
+    if (!read) this.#listener.onCaption({ ...caption, text: "" });
+    this.#listener.onProblem(MESSAGE_LOST.id, read ? null : MESSAGE_LOST);
+    return read;
   }
 
   async startPlayback(): Promise<void> {
@@ -289,6 +300,7 @@ export class CallSession {
     if (this.#ended) return;
     this.#ended = true;
     this.witness.stop();
+    this.#typed.stop();
     window.clearTimeout(this.#agentTimer);
     this.#listener.onEnded(problem);
     for (const publication of this.room.localParticipant.trackPublications.values()) {

@@ -110,8 +110,11 @@ class Room(EventEmitter[str]):
 class Text:
     """A text stream from the page; `broken`: it ends in the middle."""
 
-    def __init__(self, *parts: str, broken: bool = False) -> None:
+    def __init__(
+        self, *parts: str, broken: bool = False, attributes: dict[str, str] | None = None
+    ) -> None:
         self._parts, self._broken = parts, broken
+        self.info = SimpleNamespace(attributes=attributes)
         self.closed = False
 
     async def __aiter__(self) -> AsyncIterator[str]:

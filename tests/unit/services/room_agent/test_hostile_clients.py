@@ -15,8 +15,8 @@ from proto.messages import Failure, TextDelta, Transcript, TurnEnd, TurnState, U
 from services.room_agent import preconnect, witness
 from services.room_agent.incoming import MAX_STREAMS, IncomingStreams, parts_up_to
 from services.room_agent.job import CallJob
-from services.room_agent.livekit_room import MAX_CHAT_CHARACTERS
 from services.room_agent.playhead import MAX_CHUNKS, Playhead
+from services.room_agent.typed_words import MAX_CHAT_CHARACTERS
 from tests.fuzz.page import fuzz_page
 from tests.unit.proto.message_strategies import messages
 from tests.unit.services.room_agent.fake_call import Call, av_chunk, call

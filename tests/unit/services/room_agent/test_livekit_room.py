@@ -1,6 +1,7 @@
 """What LiveKit's room and the agent tell each other. LiveKit's client is a double."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -17,13 +18,19 @@ from proto.time_law import HEARING_BLOCK_SAMPLES
 from services.room_agent import livekit_room
 from services.room_agent.livekit_room import (
     CAPTION_TOPIC,
-    CHAT_TOPIC,
     HEARING_BLOCK_US,
     HEARING_QUEUE_FRAMES,
-    MAX_CHAT_CHARACTERS,
     LiveKitRoom,
 )
 from services.room_agent.preconnect import TOPIC as RECORDING_TOPIC
+from services.room_agent.typed_words import (
+    CHAT_TOPIC,
+    ID_ATTRIBUTE,
+    MAX_CHAT_CHARACTERS,
+    MAX_ID_CHARACTERS,
+    READ_TOPIC,
+    REMEMBERED,
+)
 from tests.unit.services.room_agent.fake_livekit import (
     AGENT,
     SCREEN,
@@ -210,6 +217,37 @@ async def test_what_is_typed_is_read_whole_and_bounded(stream: Text, read: list[
         assert call.told("read") == read
         assert stream.closed
         assert all(len(text) <= MAX_CHAT_CHARACTERS for text in read)
+        assert not call.rtc.local_participant.data, "a message without a name has no receipt"
+
+
+async def test_a_named_message_is_heard_once_and_each_time_answered_with_a_receipt() -> None:
+    def named(name: str, *parts: str, broken: bool = False) -> Text:
+        return Text(*parts, broken=broken, attributes={ID_ATTRIBUTE: name})
+
+    async with joined(Room()) as call:
+
+        async def send(stream: Text, sender: str = "caller") -> list[str]:
+            receipts = call.rtc.local_participant.data
+            receipts.clear()
+            call.rtc.handlers[CHAT_TOPIC](stream, sender)
+            await settle()
+            assert all(topic == READ_TOPIC for topic, _ in receipts)
+            return [json.loads(receipt)["id"] for _, receipt in receipts]
+
+        assert await send(named("1", "Hel", broken=True)) == []
+        assert await send(named("1", "Hello")) == ["1"]
+        assert await send(named("1", "Hello")) == ["1"], "the receipt was lost"
+        assert await send(named("1", "Hello"), "another person") == ["1"]
+        assert await send(named("2", "  ")) == ["2"]
+        assert call.told("read") == ["Hello", "Hello"]
+        assert await send(named("x" * 5_000, "Long")) == ["x" * MAX_ID_CHARACTERS]
+        for number in range(REMEMBERED):
+            await send(named(f"more {number}", "More"))
+        await send(named(f"more {REMEMBERED - 1}", "More"))
+        assert call.told("read") == ["Hello", "Hello", "Long"] + ["More"] * REMEMBERED
+        call.rtc.local_participant.unreachable = PublishDataError("the connection is down")
+        assert await send(named("last", "Still read")) == []
+        assert call.told("read")[-1] == "Still read"
 
 
 class Microphones:
