@@ -158,6 +158,11 @@ eval-portraits: setup  ## the paper's protocol: each of PORTRAITS=DIR answers ea
 	$(BIN)/python -m actor_server.evaluation.portraits --portraits $(PORTRAITS) --queries $(QUERIES) \
 		--data $(DATA) --out $(OUT) $(ARGS)
 
+sample: OUT ?= build/sample.mp4
+sample: setup  ## two minutes of a call as a video (ARGS="--portrait FILE --voice NAME")
+	@mkdir -p $(dir $(OUT))
+	$(BIN)/python -m actor_server.evaluation.sample_call --out $(OUT) $(ARGS)
+
 sheets: OUT ?= build/sheets
 sheets: setup  ## contact sheets of twenty kinds of portraits, to be looked at (docs/models/portraits.md)
 	$(BIN)/python -m actor_server.evaluation.portrait_sheets --out $(OUT) $(ARGS)

@@ -1,11 +1,11 @@
 """Answer a folder of queries as calls would be answered, and keep what the Actor would receive.
 
-    python -m thinker_server.answer_queries --queries DIR --out DIR [--voice hibari]
+    python -m thinker_server.answer_queries --queries DIR --out DIR [--voice hibari] [--caller NAME]
 
 Each .txt file is a conversation: a turn of the caller on each line, as if typed. Each .wav or .flac
 file is one spoken turn. Every conversation has a session of its own, with the chat model, the voice
 and the limits that a call would have; nobody interrupts. The HiddenChunk messages of one answer are
-one file; `index.json` lists them.
+one file; `index.json` lists them. With `--caller` that voice reads what was typed to a file, too.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -35,12 +35,16 @@ from proto.messages import (
     UserAudio,
     UserText,
 )
-from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
+from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ, SPEECH_HZ
 from thinker_server.backend import Engine, load_engine
 from thinker_server.config import ThinkerConfig
 from thinker_server.listening import BLOCK_US, MAX_WAITING_BLOCKS
 from thinker_server.outlet import Destination
+from thinker_server.reply import voiced
 from thinker_server.session import ThinkerSession
+from thinker_server.speaking.catalogue import VoiceCatalogue
+from thinker_server.speaking.clauses import ClauseCutter
+from thinker_server.speaking.voice import Voice
 
 INDEX_NAME: Final = "index.json"
 SOUNDS: Final = (".wav", ".flac")
@@ -60,7 +64,10 @@ class Query:
 
 @dataclass(frozen=True)
 class Answered:
-    """One line of the index. `outcome` as in TurnEnd; `file` is empty where nothing was said."""
+    """One line of the index. `outcome` as in TurnEnd; `file` is empty where nothing was said.
+
+    `asked`: the question read aloud, s16 at 24 kHz; empty where nobody did.
+    """
 
     query: str
     turn: int
@@ -69,6 +76,7 @@ class Answered:
     outcome: Literal["completed", "interrupted", "empty", "failed"]
     file: str
     audio_tokens: int
+    asked: str = ""
 
 
 def read_queries(folder: Path) -> list[Query]:
@@ -183,6 +191,20 @@ async def answer_all(
         await engine.close()
 
 
+def read_aloud(answered: Sequence[Answered], voice: Voice, folder: Path) -> list[Answered]:
+    """Have a voice read every question that has words."""
+    lines = []
+    for line in answered:
+        if line.question:
+            cutter = ClauseCutter(voice.first_clause_words)
+            clauses = [*cutter.push(line.question), *cutter.finish()]
+            pcm = np.concatenate([voiced(clause, voice).pcm for clause in clauses])
+            line = replace(line, asked=f"{line.query}-{line.turn}.caller.flac")
+            soundfile.write(folder / line.asked, pcm, SPEECH_HZ)
+        lines.append(line)
+    return lines
+
+
 def write_index(folder: Path, voice: str, answered: Sequence[Answered]) -> None:
     """Write it last: a folder with an index is whole."""
     index = {"voice": voice, "answers": [asdict(line) for line in answered]}
@@ -194,13 +216,18 @@ def main() -> None:
     parser.add_argument("--queries", type=Path, required=True, help="folder of texts and sounds")
     parser.add_argument("--out", type=Path, required=True, help="folder for the messages")
     parser.add_argument("--voice", default="default", help="as in a call; default: the language's")
+    parser.add_argument("--caller", help="a voice that reads the questions; default: nobody does")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     queries = read_queries(options.queries)
     options.out.mkdir(parents=True, exist_ok=True)
     # the states of any other brain would be masked by the Actor
-    engine = load_engine(ThinkerConfig(brain="smollm2-135m"))
+    config = ThinkerConfig(brain="smollm2-135m")
+    engine = load_engine(config)
     answered = asyncio.run(answer_all(engine, queries, options.voice, options.out))
+    if options.caller:
+        voices = VoiceCatalogue(config.assets_dir, config.cache_dir, config.voice_threads)
+        answered = read_aloud(answered, voices.load(options.caller), options.out)
     write_index(options.out, options.voice, answered)
 
 

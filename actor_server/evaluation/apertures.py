@@ -35,9 +35,13 @@ def truth_of(row: Row, rows: Sequence[Row]) -> Row | None:
 def to_truth(row: Row, rows: Sequence[Row]) -> ToTruth | None:
     """Compare a row with its truth; None where there is nothing to compare."""
     truth = truth_of(row, rows)
-    if truth is None or truth.articulation is None or row.articulation is None:
+    return None if truth is None else compared(row.articulation, truth.articulation)
+
+
+def compared(own: Articulation | None, theirs: Articulation | None) -> ToTruth | None:
+    """Lips over the truth's; None where there is nothing to compare."""
+    if own is None or theirs is None:
         return None
-    own, theirs = row.articulation, truth.articulation
     gap, wanted = _open_gap(own), _open_gap(theirs)
     if gap is None or not wanted:
         return None

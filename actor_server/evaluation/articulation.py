@@ -73,6 +73,17 @@ def articulation(takes: Sequence[Take], tracks: Sequence[LipTrack]) -> Articulat
     )
 
 
+def by_voice(takes: Sequence[Take], tracks: Sequence[LipTrack]) -> dict[str, Articulation]:
+    """The same of each voice that has a name."""
+    spoken: dict[str, tuple[list[Take], list[LipTrack]]] = {}
+    for take, track in zip(takes, tracks, strict=True):
+        if take.voice:
+            own_takes, own_tracks = spoken.setdefault(take.voice, ([], []))
+            own_takes.append(take)
+            own_tracks.append(track)
+    return {voice: articulation(*own) for voice, own in sorted(spoken.items())}
+
+
 def middle_frame(phone: Phone) -> int:
     """The frame round(25 x midpoint)."""
     return round((phone.start_us + phone.end_us) / 2 / FRAME_US)

@@ -21,6 +21,7 @@ from actor_server.evaluation.lip_track import LipTrack
 from actor_server.evaluation.liveliness import Clip, Liveliness, liveliness
 from actor_server.evaluation.rendered import Avatar
 from actor_server.evaluation.rendered_measures import Examiner, Looks
+from actor_server.evaluation.repetition import repetition
 from actor_server.evaluation.scoring import SyncFigures, sync_figures
 from actor_server.evaluation.systems import Endless
 from actor_server.evaluation.takes import Take, joined
@@ -35,6 +36,7 @@ CURVES: Final = {
     "head speed": "liveliness.head_speed",
     "head jerk": "liveliness.head_jerk",
     "head seam": "liveliness.head_seam",
+    "repetition": "repetition",
     "lip jerk": "liveliness.lip_jerk",
     "lip seam": "liveliness.lip_seam",
     "blinks a minute": "liveliness.blinks_per_minute",
@@ -60,7 +62,8 @@ class Minute:
 
     `distance`: root mean square distance of its latents from the portrait's, `mean_distance`: of
     their mean, both in units of LATENT_STD; `gap_sd`: of the lips' opening, eye distances;
-    `gaze_sd`: mean of both directions, latent units; `looks`: of some frames, where they are drawn.
+    `gaze_sd`: mean of both directions, latent units; `repetition`: of the head's motion within this
+    minute, 1: something came again; `looks`: of some frames, where they are drawn.
     """
 
     at_min: float
@@ -69,6 +72,7 @@ class Minute:
     mean_distance: float
     gap_sd: float
     gaze_sd: float
+    repetition: float | None
     liveliness: Liveliness
     sync: SyncFigures | None
     looks: Looks | None = None
@@ -186,6 +190,7 @@ def _minute(judge: AudioLipJudge, take: Take, latents: Floats, at_min: float, te
         mean_distance=float(np.sqrt((away.mean(0) ** 2).mean())),
         gap_sd=float(lips.gap.std()),
         gaze_sd=float(latents[:, GAZE].std(0).mean()),
+        repetition=repetition(latents),
         liveliness=liveliness([Clip(latents, np.ones(latents.shape, np.bool_))]),
         sync=sync_figures(judge, [take], [lips]),
     )

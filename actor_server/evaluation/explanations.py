@@ -36,11 +36,15 @@ TABLES: Final = {
     "close in F and UW, and open in AE, EH and EY. The last row has the means of all of GRID.",
     "Gap of open vowels over the truth's": "1 is as wide open as the truth on the same takes; "
     "0.9 to 1.1 is the goal. Less is mumbling, more is shouting.",
+    "Lips by voice": "The same two for each voice by itself. A voice counts for the goal when B P "
+    "M shut in 0.95 and open vowels are 0.9 to 1.1 of the truth's.",
     "Head and face": "How lively head, lids and brows are, and how smoothly they move. More is not "
     "better: the truth, the target or public talking heads (SD 3.7, 2.9, 2.8 deg; 15-25 blinks a "
     "minute) are the measure.",
     "Eyes and brows": "Where the eyes look when the part that holds the caller is taken out, and "
     "what the brows do. The target is the measure.",
+    "While the caller talks": "Whether the face listens. The target is the measure; by chance is "
+    "what the same head does in seconds without a pause.",
     "Drawn frames": "What was looked at after drawing: is it still this person, is it sharp, do "
     "head and upper face move?",
     "Videos as a set (FVD)": "How far the drawn videos are, as a set, from those of the truth.",
@@ -67,6 +71,7 @@ MEASURES: Final = {
     "gap r": (HIGHER, "correlation of the lips' opening with the truth's"),
     "gap size": (LIKE_TRUTH, "spread of the lips' opening over the truth's: 1 is right"),
     "B P M shut": (HIGHER, "share of B, P and M in which the lips meet (gap of 0.03 or less)"),
+    "open vowels": (LIKE_TRUTH, "their gap over the truth's: 1 is right"),
     "median": (LIKE_TRUTH, "half of the stretches fit best at this shift or an earlier one"),
     "mean error": (LOWER, "mean distance of these ten gaps from those of all of GRID"),
     "together": (LIKE_TRUTH, "all open vowels, each as often as it is said: 1 is right"),
@@ -89,6 +94,14 @@ MEASURES: Final = {
     "brow SD": (LIKE_TRUTH, "standard deviation of the brows"),
     "raises/min": (LIKE_TRUTH, "how often the brows go up"),
     "furrow SD": (LIKE_TRUTH, "standard deviation of the furrow between the brows"),
+    "pauses": (NEITHER, "how often the caller paused after a phrase"),
+    "nods": (LIKE_TRUTH, "share of these pauses with a nod within a second"),
+    "by chance": (NEITHER, "share of other seconds of listening with a nod"),
+    "brows follow": (LIKE_TRUTH, "correlation of the brows with the caller's loudness"),
+    "contact": (LIKE_TRUTH, "share of the listening in which the eyes are on the caller"),
+    "listening deg/s": (LIKE_TRUTH, "mean speed of the head while the caller talks"),
+    "idle deg/s": (LIKE_TRUTH, "the same while nobody does"),
+    "speaking deg/s": (LIKE_TRUTH, "the same while the avatar does"),
     "frames": (NEITHER, "how many frames were drawn"),
     "no face": (LOWER, "frames in which no face was found"),
     "identity": (HIGHER, "likeness with the portrait (SFace cosine)"),
@@ -112,6 +125,7 @@ MEASURES: Final = {
     "roll SD": (LIKE_TRUTH, "of tilting, deg"),
     "head speed": (LIKE_TRUTH, "mean, deg/s"),
     "blinks a minute": (LIKE_TRUTH, "how often the eyes shut"),
+    "repetition": (LOWER, "how alike two stretches of 4 s of the head's motion are: 1 is a loop"),
     "lip opening SD": (LIKE_TRUTH, "standard deviation of the gap between the lips, eye distances"),
     "within 1 frame": (HIGHER, "share of stretches that fit their sound best within one frame"),
     "distance from the portrait": (

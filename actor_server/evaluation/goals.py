@@ -12,6 +12,7 @@ from actor_server.evaluation.drift import Drift
 from actor_server.evaluation.frechet import FrechetFigures
 from actor_server.evaluation.scoring import Row
 from actor_server.evaluation.systems import Procedural
+from actor_server.evaluation.voices import voices_of
 from reporting.goals import Figures, Goal
 
 HEAD_SD_DEG: Final = {"yaw": 3.7, "pitch": 2.9, "roll": 2.8}
@@ -19,6 +20,8 @@ HEAD_SD_DEG: Final = {"yaw": 3.7, "pitch": 2.9, "roll": 2.8}
 BLINKS_PER_MINUTE: Final = (15.0, 25.0)
 """The usual range of people who talk."""
 TOLERANCE: Final = 0.2
+CLOSED: Final = 0.95
+OPENED: Final = (0.9, 1.1)
 LIPS: Final = {"latents": "lips of latents", "seen": "lips seen in drawn frames"}
 _ABOVE_ZERO: Final = math.ulp(0.0)
 _FACE: Final = {
@@ -43,14 +46,13 @@ def _goals() -> tuple[Goal, ...]:
         for takes, called in {"grid": "GRID", "spoken": "new sentences"}.items():
             key, where = f"{takes}_{lips}", f"{called}, {said}"
             goals += [
-                Goal(f"closed_{key}", f"B P M with a gap <= 0.03, {where}", "", ">= 0.95", 0.95),
+                Goal(f"closed_{key}", f"B P M with a gap <= 0.03, {where}", "", ">= 0.95", CLOSED),
                 Goal(
                     f"aperture_{key}",
                     f"open vowels, {where}",
                     "of the truth's",
                     "0.9 .. 1.1",
-                    0.9,
-                    1.1,
+                    *OPENED,
                 ),
             ]
         goals += [
@@ -69,7 +71,7 @@ def _goals() -> tuple[Goal, ...]:
                 _ABOVE_ZERO,
             ),
         ]
-    goals.append(Goal("voices", "voices of the new sentences", "", ">= 3", 3))
+    goals.append(Goal("voices", "voices that shut and open so, new sentences", "", ">= 3", 3))
     for axis, wanted in HEAD_SD_DEG.items():
         low, high = (1 - TOLERANCE) * wanted, (1 + TOLERANCE) * wanted
         said = f"{low:.2f} .. {high:.2f}"
@@ -104,6 +106,8 @@ def goal_figures(rows: Sequence[Row], actor: str, supplied: Figures) -> dict[str
             figures |= _against_teacher(row, rows, kind)
         if row.takes == "spoken":
             measured = {key: at(row, path) for key, path in _FACE.items()}
+            if kind == "latents" and row.by_voice:
+                measured["voices"] = _voices_that_fit(row, rows)
             figures |= {key: value for key, value in measured.items() if value is not None}
     return figures
 
@@ -143,6 +147,15 @@ def _lips(row: Row, rows: Sequence[Row], key: str) -> dict[str, float | None]:
     if row.sync and truth and truth.sync and truth.sync.confidence > 0:
         figures[f"c_share_{key}"] = row.sync.confidence / truth.sync.confidence
     return figures
+
+
+def _voices_that_fit(row: Row, rows: Sequence[Row]) -> float:
+    low, high = OPENED
+    return sum(
+        one.closed >= CLOSED and low <= one.opened <= high
+        for one in voices_of(row, rows)
+        if one.closed is not None and one.opened is not None
+    )
 
 
 def _against_teacher(row: Row, rows: Sequence[Row], kind: str) -> dict[str, float | None]:

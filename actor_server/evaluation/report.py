@@ -23,6 +23,7 @@ from actor_server.evaluation.goals import (
 )
 from actor_server.evaluation.offsets import offset_table
 from actor_server.evaluation.scoring import Row
+from actor_server.evaluation.voices import voice_table
 from reporting.goals import verdicts
 
 DIGITS: Final = 4
@@ -88,8 +89,10 @@ def row_tables(rows: Sequence[Row]) -> list[Table]:
         offset_table(rows),
         _table("Inner lip gap in the middle of a phone, eye distances", rows, _GAPS),
         open_vowel_table(rows),
+        voice_table(rows),
         _table("Head and face", rows, _FACE),
         _table("Eyes and brows", rows, _UPPER_FACE),
+        _table("While the caller talks", rows, _LISTENING),
         _table("Drawn frames", rows, _RENDERED),
     ]
     return [table for table in shown if table.row_count]
@@ -130,6 +133,16 @@ _UPPER_FACE: Final = {
     "brow SD": "upper_face.brow_sd",
     "raises/min": "upper_face.brow_raises_per_minute",
     "furrow SD": "upper_face.furrow_sd",
+}
+_LISTENING: Final = {
+    "pauses": "listening.pauses",
+    "nods": "listening.nods",
+    "by chance": "listening.nods_by_chance",
+    "brows follow": "listening.brows_follow",
+    "contact": "listening.contact",
+    "listening deg/s": "listening.listening_speed",
+    "idle deg/s": "listening.idle_speed",
+    "speaking deg/s": "listening.speaking_speed",
 }
 _RENDERED: Final = {
     "frames": "rendered.frames",

@@ -4,14 +4,15 @@ Shapes: F frames of a take, S shifts of the judge.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
-from actor_server.evaluation.articulation import Articulation, articulation
+from actor_server.evaluation.articulation import Articulation, articulation, by_voice
 from actor_server.evaluation.audio_lip_judge import SHIFT, AudioLipJudge, compare
 from actor_server.evaluation.lip_track import LipTrack
+from actor_server.evaluation.listening import Listening, listening
 from actor_server.evaluation.liveliness import Clip, Liveliness, liveliness
 from actor_server.evaluation.rendered import Watcher
 from actor_server.evaluation.rendered_measures import Examiner, RenderedFigures
@@ -59,7 +60,9 @@ class Row:
     liveliness: Liveliness | None
     note: str = ""
     upper_face: UpperFace | None = None
+    listening: Listening | None = None
     rendered: RenderedFigures | None = None
+    by_voice: dict[str, Articulation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,8 @@ def row(judge: AudioLipJudge, done: Performance) -> Row:
         liveliness=liveliness(clips),
         note=done.note,
         upper_face=upper_face(clips),
+        listening=listening(done.takes, clips),
+        by_voice=by_voice(done.takes, tracks),
     )
 
 
@@ -191,4 +196,5 @@ def seen_row(judge: AudioLipJudge, done: Performance, watcher: Watcher, examiner
         liveliness=None,
         note=done.note,
         rendered=examiner.examine(sightings),
+        by_voice=by_voice(takes, tracks),
     )

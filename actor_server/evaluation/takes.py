@@ -52,6 +52,8 @@ class Take:
     trusted: NDArray[np.bool_]
     conditions: tuple[ConditionArrays, ...]
     history_tokens: int
+    voice: str = ""
+    """Whose the speech is, where it has a name."""
 
     @property
     def frames(self) -> int:
@@ -133,7 +135,7 @@ def read_takes(folder: Path, split: SplitName) -> list[Take]:
     opened = Split.open(folder, split)
     fields = opened.fields
     takes = []
-    for first, chunks, source in opened.sequences:
+    for (first, chunks, source), voice in zip(opened.sequences, opened.voices, strict=True):
         rows = slice(int(first), int(first + chunks))
         takes.append(
             Take(
@@ -142,6 +144,7 @@ def read_takes(folder: Path, split: SplitName) -> list[Take]:
                 trusted=np.array(fields["trusted"][rows]).reshape(-1, LATENT_DIM),
                 conditions=tuple(_condition(fields, row) for row in range(rows.start, rows.stop)),
                 history_tokens=history,
+                voice=voice,
             )
         )
     return takes

@@ -47,6 +47,18 @@ class Ear:
         self.voice.hear(bands)
         return [self._frame(min(1.0, float(loud))) for loud in loudness(bands, self.voice.peak)]
 
+    def listen_for_a_chunk(
+        self, features: Floats, *, speaking: bool
+    ) -> list[tuple[float, float, bool]]:
+        """The same for what came of the caller (4 F, 80), stretched or cut to a chunk's length."""
+        frames = self.listen(features) if len(features) else []
+        if len(frames) < CHUNK_FRAMES and not speaking:
+            frames += self.silence(CHUNK_FRAMES - len(frames))
+        elif len(frames) < CHUNK_FRAMES:
+            level = min(1.0, self.mean)
+            frames += [(level, 0.0, False)] * (CHUNK_FRAMES - len(frames))
+        return frames[-CHUNK_FRAMES:]
+
     def silence(self, frames: int) -> list[tuple[float, float, bool]]:
         """The same for frames without a voice."""
         return [self._frame(0.0) for _ in range(frames)]
@@ -82,7 +94,8 @@ class Cues:
 
     def read(self, condition: Condition) -> list[Cue]:
         """The CHUNK_FRAMES cues of a chunk."""
-        heard = self._caller_frames(condition)
+        window = condition.heard
+        heard = self.caller.listen_for_a_chunk(window.features, speaking=window.speaking)
         speech = condition.speech
         if speech is None:
             self.own.silence(CHUNK_FRAMES)
@@ -96,14 +109,3 @@ class Cues:
             Cue("speaking", *frame, turn_began=began and index == 0)
             for index, frame in enumerate(frames)
         ]
-
-    def _caller_frames(self, condition: Condition) -> list[tuple[float, float, bool]]:
-        """The caller's frames, stretched or cut to the length of a chunk."""
-        features = condition.heard.features
-        frames = self.caller.listen(features) if len(features) else []
-        if len(frames) < CHUNK_FRAMES and not condition.heard.speaking:
-            frames += self.caller.silence(CHUNK_FRAMES - len(frames))
-        elif len(frames) < CHUNK_FRAMES:
-            level = min(1.0, self.caller.mean)
-            frames += [(level, 0.0, False)] * (CHUNK_FRAMES - len(frames))
-        return frames[-CHUNK_FRAMES:]

@@ -35,7 +35,12 @@ from actor_server.training.chunk_store import (
 )
 from actor_server.training.grid_corpus import grid_arrays
 from actor_server.training.grid_motion import GridClip, read_grid_clips, split_clips
-from actor_server.training.recital import Recital, read_recital
+from actor_server.training.recital import (
+    HELD_OUT_FOLDER,
+    Recital,
+    held_out_texts,
+    read_recital,
+)
 from actor_server.training.scenes import Scenes
 from actor_server.training.script import Script, perform
 from proto.time_law import CHUNK_US
@@ -52,8 +57,11 @@ OTHER_VOICES: Final = (
     *("kokoro:af_heart", "kokoro:am_michael", "kokoro:bm_george"),
     *("kokoro:af_bella", "kokoro:bf_emma"),
 )
-OTHER_VOICES_SHARE: Final = 0.06
+OTHER_VOICES_SHARE: Final = 0.1
 """Of the recited speech: these voices are as slow as speech itself."""
+JUDGED_VOICES: Final = ("hibari", *OTHER_VOICES[:3])
+JUDGED_MINUTES: Final = 2.0
+"""Of held-out sentences in each of these voices, so that each can be judged by itself."""
 LEAST_STD: Final = 0.05
 """Of a number's ordinary standard deviation."""
 
@@ -185,11 +193,19 @@ def recite(folder: Path, hours: float, seed: int) -> None:
     """Have the Thinker speak the packaged sentences, in a process of its own."""
     minutes = max(1.0, round(60 * hours * RECITED_SHARE, 2))
     other = minutes * OTHER_VOICES_SHARE / len(OTHER_VOICES)
-    voices = [f"hibari={minutes:.2f}", *(f"{name}={other:.2f}" for name in OTHER_VOICES)]
     with as_file(files("actor_server.training") / "data" / "sentences.txt") as sentences:
-        command = [sys.executable, "-m", "thinker_server.recite", "--sentences", str(sentences)]
-        command += ["--voices", ",".join(voices), "--out", str(folder), "--seed", str(seed)]
-        subprocess.run(command, check=True)
+        _speak(sentences, {"hibari": minutes} | dict.fromkeys(OTHER_VOICES, other), folder, seed)
+    unseen = folder / HELD_OUT_FOLDER / "sentences.txt"
+    unseen.parent.mkdir(exist_ok=True)
+    unseen.write_text("\n".join(sorted(held_out_texts(folder, seed))) + "\n")
+    _speak(unseen, dict.fromkeys(JUDGED_VOICES, JUDGED_MINUTES), unseen.parent, seed)
+
+
+def _speak(sentences: Path, minutes: dict[str, float], folder: Path, seed: int) -> None:
+    voices = ",".join(f"{name}={wanted:.2f}" for name, wanted in minutes.items())
+    command = [sys.executable, "-m", "thinker_server.recite", "--sentences", str(sentences)]
+    command += ["--voices", voices, "--out", str(folder), "--seed", str(seed)]
+    subprocess.run(command, check=True)
 
 
 def build(grid: Path, recited: Path, out: Path, hours: float, seed: int) -> DatasetIndex:

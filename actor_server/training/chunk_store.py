@@ -33,6 +33,8 @@ CONDITION_FIELDS: Final = (
 """The fields of ConditionArrays, one array each."""
 INDEX_NAME: Final = "dataset.json"
 SEQUENCES_NAME: Final = "sequences.npy"
+VOICES_NAME: Final = "voices.json"
+"""The voice of each sequence, empty where it has no name."""
 
 
 def field_layout(sight: Visibility) -> dict[str, tuple[tuple[int, ...], DTypeLike]]:
@@ -61,6 +63,8 @@ class Sequence:
     latents: Floats
     trusted: NDArray[np.bool_]
     conditions: list[ConditionArrays]
+    voice: str = ""
+    """Whose the speech is, where it has a name."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class SplitWriter:
         self._layout = field_layout(sight)
         self._files: dict[str, BinaryIO] = {}
         self._rows: list[tuple[int, int, int]] = []
+        self._voices: list[str] = []
         self.chunks = 0
         for name in self._layout:
             self._files[name] = (folder / f"{name}.npy").open("wb")
@@ -117,6 +122,7 @@ class SplitWriter:
         for name, (_, dtype) in self._layout.items():
             self._files[name].write(np.ascontiguousarray(columns[name], dtype).tobytes())
         self._rows.append((self.chunks, count, SOURCES.index(sequence.source)))
+        self._voices.append(sequence.voice)
         self.chunks += count
 
     def close(self) -> None:
@@ -126,6 +132,7 @@ class SplitWriter:
             file.close()
         rows = np.array(self._rows, np.int64).reshape(-1, 3)
         np.save(self._folder / SEQUENCES_NAME, rows)
+        (self._folder / VOICES_NAME).write_text(json.dumps(self._voices) + "\n")
 
     def _write_header(self, name: str) -> None:
         """NumPy pads headers so that the first axis may grow in place."""
@@ -141,10 +148,14 @@ class SplitWriter:
 
 @dataclass(frozen=True)
 class Split:
-    """One split, mapped: `fields[name]` (N, ...) as in `field_layout`, `sequences` (Q, 3)."""
+    """One split, mapped: `fields[name]` (N, ...) as in `field_layout`, `sequences` (Q, 3).
+
+    `voices`: of each sequence; all empty in a dataset that was built before they were kept.
+    """
 
     fields: dict[str, NDArray[Any]]
     sequences: NDArray[np.int64]
+    voices: tuple[str, ...]
 
     @classmethod
     def open(cls, folder: Path, name: SplitName) -> Self:
@@ -156,4 +167,6 @@ class Split:
         fields = {
             field: np.load(folder / name / f"{field}.npy", mmap_mode=mode) for field in layout
         }
-        return cls(fields, sequences)
+        told = folder / name / VOICES_NAME
+        voices = json.loads(told.read_text()) if told.exists() else [""] * len(sequences)
+        return cls(fields, sequences, tuple(voices))

@@ -16,7 +16,9 @@ from actor_server.training.chunk_store import SplitName
 from proto.message_file import read_messages
 from proto.messages import HiddenChunk
 
+INDEX_NAME: Final = "index.json"
 HELD_OUT_SHARE: Final = 0.1
+HELD_OUT_FOLDER: Final = "held_out"
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,14 @@ class Reply:
 
     path: Path
     text: str
-    group: str
+    voice: str
+    pace: float
     audio_tokens: int
+
+    @property
+    def group(self) -> tuple[str, float]:
+        """Replies of one group sound alike."""
+        return self.voice, self.pace
 
     def parts(self) -> list[HiddenChunk]:
         """The messages that the Actor would receive."""
@@ -44,7 +52,7 @@ class Recital:
         """Group replies. Raises ValueError when there are none."""
         if not replies:
             raise ValueError("a recital without replies: recite more sentences")
-        grouped: dict[str, list[Reply]] = defaultdict(list)
+        grouped: dict[tuple[str, float], list[Reply]] = defaultdict(list)
         for reply in replies:
             grouped[reply.group].append(reply)
         return cls(tuple(tuple(group) for _, group in sorted(grouped.items())))
@@ -60,21 +68,29 @@ class Recital:
 
 
 def read_recital(folder: Path, seed: int) -> dict[SplitName, Recital]:
-    """The replies of a folder, split by sentence: no text is in both splits."""
-    index = json.loads((folder / "index.json").read_text())
-    replies = [
-        Reply(
-            folder / line["file"],
-            line["text"],
-            f"{line['voice']} at {line['pace']:.2f}",
-            line["audio_tokens"],
-        )
-        for line in index["replies"]
-    ]
-    texts = sorted({reply.text for reply in replies})
-    order = np.random.default_rng((seed, 10)).permutation(len(texts))
-    held_out = {texts[place] for place in order[: max(1, round(HELD_OUT_SHARE * len(texts)))]}
+    """The replies of a folder, split by sentence: no text is in both splits.
+
+    Where `HELD_OUT_FOLDER` in it has more replies with held-out sentences, these are taken, too.
+    """
+    replies, more = _replies(folder), folder / HELD_OUT_FOLDER
+    held_out = held_out_texts(folder, seed)
+    unseen = replies + (_replies(more) if (more / INDEX_NAME).exists() else [])
     return {
         "train": Recital.of([reply for reply in replies if reply.text not in held_out]),
-        "held_out": Recital.of([reply for reply in replies if reply.text in held_out]),
+        "held_out": Recital.of([reply for reply in unseen if reply.text in held_out]),
     }
+
+
+def held_out_texts(folder: Path, seed: int) -> set[str]:
+    """Which of a folder's sentences are not for training."""
+    texts = sorted({reply.text for reply in _replies(folder)})
+    order = np.random.default_rng((seed, 10)).permutation(len(texts))
+    return {texts[place] for place in order[: max(1, round(HELD_OUT_SHARE * len(texts)))]}
+
+
+def _replies(folder: Path) -> list[Reply]:
+    index = json.loads((folder / INDEX_NAME).read_text())
+    return [
+        Reply(folder / of["file"], of["text"], of["voice"], of["pace"], of["audio_tokens"])
+        for of in index["replies"]
+    ]

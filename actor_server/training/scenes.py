@@ -104,7 +104,7 @@ class Scenes:
         while len(stage.speech) < chunks:
             stage.speak(self._reply(replies, telling))
             stage.wait(int(self.dice.integers(*BETWEEN_REPLIES)))
-        return self._script("spoken", stage, chunks)
+        return self._script("spoken", stage, chunks, voice=replies[0].voice)
 
     def mixed(self) -> Script:
         """A call: the caller talks, the avatar answers or is interrupted, nobody talks."""
@@ -120,7 +120,7 @@ class Scenes:
             else:
                 stage.wait(int(self.dice.integers(*IDLE)))
             scene = (scene + 1 + int(self.dice.random() < 0.2)) % 3
-        return self._script("mixed", stage, chunks)
+        return self._script("mixed", stage, chunks, voice=replies[0].voice)
 
     def grid(self, clips: Sequence[GridClip], natural: bool) -> Script:
         """Clips of one real speaker as turns of a call; `natural`: with the voice as it is."""
@@ -142,14 +142,19 @@ class Scenes:
         return self._script("grid", stage, len(stage.speech), tuple(recorded))
 
     def _script(
-        self, source: str, stage: Stage, chunks: int, recorded: tuple[Recorded, ...] = ()
+        self,
+        source: str,
+        stage: Stage,
+        chunks: int,
+        recorded: tuple[Recorded, ...] = (),
+        voice: str = "",
     ) -> Script:
         speaker = RecitedSpeaker(self.recital.cast(self.dice))
         beats = stage.beats(Caller.draw(speaker, self.dice), chunks, self.dice)
         warm_up = 0
         if self.dice.random() >= OPENING_CHANCE:
             warm_up = int(self.dice.integers(*WARM_UP_CHUNKS))
-        return Script(source, beats, recorded, warm_up)
+        return Script(source, beats, recorded, warm_up, voice)
 
     def _answer(self, stage: Stage, heard: list[Heard]) -> None:
         """A reply, perhaps cut off by the caller, or with a hole in it."""

@@ -73,6 +73,8 @@ class Script:
     beats: tuple[Beat, ...]
     recorded: tuple[Recorded, ...] = ()
     warm_up: int = 0
+    voice: str = ""
+    """Whose the own speech is, where it has a name."""
 
 
 def perform(script: Script, sight: Visibility, seed: int) -> Sequence:
@@ -99,7 +101,8 @@ def perform(script: Script, sight: Visibility, seed: int) -> Sequence:
     for recorded in script.recorded:
         lay_over(frames, trusted, recorded)
     shape = (len(script.beats), *CHUNK_LATENTS)
-    return Sequence(script.source, frames.reshape(shape), trusted.reshape(shape), conditions)
+    whole = (frames.reshape(shape), trusted.reshape(shape))
+    return Sequence(script.source, *whole, conditions, script.voice)
 
 
 def _play(stream: MotionStream, condition: Condition) -> Floats:

@@ -21,8 +21,8 @@ class RoomEvents(Protocol):
     def hear(self, pcm: np.ndarray, behind_us: int = 0) -> None:
         """20 ms of the caller, (320,) s16 at 16 kHz, said so long ago."""
 
-    def read(self, text: str) -> None:
-        """The caller typed."""
+    def read(self, text: str, name: str = "") -> None:
+        """The caller typed. The same name: the same message, sent again."""
 
     def page_said(self, topic: str, payload: bytes) -> None:
         """The caller's page told something: see witness.py."""

@@ -51,7 +51,7 @@ class CallSession:
     def _take_over(self, earlier: Conversation) -> None:
         self.turn = earlier.turn
         self.epoch = self._floor = earlier.epoch + EPOCH_MARGIN
-        self._said = History(earlier.said)
+        self._said = History(earlier.said, earlier.read)
         self._owed.taken_over(earlier.said[-1].text if earlier.asked and earlier.said else "")
 
     @property
@@ -107,13 +107,17 @@ class CallSession:
         if self.reply is not None:
             self.reply.timing.held_us = since_us
 
-    def typed(self, text: str) -> None:
+    def has_read(self, name: str) -> bool:
+        """Whether a typed message of this name was answered already, or will be."""
+        return name in self._said.read
+
+    def typed(self, text: str, name: str = "") -> None:
         """The caller wrote instead of speaking; what sounds is cut off."""
         self._notice.clear()
         self.interrupt()
         self._owed.asked(text)
         self.turn += 1
-        self._remember("user", text)
+        self._remember("user", text, name=name)
         self._ask(text)
 
     def _ask(self, text: str) -> None:
@@ -288,11 +292,10 @@ class CallSession:
             self._remember("assistant", reply.said)
         self._ports.report_turn(reply.timing)
 
-    def _remember(self, role: Role, text: str, *, late: bool = False) -> None:
-        self._said.add(role, text, late=late)
+    def _remember(self, role: Role, text: str, *, late: bool = False, name: str = "") -> None:
+        self._said.add(role, text, late=late, name=name)
         self._tell()
 
     def _tell(self) -> None:
         asked = bool(self._owed.question)
-        said = self._said.turns
-        self._ports.remember(Conversation.of(self.turn, self.epoch, said, asked=asked))
+        self._ports.remember(Conversation.of(self.turn, self.epoch, self._said, asked=asked))

@@ -1,6 +1,7 @@
 """What was said in a call so far, for its Thinker, and for another agent that goes on with it."""
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,14 +14,20 @@ MAX_TURNS = 24
 MAX_CHARACTERS = 1_000
 """Of each turn. A conversation travels in the metadata of a dispatch: 24 KB at most."""
 
+MAX_NAMES = 16
+"""A page sends a typed message again for half a minute; nobody types this many meanwhile."""
+MAX_NAME_CHARACTERS = 64
+
 Role = Literal["user", "assistant"]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Name = Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)]
 
 
 class Conversation(BaseModel):
     """As the gateway keeps it while the call is on. `turn` and `epoch`: how far they counted.
 
     `asked`: the last words are the caller's, and nothing of an answer to them has sounded.
+    `read`: names of the typed messages that were read last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,25 +36,28 @@ class Conversation(BaseModel):
     epoch: Count = 0
     asked: bool = False
     said: Annotated[tuple[HistoryTurn, ...], Field(max_length=MAX_TURNS)] = ()
+    read: Annotated[tuple[Name, ...], Field(max_length=MAX_NAMES)] = ()
 
     @classmethod
-    def of(
-        cls, turn: int, epoch: int, history: Sequence[HistoryTurn], *, asked: bool = False
-    ) -> Self:
+    def of(cls, turn: int, epoch: int, history: "History", *, asked: bool = False) -> Self:
         """The newest words of a history."""
-        newest = history[-MAX_TURNS:]
+        newest = history.turns[-MAX_TURNS:]
         said = [HistoryTurn(role=h.role, text=h.text[:MAX_CHARACTERS]) for h in newest]
-        return cls(turn=turn, epoch=epoch, asked=asked, said=tuple(said))
+        return cls(turn=turn, epoch=epoch, asked=asked, said=tuple(said), read=tuple(history.read))
 
 
 class History:
     """The words of both sides as they were heard, oldest first."""
 
-    def __init__(self, earlier: Iterable[HistoryTurn] = ()) -> None:
+    def __init__(self, earlier: Iterable[HistoryTurn] = (), read: Iterable[str] = ()) -> None:
         self.turns = list(earlier)
+        self.read = deque(read, maxlen=MAX_NAMES)
+        """Names of the typed messages among them."""
 
-    def add(self, role: Role, text: str, *, late: bool = False) -> None:
+    def add(self, role: Role, text: str, *, late: bool = False, name: str = "") -> None:
         """The newest words; `late`: they were said before the question that came last."""
+        if name:
+            self.read.append(name)
         said = HistoryTurn(role=role, text=text[:MAX_TEXT_CHARACTERS])
         place = len(self.turns) - (late and bool(self.turns) and self.turns[-1].role == "user")
         self.turns.insert(place, said)

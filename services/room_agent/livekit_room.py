@@ -23,7 +23,7 @@ from services.room_agent.livekit_media import (
     sent_frames,
 )
 from services.room_agent.preconnect import PreconnectBuffer
-from services.room_agent.typed_words import CHAT_TOPIC, TypedWords
+from services.room_agent.typed_words import CHAT_TOPIC, read_typed
 from services.room_agent.witness import PAGE_TOPICS
 
 log = logging.getLogger(__name__)
@@ -116,10 +116,10 @@ class LiveKitRoom:
             if sender is not None and is_person(sender) and packet.topic in PAGE_TOPICS:
                 events.page_said(str(packet.topic), packet.data)
 
-        chat, typed = IncomingStreams(tasks, "read-chat"), TypedWords(events.read, self.tell_page)
+        chat = IncomingStreams(tasks, "read-chat")
 
         def on_chat(reader: rtc.TextStreamReader, identity: str) -> None:
-            chat.take(reader, lambda: typed.read(reader, identity))
+            chat.take(reader, lambda: read_typed(reader, events.read, self.tell_page))
 
         room.on("participant_connected", on_join)
         room.on("participant_disconnected", on_leave)

@@ -149,10 +149,12 @@ class RoomAgent:
                 Listen(session_id=self._id, epoch=epoch, speaking=speaking, features=features)
             )
 
-    def read(self, text: str) -> None:
-        """The caller typed."""
+    def read(self, text: str, name: str = "") -> None:
+        """The caller typed; what came before, perhaps to another agent, is not asked again."""
+        if self._session.has_read(name):
+            return
         self._detector.reset()
-        self._session.typed(text)
+        self._session.typed(text, name)
 
     def page_said(self, topic: str, payload: bytes) -> None:
         """The caller's page told what it saw."""

@@ -101,7 +101,7 @@ class Survivor:
         told = await self._told(turn)
         before = self._face.of(self._caller.record.picture)
         if blow.asked:
-            await self._ask()
+            await self._caller.type(QUESTION)
             turn += 1
         damaged = self._damage(blow.victim)
         struck = time.monotonic()
@@ -128,13 +128,10 @@ class Survivor:
             remembered=remembered,
         )
 
-    async def _ask(self) -> None:
-        await self._caller.room.local_participant.send_text(QUESTION, topic="lk.chat")
-
     async def _ask_and_wait(self) -> int:
         """The number of the turn that was answered whole."""
         before = len(self._caller.record.turns)
-        await self._ask()
+        await self._caller.type(QUESTION)
         await until("an answer", lambda: self._completed(before), PATIENCE_S)
         return int(self._caller.record.turns[-1]["turn"])
 

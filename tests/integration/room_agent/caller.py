@@ -4,8 +4,9 @@ import asyncio
 import io
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 MICROPHONE_HZ = 48_000
 BLOCK = MICROPHONE_HZ // 50
 BLOCK_S = 0.01
+TYPED_AGAIN_S = 1.5
 BEEP_RMS = 2_000.0
 FLASH_LUMA = 130.0
 MOUTH_BOX = (0.55, 0.9, 0.3, 0.7)
@@ -116,6 +118,7 @@ class Caller:
         self._tasks: set[asyncio.Task[None]] = set()
         self.blocks_sent = 0
         self.microphone_sid = ""
+        self._unread: dict[str, asyncio.Event] = {}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -163,6 +166,26 @@ class Caller:
         self._clip = samples
         await self._clip_end.wait()
         return time.monotonic()
+
+    async def type(self, text: str) -> None:
+        """Type as the page does: sent once when this returns, and again until it has been read."""
+        name = uuid.uuid4().hex
+        self._unread[name] = asyncio.Event()
+        await self._send(text, name)
+        self._spawn(self._repeat(text, name))
+
+    async def _send(self, text: str, name: str) -> None:
+        with suppress(rtc.StreamError):
+            await self.room.local_participant.send_text(
+                text, topic="lk.chat", attributes={"xs.id": name}
+            )
+
+    async def _repeat(self, text: str, name: str) -> None:
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._unread[name].wait(), TYPED_AGAIN_S)
+                return
+            await self._send(text, name)
 
     async def _speak(self) -> None:
         while True:
@@ -217,9 +240,11 @@ class Caller:
         caption.final = final == "true"
 
     def on_data(self, packet: rtc.DataPacket) -> None:
-        """Timings of a turn."""
+        """Timings of a turn, or that what was typed has been read."""
         if packet.topic == "xs.turn":
             self.record.turns.append(json.loads(packet.data))
+        elif packet.topic == "xs.read":
+            self._unread[json.loads(packet.data)["id"]].set()
 
     def on_attributes(self, changed: dict[str, str], participant: rtc.Participant) -> None:
         """The avatar's state."""

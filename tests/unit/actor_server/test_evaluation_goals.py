@@ -22,6 +22,7 @@ from actor_server.evaluation.liveliness import Clip, Liveliness, liveliness
 from actor_server.evaluation.offsets import binned, median_shift, offset_table
 from actor_server.evaluation.scoring import Row, SyncFigures
 from actor_server.evaluation.systems import TARGET
+from actor_server.evaluation.voices import voice_table
 from reporting.goals import verdicts
 from tests.unit.actor_server.evaluated import articulated, row, shifts, synced
 from tests.unit.actor_server.talks import causes, mouths_of
@@ -91,6 +92,22 @@ def test_what_no_row_holds_is_not_measured_until_it_is_supplied() -> None:
     assert supplied["identity"] == supplied["fvd_over_teacher"] == "missed"
     assert supplied["cpbd_to_crop"] == "not measured"
     assert goal_table(figures).row_count == len(verdicts(GOALS, figures)) == len(GOALS)
+
+
+def test_voices_count_that_both_close_and_open() -> None:
+    def spoken(system: str, **voices: tuple[float, float]) -> Row:
+        lips = {v: articulated(shut, AA=(gap, 9)) for v, (shut, gap) in voices.items()}
+        return replace(row(system, takes="spoken"), by_voice=lips)
+
+    truth = spoken(TARGET, a=(1.0, 0.2), b=(1.0, 0.2), c=(1.0, 0.2), d=(1.0, 0.1))
+    actor = spoken("Actor", a=(0.95, 0.2), b=(0.94, 0.2), c=(1.0, 0.17), d=(1.0, 0.1), e=(1.0, 1))
+    assert goal_figures([truth, actor], "Actor", {})["voices"] == 2
+    assert "voices" not in goal_figures([truth, row("Actor", takes="spoken")], "Actor", {})
+    table = voice_table([truth, actor])
+    assert table.row_count == 9
+    shut, opened = (list(column.cells)[4:] for column in table.columns[4:])
+    assert shut == ["0.950", "0.940", "1.000", "1.000", "1.000"]
+    assert opened == ["1.000", "1.000", "0.850", "1.000", ""]
 
 
 def test_head_and_lids_are_those_of_new_sentences() -> None:

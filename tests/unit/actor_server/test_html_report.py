@@ -21,6 +21,7 @@ from actor_server.evaluation.html_sheets import (
     portraits_section,
     shortcomings,
 )
+from actor_server.evaluation.listening import Listening
 from actor_server.evaluation.portrait_kinds import AVATARS
 from actor_server.evaluation.rendered_measures import RenderedFigures
 from actor_server.evaluation.report import Evaluation, tables
@@ -36,7 +37,7 @@ pytestmark = pytest.mark.unit
 
 SEEN = "seen on mara"
 UNEXPLAINED = re.compile(
-    r"takes|system|lips|goal|measured|wanted||figure|.*first minute|last of .*|change an hour.*"
+    r"takes|system|lips|voice|goal|measured|wanted||figure|.*first minute|last of .*|change an hour.*"
     r"|[-+]\d+( \.\. [-+]\d+)?|[A-Z]{1,2}"
 )
 """Headings that are no figures, shifts and phones."""
@@ -56,10 +57,15 @@ def evaluation() -> Evaluation:
         rows=(
             judged(judge, Performance.of(Recorded(), takes)),
             row("Actor", sync=synced(0.5), articulation=lips),
-            row("ground truth", lips=SEEN, sync=synced(0.6), articulation=lips),
+            replace(
+                row("ground truth", lips=SEEN, sync=synced(0.6), articulation=lips),
+                by_voice={"hibari": lips},
+            ),
             replace(
                 row("Actor", lips=SEEN, sync=synced(0.5), articulation=lips),
                 upper_face=UpperFace(0.1, 0.2, 10.0, 0.2, 5.0, 0.1),
+                listening=Listening(9, 0.6, 0.1, 0.3, 0.9, 3.0, 4.0, 8.0),
+                by_voice={"hibari": lips},
                 rendered=RenderedFigures(99, 0, 4, 0.9, 0.4, 0.5, 1.0, 1.0, 0.08, 0.01),
             ),
         ),

@@ -180,7 +180,7 @@ def test_what_was_said_is_wiped_when_the_call_ends(
     client: TestClient, services: Services, call: Any
 ):
     room, words = call("mara"), "the hemlock is in the cellar"
-    said = Conversation.of(1, 1, [HistoryTurn(role="user", text=words)])
+    said = Conversation(turn=1, epoch=1, said=(HistoryTurn(role="user", text=words),))
     assert send(client, room, a_report(conversation=said)).status_code == 204
     assert kept(services.settings.data_dir, room, words) == [room, words]
     client.delete(f"/api/rooms/{room}")

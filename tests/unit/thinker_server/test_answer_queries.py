@@ -19,7 +19,14 @@ from tests.unit.thinker_server.doubles import (
     wired_session,
 )
 from thinker_server.answer import SessionParts
-from thinker_server.answer_queries import Query, answer_all, read_queries, write_index
+from thinker_server.answer_queries import (
+    Answered,
+    Query,
+    answer_all,
+    read_aloud,
+    read_queries,
+    write_index,
+)
 from thinker_server.brain.brain import ChatMessage
 from thinker_server.dialogue import Dialogue
 from thinker_server.metrics import ThinkerMetrics
@@ -114,6 +121,18 @@ async def test_a_spoken_query_is_heard_out_and_one_without_words_has_no_answer(
     deaf = ScriptedEngine(ANSWERS, heard="")
     (silent,) = await answer_all(deaf, [Query("mumble", (sound[:8000],))], "even", tmp_path)
     assert (silent.outcome, silent.file, silent.audio_tokens) == ("empty", "", 0)
+
+
+def test_questions_with_words_are_read_aloud(tmp_path: Path) -> None:
+    asked = Answered(
+        "sea", 1, "How is it? And the wind?", "Calm.", "completed", "sea-1.messages", 9
+    )
+    mumbled = Answered("mumble", 1, "", "", "empty", "", 0)
+    first, second = read_aloud([asked, mumbled], EvenVoice(), tmp_path)
+    pcm, rate = soundfile.read(tmp_path / first.asked, dtype="int16")
+    clauses = [EvenVoice().synthesise(said).pcm for said in ("How is it?", "And the wind?")]
+    np.testing.assert_array_equal(pcm, np.concatenate(clauses))
+    assert (rate, second) == (24_000, mumbled)
 
 
 def test_a_folder_has_a_turn_on_each_line_and_sounds_at_any_rate(tmp_path: Path) -> None:

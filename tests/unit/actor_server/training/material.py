@@ -39,7 +39,7 @@ def recited_parts(symbols: str, text_slots: int = 6) -> list[HiddenChunk]:
     return parts
 
 
-def write_recital(folder: Path, texts: int = 10) -> None:
+def write_recital(folder: Path, texts: int = 10, voices: tuple[str, str] = ("one", "two")) -> None:
     """Replies of two voices."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = []
@@ -50,7 +50,7 @@ def write_recital(folder: Path, texts: int = 10) -> None:
             {
                 "file": f"{number}.messages",
                 "text": f"text {number}",
-                "voice": "one" if number % 2 else "two",
+                "voice": voices[0] if number % 2 else voices[1],
                 "pace": 1.0,
                 "audio_tokens": sum(part.audio_tokens for part in parts),
             }

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from actor_server.codec.mesh.latent import MOUTH, POSE
+from actor_server.evaluation.takes import read_takes
 from actor_server.training.build import CLIPS_IN_A_SEQUENCE, build, clips_to_take
 from actor_server.training.chunk_store import SOURCES, DatasetIndex, Split
-from actor_server.training.recital import read_recital
+from actor_server.training.recital import held_out_texts, read_recital
 from actor_server.training.scenes import CHUNKS, Scenes
 from actor_server.training.script import perform
 from tests.unit.actor_server.training.material import grid_clip, write_grid, write_recital
@@ -82,6 +83,27 @@ def test_no_sentence_is_in_both_splits(folder: Path) -> None:
     assert texts["train"] & texts["held_out"] == set()
     assert len(texts["train"] | texts["held_out"]) == 10
     assert len(texts["held_out"]) == 1
+
+
+def test_more_voices_may_speak_what_is_held_out_and_nothing_else(tmp_path: Path) -> None:
+    write_recital(tmp_path)
+    (held_out,) = held_out_texts(tmp_path, seed=0)
+    write_recital(tmp_path / "held_out", voices=("three", "four"))
+    recital = read_recital(tmp_path, seed=0)
+    unseen = [reply for group in recital["held_out"].groups for reply in group]
+    assert {reply.text for reply in unseen} == {held_out}
+    assert len({reply.voice for reply in unseen}) == 2
+    voices = {reply.voice for group in recital["train"].groups for reply in group}
+    assert voices == {"one", "two"}
+
+
+def test_the_voice_of_each_sequence_is_kept(folder: Path) -> None:
+    split = Split.open(folder / "out", "train")
+    named = {SOURCES[source] for source in split.sequences[:, 2][np.array(split.voices) != ""]}
+    assert named == {"spoken", "mixed"}
+    assert set(split.voices) == {"", "one", "two"}
+    takes = read_takes(folder / "out", "train")
+    assert [take.voice for take in takes] == list(split.voices)
 
 
 def test_invented_calls_hold_all_three_kinds_and_take_8_to_20_seconds(folder: Path) -> None:

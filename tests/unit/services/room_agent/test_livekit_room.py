@@ -16,6 +16,7 @@ from livekit.rtc.participant import PublishDataError
 
 from proto.time_law import HEARING_BLOCK_SAMPLES
 from services.room_agent import livekit_room
+from services.room_agent.conversation import MAX_NAME_CHARACTERS
 from services.room_agent.livekit_room import (
     CAPTION_TOPIC,
     HEARING_BLOCK_US,
@@ -25,11 +26,9 @@ from services.room_agent.livekit_room import (
 from services.room_agent.preconnect import TOPIC as RECORDING_TOPIC
 from services.room_agent.typed_words import (
     CHAT_TOPIC,
-    ID_ATTRIBUTE,
     MAX_CHAT_CHARACTERS,
-    MAX_ID_CHARACTERS,
+    NAME_ATTRIBUTE,
     READ_TOPIC,
-    REMEMBERED,
 )
 from tests.unit.services.room_agent.fake_livekit import (
     AGENT,
@@ -65,8 +64,10 @@ class Events:
     def hear(self, pcm: np.ndarray, behind_us: int = 0) -> None:
         self.heard.append((int(pcm[0]), behind_us))
 
-    def read(self, text: str) -> None:
+    def read(self, text: str, name: str = "") -> None:
         self.notes.append(("read", text))
+        if name:
+            self.notes.append(("named", name))
 
     def page_said(self, topic: str, payload: bytes) -> None:
         self.notes.append((topic, payload))
@@ -220,34 +221,27 @@ async def test_what_is_typed_is_read_whole_and_bounded(stream: Text, read: list[
         assert not call.rtc.local_participant.data, "a message without a name has no receipt"
 
 
-async def test_a_named_message_is_heard_once_and_each_time_answered_with_a_receipt() -> None:
-    def named(name: str, *parts: str, broken: bool = False) -> Text:
-        return Text(*parts, broken=broken, attributes={ID_ATTRIBUTE: name})
-
+async def test_a_named_message_is_answered_with_a_receipt_once_it_is_read() -> None:
     async with joined(Room()) as call:
+        receipts = call.rtc.local_participant.data
 
-        async def send(stream: Text, sender: str = "caller") -> list[str]:
-            receipts = call.rtc.local_participant.data
+        async def send(name: str, *parts: str, broken: bool = False) -> list[str]:
             receipts.clear()
-            call.rtc.handlers[CHAT_TOPIC](stream, sender)
+            stream = Text(*parts, broken=broken, attributes={NAME_ATTRIBUTE: name})
+            call.rtc.handlers[CHAT_TOPIC](stream, "caller")
             await settle()
             assert all(topic == READ_TOPIC for topic, _ in receipts)
             return [json.loads(receipt)["id"] for _, receipt in receipts]
 
-        assert await send(named("1", "Hel", broken=True)) == []
-        assert await send(named("1", "Hello")) == ["1"]
-        assert await send(named("1", "Hello")) == ["1"], "the receipt was lost"
-        assert await send(named("1", "Hello"), "another person") == ["1"]
-        assert await send(named("2", "  ")) == ["2"]
-        assert call.told("read") == ["Hello", "Hello"]
-        assert await send(named("x" * 5_000, "Long")) == ["x" * MAX_ID_CHARACTERS]
-        for number in range(REMEMBERED):
-            await send(named(f"more {number}", "More"))
-        await send(named(f"more {REMEMBERED - 1}", "More"))
-        assert call.told("read") == ["Hello", "Hello", "Long"] + ["More"] * REMEMBERED
+        assert await send("1", "Hel", broken=True) == []
+        assert await send("1", "Hello") == ["1"]
+        assert await send("2", "  ") == ["2"]
+        long = "x" * MAX_NAME_CHARACTERS
+        assert await send(long + "y" * 5_000, "Long") == [long]
+        assert call.told("named") == ["1", long]
         call.rtc.local_participant.unreachable = PublishDataError("the connection is down")
-        assert await send(named("last", "Still read")) == []
-        assert call.told("read")[-1] == "Still read"
+        assert await send("last", "Still read") == []
+        assert call.told("read") == ["Hello", "Long", "Still read"]
 
 
 class Microphones:

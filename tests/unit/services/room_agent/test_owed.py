@@ -5,7 +5,7 @@ import pytest
 from proto.messages import Interrupt, Transcript, UserText
 from services.room_agent.call_ports import Phase
 from services.room_agent.call_session import CallSession
-from services.room_agent.conversation import MAX_TURNS
+from services.room_agent.conversation import MAX_NAME_CHARACTERS, MAX_NAMES, MAX_TURNS
 from services.room_agent.owed import CUT_OFF, MAX_ASKED_AGAIN, UNHEARD
 from tests.unit.services.room_agent.fake_call import CALL, av_chunk
 from tests.unit.services.room_agent.session_scene import Ports, delta, end, show, speak
@@ -155,10 +155,22 @@ async def test_who_takes_over_does_not_begin_an_answer_again(ports: Ports) -> No
     assert ports.notices == [UNHEARD]
 
 
+async def test_who_takes_over_knows_which_messages_were_read(ports: Ports) -> None:
+    first = CallSession(CALL, ports)
+    first.typed("I am Ada.", "message 1")
+    first.typed("Hello")
+    second = CallSession(CALL, ports, ports.remembered[-1])
+    assert second.has_read("message 1")
+    assert not second.has_read("message 2")
+    assert not second.has_read(""), "messages without a name are all different"
+
+
 async def test_what_is_remembered_is_bounded(session: CallSession, ports: Ports) -> None:
     for number in range(100):
-        session.typed(f"{number} " + "x" * 5_000)
+        session.typed(f"{number} " + "x" * 5_000, f"{number}".rjust(MAX_NAME_CHARACTERS))
     kept = ports.remembered[-1]
+    assert kept.read[-1].strip() == "99"
+    assert len(kept.read) == MAX_NAMES
     assert len(kept.said) == MAX_TURNS
     assert kept.said[-1].text.startswith("99 ")
     assert len(kept.model_dump_json()) < 32_000

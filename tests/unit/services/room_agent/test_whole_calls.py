@@ -201,6 +201,18 @@ async def test_a_late_chunk_costs_silence_but_never_the_lips() -> None:
 
 
 @virtually
+async def test_a_message_that_is_sent_again_is_answered_once() -> None:
+    async with call() as running:
+        for _ in range(3):
+            running.agent.read("Hello", "message 1")
+        await running.until(lambda: running.room.states[-1] == "speaking")
+        running.agent.read("Hello", "message 1")
+        await running.until(lambda: running.room.reports)
+        assert not running.engines.thinker.of(Interrupt)
+        assert [report["outcome"] for report in running.room.reports] == ["completed"]
+
+
+@virtually
 async def test_typing_interrupts_with_two_epochs_and_is_answered() -> None:
     async with call() as running:
         running.agent.read("Hello")

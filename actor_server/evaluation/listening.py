@@ -1,0 +1,169 @@
+"""Does the face listen? Nods at the caller's pauses, brows that follow the voice, eyes, rest.
+
+The caller is heard with the ear of the procedural motion (`motion/cues.py`), which says when a
+phrase of theirs ended. What a face would do by chance is told beside what it does.
+
+Shapes: F frames, K = F / CHUNK_FRAMES chunks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actor_server.codec.mesh.latent import BROWS, PITCH, POSE
+from actor_server.evaluation.liveliness import Clip, head_speed
+from actor_server.evaluation.takes import Take
+from actor_server.evaluation.upper_face import AWAY, off_caller
+from actor_server.motion.conditioning import KINDS, ConditionArrays
+from actor_server.motion.cues import Ear
+from actor_server.motion.source import Floats
+from proto.speech_features import MEL_BINS
+from proto.time_law import CHUNK_FRAMES, FRAMES_PER_SECOND
+
+NOD_DEG: Final = 1.2
+"""A head that goes down so far and comes up again has nodded."""
+NOD_FRAMES: Final = FRAMES_PER_SECOND
+"""A nod within a second belongs to the pause."""
+FOLLOW_FRAMES: Final = FRAMES_PER_SECOND // 2
+"""Loudness and brows are compared as means of half a second."""
+FEWEST_PAUSES: Final = 5
+_LISTENING: Final = KINDS.index("listening")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """Of all clips together; None where there is too little of it.
+
+    `nods`: share of the caller's `pauses` with a nod within a second, `nods_by_chance`: the same of
+    the other seconds of listening; `brows_follow`: correlation of brows and the caller's loudness;
+    `contact`: share of the listening in which the eyes are on the caller; `*_speed`: of the head,
+    deg/s.
+    """
+
+    pauses: int
+    nods: float | None
+    nods_by_chance: float | None
+    brows_follow: float | None
+    contact: float | None
+    idle_speed: float | None
+    listening_speed: float | None
+    speaking_speed: float | None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A take's caller: loudness (F,) 0-1, where a phrase ended (F,), kind of each frame (F,)."""
+
+    loudness: Floats
+    ended: NDArray[np.bool_]
+    kinds: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, conditions: Sequence[ConditionArrays]) -> "Caller":
+        """What the conditions of a take let hear of them."""
+        ear = Ear()
+        frames = [
+            frame
+            for one in conditions
+            for frame in ear.listen_for_a_chunk(
+                one.heard[one.heard_seen].reshape(-1, MEL_BINS).astype(np.float32),
+                speaking=one.kind == _LISTENING,
+            )
+        ]
+        return cls(
+            np.array([loud for loud, _, _ in frames], np.float32),
+            np.array([ended for _, _, ended in frames], np.bool_),
+            np.repeat([one.kind for one in conditions], CHUNK_FRAMES),
+        )
+
+    @property
+    def listens(self) -> NDArray[np.bool_]:
+        listens: NDArray[np.bool_] = self.kinds == _LISTENING
+        return listens
+
+
+Seen = Sequence[tuple[Caller, Floats]]
+
+
+def listening(takes: Sequence[Take], clips: Sequence[Clip]) -> Listening | None:
+    """Measure clips whose head, brows and gaze are trusted throughout; None without listening."""
+    whole = [clip.trusted.all() for clip in clips]
+    seen = [
+        (Caller.of(take.conditions), clip.latents)
+        for take, clip, trusted in zip(takes, clips, whole, strict=True)
+        if trusted
+    ]
+    if not any(caller.listens.any() for caller, _ in seen):
+        return None
+    at_pauses, elsewhere = _nods(seen)
+    contact = np.concatenate(
+        [
+            (np.linalg.norm(off_caller(latents), axis=1) <= AWAY)[caller.listens]
+            for caller, latents in seen
+        ]
+    )
+    speeds = {kind: _speed(seen, number) for number, kind in enumerate(KINDS)}
+    enough = len(at_pauses) >= FEWEST_PAUSES
+    return Listening(
+        pauses=len(at_pauses),
+        nods=float(np.mean(at_pauses)) if enough else None,
+        nods_by_chance=float(np.mean(elsewhere)) if elsewhere else None,
+        brows_follow=_brows_follow(seen),
+        contact=float(contact.mean()),
+        idle_speed=speeds["idle"],
+        listening_speed=speeds["listening"],
+        speaking_speed=speeds["speaking"],
+    )
+
+
+def _nods(seen: Seen) -> tuple[list[bool], list[bool]]:
+    """Whether the head nods after each pause, and in the seconds of listening without one."""
+    at_pauses, elsewhere = list[bool](), list[bool]()
+    for caller, latents in seen:
+        pauses = caller.ended & caller.listens
+        at_pauses += [
+            nods(latents[begin : begin + NOD_FRAMES])
+            for begin in np.flatnonzero(pauses[: len(latents) - NOD_FRAMES])
+        ]
+        for begin in range(0, len(latents) - NOD_FRAMES, NOD_FRAMES):
+            second = slice(begin, begin + NOD_FRAMES)
+            before = slice(max(0, begin - NOD_FRAMES), begin + NOD_FRAMES)
+            if caller.listens[second].all() and not pauses[before].any():
+                elsewhere.append(nods(latents[second]))
+    return at_pauses, elsewhere
+
+
+def nods(latents: Floats) -> bool:
+    """Whether the head of latents (F, 31) goes down and comes up by NOD_DEG."""
+    down = np.degrees(latents[:, PITCH])
+    before = np.minimum.accumulate(down)
+    after = np.minimum.accumulate(down[::-1])[::-1]
+    return bool((down - np.maximum(before, after)).max() >= NOD_DEG)
+
+
+def _brows_follow(seen: Seen) -> float | None:
+    """Correlation over all half seconds of listening."""
+    pairs = []
+    for caller, latents in seen:
+        brows = latents[:, BROWS].mean(1)
+        for begin in range(0, len(latents) - FOLLOW_FRAMES, FOLLOW_FRAMES):
+            half = slice(begin, begin + FOLLOW_FRAMES)
+            if caller.listens[half].all():
+                pairs.append((caller.loudness[half].mean(), brows[half].mean()))
+    table = np.array(pairs, np.float64)
+    if len(table) < FEWEST_PAUSES or (table.std(0) < 1e-6).any():
+        return None
+    return float(np.corrcoef(table[:, 0], table[:, 1])[0, 1])
+
+
+def _speed(seen: Seen, kind: int) -> float | None:
+    """Mean speed of the head between frames of one kind."""
+    speeds = [
+        head_speed(latents[:, POSE])[(caller.kinds[1:] == kind) & (caller.kinds[:-1] == kind)]
+        for caller, latents in seen
+    ]
+    found = np.concatenate(speeds)
+    return float(found.mean()) if len(found) else None
