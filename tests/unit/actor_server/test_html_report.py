@@ -37,8 +37,8 @@ pytestmark = pytest.mark.unit
 
 SEEN = "seen on mara"
 UNEXPLAINED = re.compile(
-    r"takes|system|lips|voice|goal|measured|wanted||figure|.*first minute|last of .*|change an hour.*"
-    r"|[-+]\d+( \.\. [-+]\d+)?|[A-Z]{1,2}"
+    r"takes|system|lips|voice|goal|measured|wanted||figure|.*first minute|last of .*"
+    r"|change an hour.*|[-+]\d+( \.\. [-+]\d+)?|[A-Z]{1,2}"
 )
 """Headings that are no figures, shifts and phones."""
 
