@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import tempfile
 from collections import defaultdict
 from dataclasses import asdict
@@ -32,11 +33,12 @@ def main(
         "build/chaos"
     ),
 ) -> None:
-    """Kill each process during calls, again and again.
+    """Kill each process during calls, again and again; Ctrl-C keeps what was measured until then.
 
-    Exit status 1 tells that a call died, or lost a question, its face or its record. A time beyond
+    One blow alone, struck again and again, meets the growing delay of restarts. Exit status 1 tells that a call died, or lost a question, its face or its record. A time beyond
     its goal is marked as missed and no more: it depends on what else the machine does.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     blows = [blow for blow in BLOWS if not only or blow.name in only]
     if not blows:
         raise typer.BadParameter(f"there are {', '.join(blow.name for blow in BLOWS)}")
@@ -47,14 +49,16 @@ def main(
         stack = start_stack(Path(data))
         try:
             asyncio.run(_strike_all(stack, blows, rounds, outcomes, died))
+        except KeyboardInterrupt:
+            out.print("Ended early.")
         finally:
             stop_stack(stack)
             if any(died.values()):
                 shutil.copytree(Path(data) / "logs", logs, dirs_exist_ok=True)
                 out.print(f"Logs are in {logs}")
-    measured = {"machine": asdict(machine), "rounds": rounds}
     found = {
-        blow.name: figures(outcomes[blow.name], died[blow.name], blow.goal_s) | measured
+        blow.name: figures(outcomes[blow.name], died[blow.name], blow.goal_s)
+        | {"machine": asdict(machine)}
         for blow in blows
     }
     write(to, found, beside_others=bool(only))
