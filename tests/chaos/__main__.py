@@ -35,8 +35,9 @@ def main(
 ) -> None:
     """Kill each process during calls, again and again; Ctrl-C keeps what was measured until then.
 
-    One blow alone, struck again and again, meets the growing delay of restarts. Exit status 1 tells that a call died, or lost a question, its face or its record. A time beyond
-    its goal is marked as missed and no more: it depends on what else the machine does.
+    One blow alone, struck again and again, meets the growing delay of restarts. Exit status 1 tells
+    that a call died, or lost a question, its face or its record. A time beyond its goal is marked
+    as missed and no more: it depends on what else the machine does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     blows = [blow for blow in BLOWS if not only or blow.name in only]
