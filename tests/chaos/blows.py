@@ -113,7 +113,8 @@ class Survivor:
         back_s = time.monotonic() - struck
         frozen_s = self._longest_picture(struck, time.monotonic())
         answered = not blow.asked or await self._hears_of(turn)
-        # A question that died with its agent never had a number.
+        # A question that died with its agent has no number; sent again, it gets one late, perhaps
+        # after the apology.
         last = int(self._caller.record.turns[-1]["turn"])
         following = await self._ask_and_wait()
         after = self._face.of(self._caller.record.picture)
@@ -123,7 +124,7 @@ class Survivor:
             back_s=back_s,
             frozen_s=frozen_s,
             answered=answered,
-            went_on=following == last + 1,
+            went_on=last < following <= last + 1 + blow.asked,
             likeness=min(before, after),
             remembered=remembered,
         )
