@@ -107,18 +107,17 @@ class CallSession:
         if self.reply is not None:
             self.reply.timing.held_us = since_us
 
-    def has_read(self, name: str) -> bool:
-        """Whether a typed message of this name was answered already, or will be."""
-        return name in self._said.read
-
-    def typed(self, text: str, name: str = "") -> None:
-        """The caller wrote instead of speaking; what sounds is cut off."""
+    def typed(self, text: str, name: str = "") -> bool:
+        """The caller wrote instead of speaking; what sounds is cut off. False: it was read before."""
+        if name in self._said.read:
+            return False
         self._notice.clear()
         self.interrupt()
         self._owed.asked(text)
         self.turn += 1
         self._remember("user", text, name=name)
         self._ask(text)
+        return True
 
     def _ask(self, text: str) -> None:
         self._begin_reply(call_us(), typed=True)

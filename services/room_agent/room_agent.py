@@ -151,10 +151,8 @@ class RoomAgent:
 
     def read(self, text: str, name: str = "") -> None:
         """The caller typed; what came before, perhaps to another agent, is not asked again."""
-        if self._session.has_read(name):
-            return
-        self._detector.reset()
-        self._session.typed(text, name)
+        if self._session.typed(text, name):
+            self._detector.reset()
 
     def page_said(self, topic: str, payload: bytes) -> None:
         """The caller's page told what it saw."""

@@ -27,6 +27,8 @@ PATIENCE_S = 90.0
 FRESH_S = 0.5
 STRAGGLERS_S = 0.1
 """Frames that were on their way when the blow was felt prove nothing."""
+SHOWN_S = 1.0
+"""What an agent shows of itself is seen within this time: an apology that is withdrawn is gone."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Survivor:
         told = await self._told(turn)
         before = self._face.of(self._caller.record.picture)
         if blow.asked:
-            await self._caller.type(QUESTION)
+            read = await self._caller.type(QUESTION)
             turn += 1
         damaged = self._damage(blow.victim)
         struck = time.monotonic()
@@ -112,9 +114,11 @@ class Survivor:
         await until(f"{blow.name}: all well again", self._is_well, PATIENCE_S)
         back_s = time.monotonic() - struck
         frozen_s = self._longest_picture(struck, time.monotonic())
+        if blow.asked:
+            # The agent may have died before it read the question, which is then sent again.
+            await until(f"{blow.name}: the question is read", read.is_set, PATIENCE_S)
+            await asyncio.sleep(SHOWN_S)
         answered = not blow.asked or await self._hears_of(turn)
-        # A question that died with its agent has no number; sent again, it gets one late, perhaps
-        # after the apology.
         last = int(self._caller.record.turns[-1]["turn"])
         following = await self._ask_and_wait()
         after = self._face.of(self._caller.record.picture)
@@ -124,7 +128,7 @@ class Survivor:
             back_s=back_s,
             frozen_s=frozen_s,
             answered=answered,
-            went_on=last < following <= last + 1 + blow.asked,
+            went_on=following == last + 1,
             likeness=min(before, after),
             remembered=remembered,
         )

@@ -167,12 +167,16 @@ class Caller:
         await self._clip_end.wait()
         return time.monotonic()
 
-    async def type(self, text: str) -> None:
-        """Type as the page does: sent once when this returns, and again until it has been read."""
+    async def type(self, text: str) -> asyncio.Event:
+        """Type as the page does: sent once when this returns, and again until it has been read.
+
+        The event tells that it has.
+        """
         name = uuid.uuid4().hex
-        self._unread[name] = asyncio.Event()
+        read = self._unread[name] = asyncio.Event()
         await self._send(text, name)
         self._spawn(self._repeat(text, name))
+        return read
 
     async def _send(self, text: str, name: str) -> None:
         with suppress(rtc.StreamError):

@@ -3,7 +3,8 @@
  * while a connection is made anew can get lost (services/room_agent/typed_words.py is the other end).
  */
 
-import { ParticipantKind, type RemoteParticipant, type Room, RoomEvent } from "livekit-client";
+import type { Room } from "livekit-client";
+import { onAgentData } from "../agent-data";
 
 const CHAT = "lk.chat";
 const NAME = "xs.id";
@@ -14,12 +15,13 @@ const PATIENCE_MS = 30_000;
 export class TypedWords {
   readonly #room: Room;
   readonly #unread = new Map<string, () => void>();
+  readonly #stopListening: () => void;
   #typed = 0;
   #stopped = false;
 
   constructor(room: Room) {
     this.#room = room;
-    room.on(RoomEvent.DataReceived, this.#onData);
+    this.#stopListening = onAgentData(room, [READ], (_topic, { id }) => this.#unread.get(id)?.());
   }
 
   /** A name for the next message that no other one in this room has. */
@@ -57,18 +59,8 @@ export class TypedWords {
 
   stop(): void {
     this.#stopped = true;
-    this.#room.off(RoomEvent.DataReceived, this.#onData);
+    this.#stopListening();
   }
-
-  readonly #onData = (
-    payload: Uint8Array,
-    sender?: RemoteParticipant,
-    _kind?: unknown,
-    topic?: string,
-  ): void => {
-    if (topic !== READ || sender?.kind !== ParticipantKind.AGENT) return;
-    this.#unread.get(JSON.parse(new TextDecoder().decode(payload)).id)?.();
-  };
 }
 
 function after(ms: number): Promise<false> {

@@ -3,13 +3,8 @@
  * is the other end). Nothing here touches how sound and picture are played.
  */
 
-import {
-  ParticipantKind,
-  type RemoteParticipant,
-  type Room,
-  RoomEvent,
-  Track,
-} from "livekit-client";
+import { type Room, Track } from "livekit-client";
+import { onAgentData } from "../agent-data";
 import { AgentClock } from "./clock";
 import { FrameHistory } from "./frames";
 import { inbound, Statistics } from "./statistics";
@@ -42,6 +37,7 @@ export class Witness {
   readonly #onTurn: (turn: TurnTrace) => void;
   readonly #clock = new AgentClock();
   readonly #timers: number[] = [];
+  readonly #stopListening: () => void;
   #frames = new FrameHistory();
   #statistics = new Statistics();
   #video: HTMLVideoElement | null = null;
@@ -52,7 +48,7 @@ export class Witness {
   constructor(room: Room, onTurn: (turn: TurnTrace) => void) {
     this.#room = room;
     this.#onTurn = onTurn;
-    room.on(RoomEvent.DataReceived, this.#onData);
+    this.#stopListening = onAgentData(room, [CLOCK, WHEN, TURN], this.#onData);
   }
 
   /** Watch the element that shows the avatar; from now on the agent is told. */
@@ -72,7 +68,7 @@ export class Witness {
   stop(): void {
     this.#stopped = true;
     for (const timer of this.#timers) window.clearInterval(timer);
-    this.#room.off(RoomEvent.DataReceived, this.#onData);
+    this.#stopListening();
   }
 
   #watchNextFrame(video: HTMLVideoElement): void {
@@ -100,16 +96,9 @@ export class Witness {
     this.#tell(CLOCK, question);
   }
 
-  readonly #onData = (
-    payload: Uint8Array,
-    sender?: RemoteParticipant,
-    _kind?: unknown,
-    topic?: string,
-  ): void => {
+  // biome-ignore lint/suspicious/noExplicitAny: each topic has a form of its own
+  readonly #onData = (topic: string, message: any): void => {
     const backMs = performance.now();
-    if (sender?.kind !== ParticipantKind.AGENT) return;
-    if (topic !== CLOCK && topic !== WHEN && topic !== TURN) return;
-    const message = JSON.parse(new TextDecoder().decode(payload));
     if (topic === CLOCK) {
       this.#clock.take({
         sentMs: message.sent_ms,
