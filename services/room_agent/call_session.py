@@ -108,7 +108,7 @@ class CallSession:
             self.reply.timing.held_us = since_us
 
     def typed(self, text: str, name: str = "") -> bool:
-        """The caller wrote instead of speaking; what sounds is cut off. False: it was read before."""
+        """The caller wrote; what sounds is cut off. False: it was read before, and nothing happens."""
         if name in self._said.read:
             return False
         self._notice.clear()
