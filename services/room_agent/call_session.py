@@ -108,7 +108,7 @@ class CallSession:
             self.reply.timing.held_us = since_us
 
     def typed(self, text: str, name: str = "") -> bool:
-        """The caller wrote; what sounds is cut off. False: it was read before, and nothing happens."""
+        """The caller wrote; what sounds is cut off. False: it was read before, nothing happens."""
         if name in self._said.read:
             return False
         self._notice.clear()
