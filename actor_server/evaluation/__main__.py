@@ -9,39 +9,19 @@ longest: --fvd-windows.
 
 import argparse
 import json
-from dataclasses import asdict
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
-import cv2
 from rich.console import Console
 
 from actor_server.config import ActorConfig
-from actor_server.evaluation.actor_system import Actor, actors_in
-from actor_server.evaluation.audio_lip_judge import COMPONENTS, REACH, SHIFT, AudioLipJudge
-from actor_server.evaluation.evaluate import (
-    Settings,
-    Studio,
-    drifts,
-    evaluate,
-    fit_judge,
-    frechets,
-    seed_diversities,
-)
-from actor_server.evaluation.frechet import VideoFeatures
 from actor_server.evaluation.html_report import html
-from actor_server.evaluation.i3d import I3D
-from actor_server.evaluation.rendered import default_avatars
+from actor_server.evaluation.parts import run
 from actor_server.evaluation.report import Evaluation, as_json, tables
-from actor_server.evaluation.scoring import STRETCH_FRAMES
-from actor_server.evaluation.systems import Endless, Procedural
-from actor_server.evaluation.takes import read_takes
-from actor_server.measured_on import commit, machine
 from actor_server.motion.choice import SHIPPED_WEIGHTS
-from actor_server.training.chunk_store import DatasetIndex
 
-AVATARS: Final = ("mara", "daniel")
 TABLE_COLUMNS: Final = 170
 
 
@@ -71,72 +51,15 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--diversity-seeds", type=int, default=4, help="performances to compare; 0: none"
     )
+    parser.add_argument(
+        "--processes", type=int, default=len(os.sched_getaffinity(0)), help="parts done at once"
+    )
     parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())
     return parser.parse_args()
 
 
-def run(chosen: argparse.Namespace) -> Evaluation:
-    """Evaluate what the options name. Raises ValueError for an Actor that sees something else."""
-    settings = Settings(
-        chosen.seconds,
-        chosen.seen_seconds,
-        chosen.drift_minutes,
-        chosen.fvd_windows,
-        chosen.diversity_seeds,
-    )
-    actors = _actors(chosen)
-    network = I3D.load(chosen.assets, chosen.device) if settings.fvd_windows else None
-    judge = fit_judge(read_takes(chosen.data, "judge"))
-    drawn = settings.seen_seconds > 0 or chosen.sheets is not None or network is not None
-    avatars = default_avatars(AVATARS, chosen.assets) if drawn else []
-    studio = Studio(judge, tuple(avatars), chosen.assets, chosen.sheets)
-    videos = VideoFeatures(network, studio.avatars, chosen.device) if network else None
-    takes = read_takes(chosen.data, "held_out")
-    systems: list[Endless] = [Procedural(), *actors] if settings.drift_minutes else []
-    return Evaluation(
-        about=_about(chosen.data, judge, settings, {actor.label: actor.about for actor in actors}),
-        rows=tuple(evaluate(studio, takes, actors, settings)),
-        drifts=tuple(drifts(studio, takes, systems, settings.drift_minutes)),
-        frechet=tuple(frechets(videos, takes, actors, settings.fvd_windows) if videos else ()),
-        diversity=tuple(seed_diversities(studio, takes, actors, settings.diversity_seeds)),
-    )
-
-
-def _actors(chosen: argparse.Namespace) -> list[Actor]:
-    actors = actors_in(chosen.weights, chosen.ablations, chosen.steps, chosen.window)
-    sight = DatasetIndex.read(chosen.data).visibility
-    for actor in actors:
-        if actor.model.geometry.sight != sight:
-            raise ValueError(
-                f"{actor.label} sees {actor.model.geometry.sight}, {chosen.data} was built for "
-                f"{sight}: build the data again, or choose other weights"
-            )
-    return actors
-
-
-def _about(
-    data: Path, judge: AudioLipJudge, settings: Settings, actors: dict[str, Any]
-) -> dict[str, Any]:
-    index = DatasetIndex.read(data)
-    return {
-        "machine": machine(),
-        "commit": commit(),
-        "dataset": {"chunks": index.chunks, "recipe": index.recipe},
-        "judge": {
-            "correlations": judge.correlations.tolist(),
-            "components": COMPONENTS,
-            "window_frames": 2 * REACH + 1,
-            "shifts_frames": SHIFT,
-            "stretch_frames": STRETCH_FRAMES,
-        },
-        "settings": asdict(settings),
-        "actors": actors,
-    }
-
-
 def main() -> None:
     chosen = options()
-    cv2.setNumThreads(1)
     with TemporaryDirectory() as pictures:
         if chosen.html is not None and chosen.sheets is None:
             chosen.sheets = Path(pictures)

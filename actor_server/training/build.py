@@ -47,12 +47,13 @@ from proto.time_law import CHUNK_US
 
 SIGHT: Final = Visibility(history_tokens=4, lookahead_tokens=2, state_width=576)
 """What nano's chunks see; 576 is the width of the states of its brain."""
-SHARES: Final = {"grid": 0.26, "spoken": 0.44, "mixed": 0.30}
+SHARES: Final = {"grid": 0.32, "spoken": 0.40, "mixed": 0.28}
 HELD_OUT_SHARE: Final = 0.08
 """Hours of invented held-out sequences for one hour of training."""
 CLIPS_IN_A_SEQUENCE: Final = (3, 6)
-RECITED_SHARE: Final = 50 / 135
-"""Minutes of speech to recite for one minute of training data; each is used 1.3 times."""
+RECITED_SHARE: Final = 50 / 240
+"""Minutes of speech to recite for one minute of training data; each is used 2.3 times, every time
+in another disguise and with other dice for what rules move."""
 OTHER_VOICES: Final = (
     *("kokoro:af_heart", "kokoro:am_michael", "kokoro:bm_george"),
     *("kokoro:af_bella", "kokoro:bf_emma"),
@@ -239,7 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--grid", type=Path, required=True, help="the corpus, or its arrays")
     parser.add_argument("--out", type=Path, required=True, help="folder for the dataset")
-    parser.add_argument("--hours", type=float, default=2.25, help="of training data")
+    parser.add_argument("--hours", type=float, default=4.0, help="of training data")
     parser.add_argument("--recited", type=Path, help="replies that were recited before")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from actor_server.codec.mesh.latent import BREATH, LATENT_DIM, MOUTH, YAW
-from actor_server.evaluation.__main__ import run
 from actor_server.evaluation.actor_system import Actor, actors_in
 from actor_server.evaluation.goals import GOALS
 from actor_server.evaluation.lip_track import LipTrack
+from actor_server.evaluation.parts import run
 from actor_server.evaluation.report import as_json, tables
 from actor_server.evaluation.scoring import Performance, mismatch
 from actor_server.evaluation.sheets import chosen_moments, curves
@@ -82,6 +82,7 @@ def options(dataset: Path, weights: Path | None) -> Namespace:
         fvd_windows=0,
         device="cpu",
         diversity_seeds=2,
+        processes=1,
         assets=Path(),
     )
 
@@ -115,6 +116,13 @@ def test_the_report_is_json_in_which_the_truth_beats_all_that_it_should(dataset:
     assert between["static face"]["head"] == between["static face"]["gaze"] == 0
     assert between["procedural teacher"]["head"] > 0.5
     assert between["procedural teacher"]["landmarks"] is None
+
+
+def test_processes_of_their_own_measure_the_same(dataset: Path) -> None:
+    chosen = options(dataset, None)
+    alone = as_json(run(chosen))
+    chosen.processes = 2
+    assert as_json(run(chosen)) == alone
 
 
 def test_conditions_survive_the_way_through_the_dataset() -> None:
