@@ -98,6 +98,7 @@ MEASURES: Final = {
     "nods": (LIKE_TRUTH, "share of these pauses with a nod within a second"),
     "by chance": (NEITHER, "share of other seconds of listening with a nod"),
     "brows follow": (LIKE_TRUTH, "correlation of the brows with the caller's loudness"),
+    "and pitch": (LIKE_TRUTH, "the same with the caller's pitch, where loudness is alike"),
     "contact": (LIKE_TRUTH, "share of the listening in which the eyes are on the caller"),
     "listening deg/s": (LIKE_TRUTH, "mean speed of the head while the caller talks"),
     "idle deg/s": (LIKE_TRUTH, "the same while nobody does"),

@@ -38,8 +38,9 @@ class Listening:
     """Of all clips together; None where there is too little of it.
 
     `nods`: share of the caller's `pauses` with a nod within a second, `nods_by_chance`: the same of
-    the other seconds of listening; `brows_follow`: correlation of brows and the caller's loudness;
-    `contact`: share of the listening in which the eyes are on the caller; `*_speed`: of the head,
+    the other seconds of listening; `brows_follow`, `brows_follow_pitch`: correlation of brows with
+    the caller's loudness, and with their pitch, what goes with loudness taken out; `contact`: share
+    of the listening in which the eyes are on the caller; `*_speed`: of the head,
     deg/s.
     """
 
@@ -47,6 +48,7 @@ class Listening:
     nods: float | None
     nods_by_chance: float | None
     brows_follow: float | None
+    brows_follow_pitch: float | None
     contact: float | None
     idle_speed: float | None
     listening_speed: float | None
@@ -55,9 +57,11 @@ class Listening:
 
 @dataclass(frozen=True)
 class Caller:
-    """A take's caller: loudness (F,) 0-1, where a phrase ended (F,), kind of each frame (F,)."""
+    """A take's caller: loudness (F,) 0-1, pitch (F,) in octaves above their usual one, where a
+    phrase ended (F,), kind of each frame (F,)."""
 
     loudness: Floats
+    pitch: Floats
     ended: NDArray[np.bool_]
     kinds: NDArray[np.int64]
 
@@ -74,8 +78,9 @@ class Caller:
             )
         ]
         return cls(
-            np.array([loud for loud, _, _ in frames], np.float32),
-            np.array([ended for _, _, ended in frames], np.bool_),
+            np.array([frame.loudness for frame in frames], np.float32),
+            np.array([frame.pitch for frame in frames], np.float32),
+            np.array([frame.phrase_ended for frame in frames], np.bool_),
             np.repeat([one.kind for one in conditions], CHUNK_FRAMES),
         )
 
@@ -105,13 +110,15 @@ def listening(takes: Sequence[Take], clips: Sequence[Clip]) -> Listening | None:
             for caller, latents in seen
         ]
     )
+    with_loudness, with_pitch = _brows_follow(seen)
     speeds = {kind: _speed(seen, number) for number, kind in enumerate(KINDS)}
     enough = len(at_pauses) >= FEWEST_PAUSES
     return Listening(
         pauses=len(at_pauses),
         nods=float(np.mean(at_pauses)) if enough else None,
         nods_by_chance=float(np.mean(elsewhere)) if elsewhere else None,
-        brows_follow=_brows_follow(seen),
+        brows_follow=with_loudness,
+        brows_follow_pitch=with_pitch,
         contact=float(contact.mean()),
         idle_speed=speeds["idle"],
         listening_speed=speeds["listening"],
@@ -144,19 +151,25 @@ def nods(latents: Floats) -> bool:
     return bool((down - np.maximum(before, after)).max() >= NOD_DEG)
 
 
-def _brows_follow(seen: Seen) -> float | None:
-    """Correlation over all half seconds of listening."""
-    pairs = []
+def _brows_follow(seen: Seen) -> tuple[float | None, float | None]:
+    """Over all half seconds of listening: correlation of brows with loudness; with pitch, after
+    the part that goes with loudness is taken out of both."""
+    rows = []
     for caller, latents in seen:
         brows = latents[:, BROWS].mean(1)
         for begin in range(0, len(latents) - FOLLOW_FRAMES, FOLLOW_FRAMES):
             half = slice(begin, begin + FOLLOW_FRAMES)
             if caller.listens[half].all():
-                pairs.append((caller.loudness[half].mean(), brows[half].mean()))
-    table = np.array(pairs, np.float64)
-    if len(table) < FEWEST_PAUSES or (table.std(0) < 1e-6).any():
-        return None
-    return float(np.corrcoef(table[:, 0], table[:, 1])[0, 1])
+                rows.append([one[half].mean() for one in (brows, caller.loudness, caller.pitch)])
+    table = np.array(rows, np.float64).reshape(-1, 3)
+    if len(table) < FEWEST_PAUSES or table[:, :2].std(0).min() < 1e-6:
+        return None, None
+    with np.errstate(invalid="ignore"):
+        with_loudness, with_pitch, of_both = np.corrcoef(table.T)[[0, 0, 1], [1, 2, 2]]
+    rest = (1 - with_loudness**2) * (1 - of_both**2)
+    if not rest > 0:  # loudness explains all, or the pitch is always the same
+        return float(with_loudness), None
+    return float(with_loudness), float((with_pitch - with_loudness * of_both) / np.sqrt(rest))
 
 
 def _speed(seen: Seen, kind: int) -> float | None:

@@ -139,6 +139,7 @@ _LISTENING: Final = {
     "nods": "listening.nods",
     "by chance": "listening.nods_by_chance",
     "brows follow": "listening.brows_follow",
+    "and pitch": "listening.brows_follow_pitch",
     "contact": "listening.contact",
     "listening deg/s": "listening.listening_speed",
     "idle deg/s": "listening.idle_speed",

@@ -17,6 +17,8 @@ MOOD_SD: Final = 0.16
 MOOD_HOLD_S: Final = (1.5, 4.0)
 LISTENING_RAISE: Final = 0.45
 """Brow raise while the caller is loud."""
+INTONATION_RAISE: Final = 1.5
+"""More of it for each octave that the caller speaks above their usual pitch, less below it."""
 FURROW_LISTENING: Final = 0.10
 BREATH_HZ: Final = 0.24
 BREATH_RATE: Final = 4.0
@@ -35,6 +37,7 @@ class Brows:
     accent: float = 0.0
     accent_left: int = 0
     loudness: float = 0.0
+    pitch: float = 0.0
 
     def step(self, cue: Cue) -> Floats:
         """Right brow, left brow, furrow (3,) of the next frame."""
@@ -42,6 +45,7 @@ class Brows:
         if self.hold <= 0:
             self._feel()
         self.loudness += 0.08 * (cue.loudness - self.loudness)
+        self.pitch += 0.15 * (cue.pitch - self.pitch)
         if cue.kind == "speaking" and cue.accent > 0 and self.dice.chance(ACCENT_CHANCE):
             self.accent = cue.accent * self.dice.uniform(*ACCENT_RAISE)
             self.accent_left = int(self.dice.uniform(6, 12))
@@ -49,7 +53,7 @@ class Brows:
         raise_ = self.accent if self.accent_left > 0 else 0.0
         furrow = 0.0
         if cue.kind == "listening":
-            raise_ += LISTENING_RAISE * self.loudness
+            raise_ += LISTENING_RAISE * self.loudness + INTONATION_RAISE * self.pitch
             furrow = FURROW_LISTENING
         return self.raised.step(self.mood + np.array([raise_, raise_, furrow], np.float32))
 

@@ -1,11 +1,12 @@
-"""What the body reacts to, frame by frame: loudness, accents, ends of phrases, pauses."""
+"""What the body reacts to, frame by frame: loudness, pitch, accents, ends of phrases, pauses."""
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from actor_server.motion.feature_lips import VoiceLevel, feature_lips, frame_bands, loudness
+from actor_server.motion.intonation import pitches
 from actor_server.motion.source import Condition, Floats, Kind
 from proto.time_law import CHUNK_FRAMES
 
@@ -17,16 +18,29 @@ VOICED: Final = 0.35
 PHRASE_PAUSE_FRAMES: Final = 4
 CALLER_PHRASE_FRAMES: Final = 20
 """A pause of the caller counts after this much talk."""
+USUAL_PITCH_FRAMES: Final = 75.0
+"""A voice's usual pitch is a running mean over so many voiced frames."""
+
+
+class Heard(NamedTuple):
+    """One frame of a voice. `accent` is how much it stands out, 0 for most frames; `pitch`: octaves
+    above the voice's usual one, 0 where it has none."""
+
+    loudness: float
+    accent: float = 0.0
+    phrase_ended: bool = False
+    pitch: float = 0.0
 
 
 @dataclass(frozen=True)
 class Cue:
-    """One frame. `accent` is how much it stands out, 0 for most frames."""
+    """One frame: what is done, and what is heard (`Heard`) of the voice that counts."""
 
     kind: Kind
     loudness: float
     accent: float
     phrase_ended: bool
+    pitch: float
     turn_began: bool
 
 
@@ -40,30 +54,33 @@ class Ear:
     voiced: int = 0
     silent: int = 0
     rising: float = 0.0
+    usual_pitch: float | None = None
 
-    def listen(self, features: Floats) -> list[tuple[float, float, bool]]:
-        """(loudness, accent, phrase ended) of each frame of hops (4 F, 80)."""
+    def listen(self, features: Floats) -> list[Heard]:
+        """Each frame of hops (4 F, 80)."""
         bands = frame_bands(features)
         self.voice.hear(bands)
-        return [self._frame(min(1.0, float(loud))) for loud in loudness(bands, self.voice.peak)]
+        loud = np.minimum(loudness(bands, self.voice.peak), 1.0)
+        return [
+            self._frame(float(level), float(pitch))
+            for level, pitch in zip(loud, pitches(features), strict=True)
+        ]
 
-    def listen_for_a_chunk(
-        self, features: Floats, *, speaking: bool
-    ) -> list[tuple[float, float, bool]]:
+    def listen_for_a_chunk(self, features: Floats, *, speaking: bool) -> list[Heard]:
         """The same for what came of the caller (4 F, 80), stretched or cut to a chunk's length."""
         frames = self.listen(features) if len(features) else []
         if len(frames) < CHUNK_FRAMES and not speaking:
             frames += self.silence(CHUNK_FRAMES - len(frames))
         elif len(frames) < CHUNK_FRAMES:
             level = min(1.0, self.mean)
-            frames += [(level, 0.0, False)] * (CHUNK_FRAMES - len(frames))
+            frames += [Heard(level)] * (CHUNK_FRAMES - len(frames))
         return frames[-CHUNK_FRAMES:]
 
-    def silence(self, frames: int) -> list[tuple[float, float, bool]]:
+    def silence(self, frames: int) -> list[Heard]:
         """The same for frames without a voice."""
-        return [self._frame(0.0) for _ in range(frames)]
+        return [self._frame(0.0, 0.0) for _ in range(frames)]
 
-    def _frame(self, loud: float) -> tuple[float, float, bool]:
+    def _frame(self, loud: float, pitch: float) -> Heard:
         self.mean += (loud - self.mean) / MEAN_FRAMES
         self.since_accent += 1
         rise = loud - self.mean
@@ -72,15 +89,22 @@ class Ear:
         if rise > ACCENT_RISE and rise < self.rising and self.since_accent > ACCENT_EVERY_FRAMES:
             accent, self.since_accent = min(1.0, self.rising / 0.3), 0
         self.rising = rise
-        ended = False
+        ended, raised = False, 0.0
         if loud > VOICED:
             self.voiced, self.silent = self.voiced + 1, 0
+            raised = self._above_usual(pitch)
         else:
             self.silent += 1
             ended = self.silent == PHRASE_PAUSE_FRAMES and self.voiced > PHRASE_PAUSE_FRAMES
             if self.silent >= PHRASE_PAUSE_FRAMES:
                 self.voiced = 0
-        return loud, accent, ended
+        return Heard(loud, accent, ended, raised)
+
+    def _above_usual(self, pitch: float) -> float:
+        if self.usual_pitch is None:
+            self.usual_pitch = pitch
+        self.usual_pitch += (pitch - self.usual_pitch) / USUAL_PITCH_FRAMES
+        return pitch - self.usual_pitch
 
 
 @dataclass
