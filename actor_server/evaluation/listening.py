@@ -165,7 +165,8 @@ def _brows_follow(seen: Seen) -> tuple[float | None, float | None]:
     if len(table) < FEWEST_PAUSES or table[:, :2].std(0).min() < 1e-6:
         return None, None
     with np.errstate(invalid="ignore"):
-        with_loudness, with_pitch, of_both = np.corrcoef(table.T)[[0, 0, 1], [1, 2, 2]]
+        table = np.asarray(np.corrcoef(table.T))
+    with_loudness, with_pitch, of_both = table[0, 1], table[0, 2], table[1, 2]
     rest = (1 - with_loudness**2) * (1 - of_both**2)
     if not rest > 0:  # loudness explains all, or the pitch is always the same
         return float(with_loudness), None
