@@ -15,9 +15,9 @@ ACCENT_CHANCE: Final = 0.45
 ACCENT_RAISE: Final = (0.35, 1.1)
 MOOD_SD: Final = 0.16
 MOOD_HOLD_S: Final = (1.5, 4.0)
-LISTENING_RAISE: Final = 0.45
+LISTENING_RAISE: Final = 0.6
 """Brow raise while the caller is loud."""
-INTONATION_RAISE: Final = 1.5
+INTONATION_RAISE: Final = 2.5
 """More of it for each octave that the caller speaks above their usual pitch, less below it."""
 FURROW_LISTENING: Final = 0.10
 BREATH_HZ: Final = 0.24
@@ -44,7 +44,7 @@ class Brows:
         self.hold -= 1
         if self.hold <= 0:
             self._feel()
-        self.loudness += 0.08 * (cue.loudness - self.loudness)
+        self.loudness += 0.15 * (cue.loudness - self.loudness)
         self.pitch += 0.15 * (cue.pitch - self.pitch)
         if cue.kind == "speaking" and cue.accent > 0 and self.dice.chance(ACCENT_CHANCE):
             self.accent = cue.accent * self.dice.uniform(*ACCENT_RAISE)

@@ -47,7 +47,7 @@ from proto.time_law import CHUNK_US
 
 SIGHT: Final = Visibility(history_tokens=4, lookahead_tokens=2, state_width=576)
 """What nano's chunks see; 576 is the width of the states of its brain."""
-SHARES: Final = {"grid": 0.32, "spoken": 0.40, "mixed": 0.28}
+SHARES: Final = {"grid": 0.30, "spoken": 0.30, "mixed": 0.40}
 HELD_OUT_SHARE: Final = 0.08
 """Hours of invented held-out sequences for one hour of training."""
 CLIPS_IN_A_SEQUENCE: Final = (3, 6)

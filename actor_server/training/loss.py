@@ -29,7 +29,7 @@ GROUPS: Final[dict[str, tuple[slice, float]]] = {
     "pose": (POSE, 1.0),
     "place": (slice(TRANSLATION.start, LOG_SCALE + 1), 0.5),
     "lids": (LIDS, 1.0),
-    "gaze": (GAZE, 0.5),
+    "gaze": (GAZE, 1.5),
     "brows": (slice(BROWS.start, FURROW + 1), 0.5),
     "rest": (slice(REST, REST + 1), 1.0),
     "breath": (slice(BREATH, BREATH + 1), 0.25),

@@ -40,7 +40,7 @@ LATE_CHUNKS: Final = (1, 3)
 OPENING_CHANCE: Final = 0.3
 """Share of sequences that begin as a call does, from the portrait at rest."""
 WARM_UP_CHUNKS: Final = (3, 30)
-CALLER_TALKS: Final = (4, 19)
+CALLER_TALKS: Final = (4, 26)
 THINKING: Final = (1, 5)
 IDLE: Final = (3, 15)
 BETWEEN_REPLIES: Final = (1, 4)
