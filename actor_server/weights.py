@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from safetensors.torch import save_file
@@ -134,6 +134,15 @@ def _halved(tensor: Tensor) -> Tensor:
     if tensor.ndim < 2:
         return tensor.float()
     return tensor if tensor.dtype is torch.bfloat16 else tensor.half()
+
+
+def recipe_of(path: Path) -> dict[str, Any]:
+    """How the weights at `path` were trained. Raises WeightsUnusable."""
+    try:
+        recipe: dict[str, Any] = json.loads(TensorFiles(path).metadata["recipe"])
+    except (TensorsUnreadable, KeyError, ValueError) as error:
+        raise WeightsUnusable(f"{path} does not say how it was trained: {error}") from error
+    return recipe
 
 
 def _metadata(geometry: ActorGeometry, sampler: SamplerDefaults, recipe: str) -> dict[str, str]:

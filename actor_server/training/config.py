@@ -119,6 +119,14 @@ class Budget:
 PRETRAIN: Final = Stage("pretrain", 0.7, 16, 8, 1e-3, 3e-4, (0.0, 0.6))
 FINETUNE: Final = Stage("finetune", 0.3, 36, 4, 3e-4, 1e-6, (0.5, 0.95))
 NANO: Final = TrainingConfig((PRETRAIN, FINETUNE))
+MORE: Final = replace(
+    NANO,
+    stages=(
+        replace(PRETRAIN, share=0.6, peak_rate=4e-4, final_rate=2e-4),
+        replace(FINETUNE, share=0.4, peak_rate=2e-4),
+    ),
+)
+"""For weights that are trained already: lower rates, which do not shake them apart."""
 SMOKE: Final = TrainingConfig(
     (
         replace(PRETRAIN, crop_chunks=6, batch=4),
@@ -127,7 +135,7 @@ SMOKE: Final = TrainingConfig(
     warmup_steps=10,
     ema_decay=0.95,
 )
-PRESETS: Final = {"nano": NANO, "smoke": SMOKE}
+PRESETS: Final = {"nano": NANO, "nano-more": MORE, "smoke": SMOKE}
 
 PAPER_RATE: Final = 1e-5
 PAPER_NOISE_STEPS: Final = 25

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from actor_server.model.video_transformer import VideoTransformer
@@ -36,7 +35,7 @@ from actor_server.training.journal import Journal
 from actor_server.training.loss import latent_weights, motion_loss
 from actor_server.training.train import REPORT_S, add_compute_options, compute_of
 from actor_server.training.trainer import Compute, normalised
-from actor_server.weights import SamplerDefaults, load_actor, save_actor
+from actor_server.weights import SamplerDefaults, load_actor, recipe_of, save_actor
 
 WINDOW: Final = 1
 """Chunks in flight of a distilled model: it learned each chunk behind clean ones only."""
@@ -170,9 +169,8 @@ def distil(run: DistilRun) -> dict[str, dict[str, float]]:
                 reported = time.monotonic()
                 journal.show(progress, f"distilling {distiller.step}: {float(loss):.4f}")
                 journal.record(distiller.step, {"loss": float(loss)})
-    with safe_open(run.teacher, framework="pt") as file:
-        recipe = json.loads(file.metadata()["recipe"])
-    recipe |= {"distilled": asdict(run.config) | {"distilled_steps": distiller.step}}
+    distilled = asdict(run.config) | {"distilled_steps": distiller.step}
+    recipe = recipe_of(run.teacher) | {"distilled": distilled}
     sampler = SamplerDefaults(run.config.steps, WINDOW)
     save_actor(run.out, distiller.student, sampler, json.dumps(recipe))
     return _figures(run, teacher, distiller.student)

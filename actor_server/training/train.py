@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
@@ -26,7 +26,7 @@ from actor_server.training.config import PRESETS, Ablation, Budget, TrainingConf
 from actor_server.training.journal import Journal
 from actor_server.training.trainer import Compute, Trainer
 from actor_server.training.validation import HeldOut
-from actor_server.weights import SamplerDefaults, save_actor
+from actor_server.weights import SamplerDefaults, load_actor, recipe_of, save_actor
 
 WEIGHTS_NAME: Final = "actor.safetensors"
 REPORT_S: Final = 20.0
@@ -48,6 +48,8 @@ class Run:
     save_minutes: float = 3.0
     fresh: bool = False
     tensorboard: bool = False
+    begin: Path | None = None
+    """Weights to begin with, statistics included; None: random ones, the data's statistics."""
 
 
 def new_model(data: Path, geometry: ActorGeometry, seed: int) -> VideoTransformer:
@@ -55,11 +57,8 @@ def new_model(data: Path, geometry: ActorGeometry, seed: int) -> VideoTransforme
 
     Raises ValueError when the dataset was built for another visibility.
     """
+    _refuse_other_sight(data, geometry)
     index = DatasetIndex.read(data)
-    if index.visibility != geometry.sight:
-        raise ValueError(
-            f"{data} was built for {index.visibility}, the model sees {geometry.sight}"
-        )
     torch.manual_seed(seed)
     model = VideoTransformer(geometry)
     usual = torch.from_numpy(LATENT_STD.copy())
@@ -72,7 +71,7 @@ def new_model(data: Path, geometry: ActorGeometry, seed: int) -> VideoTransforme
 def train(run: Run, geometry: ActorGeometry = NANO) -> Trainer:
     """Train until the budget is spent; checkpoints and weights are in `run.out`."""
     run.out.mkdir(parents=True, exist_ok=True)
-    model = new_model(run.data, geometry, run.config.seed)
+    model = _first_model(run, geometry)
     source = BatchSource(run.data, "train", run.config.seed)
     trainer = Trainer(model, run.config, run.budget, source, run.compute)
     state = None if run.fresh else read_checkpoint(run.out)
@@ -82,6 +81,20 @@ def train(run: Run, geometry: ActorGeometry = NANO) -> Trainer:
     with Journal(run.out, run.tensorboard) as journal:
         follow(trainer, journal, lambda: _save(run, trainer, held_out, journal), run.save_minutes)
     return trainer
+
+
+def _first_model(run: Run, geometry: ActorGeometry) -> VideoTransformer:
+    if run.begin is None:
+        return new_model(run.data, geometry, run.config.seed)
+    model, _ = load_actor(run.begin)
+    _refuse_other_sight(run.data, model.geometry)
+    return model.train().requires_grad_(True)
+
+
+def _refuse_other_sight(data: Path, geometry: ActorGeometry) -> None:
+    built_for = DatasetIndex.read(data).visibility
+    if built_for != geometry.sight:
+        raise ValueError(f"{data} was built for {built_for}, the model sees {geometry.sight}")
 
 
 def follow(
@@ -112,15 +125,15 @@ def follow(
 def _save(run: Run, trainer: Trainer, held_out: HeldOut, journal: Journal) -> None:
     write_checkpoint(run.out, trainer.state())
     data = DatasetIndex.read(run.data).recipe
-    recipe = json.dumps(
-        {
-            "training": run.config.to_dict(),
-            "steps": trainer.step,
-            "minutes": round(trainer.trained_s / 60, 1),
-            "data": {name: value for name, value in data.items() if not isinstance(value, dict)},
-        }
-    )
-    save_actor(run.out / WEIGHTS_NAME, trainer.averaged_model, SAMPLER, recipe)
+    recipe: dict[str, Any] = {
+        "training": run.config.to_dict(),
+        "steps": trainer.step,
+        "minutes": round(trainer.trained_s / 60, 1),
+        "data": {name: value for name, value in data.items() if not isinstance(value, dict)},
+    }
+    if run.begin is not None:
+        recipe["begun_with"] = recipe_of(run.begin)
+    save_actor(run.out / WEIGHTS_NAME, trainer.averaged_model, SAMPLER, json.dumps(recipe))
     figures = held_out.figures(trainer.averaged_model)
     journal.record(trainer.step, {f"held_out/{name}": value for name, value in figures.items()})
 
@@ -143,6 +156,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     add_compute_options(parser)
     parser.add_argument("--seed", type=int, default=TrainingConfig.seed)
     parser.add_argument("--compile", action="store_true", help="1.6 times as fast; needs g++")
+    parser.add_argument("--begin", type=Path, help="weights to begin with; default: random ones")
     parser.add_argument("--fresh", action="store_true", help="forget the folder's checkpoint")
     parser.add_argument("--tensorboard", action="store_true", help="figures in OUT/tensorboard too")
 
@@ -166,14 +180,26 @@ def run_of(options: argparse.Namespace) -> Run:
         replace(compute_of(options), compiled=options.compile),
         fresh=options.fresh,
         tensorboard=options.tensorboard,
+        begin=options.begin,
     )
 
 
 def bf16_is_fast(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 matrices in hardware."""
-    if device.type == "cpu":
-        return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
-    return bool(torch.cuda.is_bf16_supported())
+    """Whether bf16 pays. On a CPU it is tried: some that have the instructions lack the units."""
+    if device.type != "cpu":
+        return bool(torch.cuda.is_bf16_supported())
+    return _product_s(torch.bfloat16) < 0.8 * _product_s(torch.float32)
+
+
+def _product_s(dtype: torch.dtype) -> float:
+    """Seconds of a product of matrices, the best of some."""
+    left, right = (torch.ones(512, 512, dtype=dtype) for _ in range(2))
+    taken = []
+    for _ in range(8):
+        begun = time.perf_counter()
+        left @ right
+        taken.append(time.perf_counter() - begun)
+    return min(taken)
 
 
 def main() -> None:

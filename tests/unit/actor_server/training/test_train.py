@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from actor_server.errors import WeightsUnusable
 from actor_server.evaluation.actor_system import actors_in
 from actor_server.model.geometry import NANO
 from actor_server.model.mask import SightRules
+from actor_server.motion.choice import SHIPPED_WEIGHTS
 from actor_server.training.ablations import ABLATIONS, train_ablations
 from actor_server.training.batches import BatchSource
 from actor_server.training.checkpoint import write_checkpoint
@@ -22,8 +24,9 @@ from actor_server.training.config import (
 )
 from actor_server.training.journal import FIGURES_NAME
 from actor_server.training.learning_rate import learning_rate
-from actor_server.training.train import Run, new_model, train
+from actor_server.training.train import WEIGHTS_NAME, Run, new_model, train
 from actor_server.training.trainer import Compute, Trainer
+from actor_server.weights import load_actor, recipe_of
 from tests.unit.actor_server.training.datasets import GEOMETRY, write_dataset
 
 pytestmark = pytest.mark.unit
@@ -86,6 +89,30 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(dataset: Path, tmp_path
     assert resumed.step == 6
     for name, weight in whole.averaged_model.state_dict().items():
         assert torch.equal(weight, resumed.averaged_model.state_dict()[name])
+
+
+def test_a_run_goes_on_from_weights_and_says_which(dataset: Path, tmp_path: Path) -> None:
+    train(run(dataset, tmp_path / "first", 3), GEOMETRY)
+    weights = tmp_path / "first" / WEIGHTS_NAME
+    slow = tuple(replace(stage, peak_rate=1e-9, final_rate=1e-9) for stage in QUICK.stages)
+    plan = run(dataset, tmp_path / "more", 1, replace(QUICK, stages=slow))
+    more = train(replace(plan, begin=weights), GEOMETRY).model
+    begun, _ = load_actor(weights)
+    for name, weight in begun.state_dict().items():
+        torch.testing.assert_close(more.state_dict()[name], weight, rtol=0, atol=1e-6)
+    recipe = recipe_of(tmp_path / "more" / WEIGHTS_NAME)
+    assert recipe["begun_with"] == recipe_of(weights)
+    assert recipe["begun_with"]["steps"] == 3
+
+
+def test_weights_of_another_visibility_and_files_that_are_none_are_refused(
+    dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="was built for"):
+        train(replace(run(dataset, tmp_path, 1), begin=SHIPPED_WEIGHTS))
+    (tmp_path / "no.safetensors").write_bytes(b"nothing")
+    with pytest.raises(WeightsUnusable):
+        recipe_of(tmp_path / "no.safetensors")
 
 
 def test_a_checkpoint_of_another_run_is_refused(dataset: Path, tmp_path: Path) -> None:
