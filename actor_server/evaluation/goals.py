@@ -79,6 +79,10 @@ def _goals() -> tuple[Goal, ...]:
     low, high = (1 - TOLERANCE) * BLINKS_PER_MINUTE[0], (1 + TOLERANCE) * BLINKS_PER_MINUTE[1]
     goals += [
         Goal("blinks", "blinks, new sentences", "a minute", f"{low:.0f} .. {high:.0f}", low, high),
+        Goal("nods", "nods at the caller's pauses, above chance by", "", ">= 0.35", 0.35),
+        Goal("brows_follow", "brows with the caller's loudness, r", "", ">= 0.15", 0.15),
+        Goal("brows_follow_pitch", "and with their pitch, partial r", "", ">= 0.15", 0.15),
+        Goal("repetition", "likest two stretches of a minute, r", "", "<= 0.95", high=0.95),
         Goal("identity", "identity (SFace with the portrait)", "", ">= 0.80", 0.80),
         Goal("identity_drift", "its change in an hour, at most (95 %)", "", "<= 0.02", high=0.02),
         Goal("cpbd_to_crop", "CPBD over the portrait's", "", ">= 1", 1.0),
@@ -104,6 +108,8 @@ def goal_figures(rows: Sequence[Row], actor: str, supplied: Figures) -> dict[str
         figures |= _lips(row, rows, f"{row.takes}_{kind}")
         if row.takes == "grid":
             figures |= _against_teacher(row, rows, kind)
+        if row.takes == "mixed" and kind == "latents":
+            figures |= _listening(row)
         if row.takes == "spoken":
             measured = {key: at(row, path) for key, path in _FACE.items()}
             if kind == "latents" and row.by_voice:
@@ -120,9 +126,15 @@ def fvd_figures(figures: Sequence[FrechetFigures], actor: str) -> dict[str, floa
 
 
 def drift_figures(drifts: Sequence[Drift], actor: str) -> dict[str, float | None]:
-    """How much the likeness may change in an hour: the end of its interval farther from none."""
-    line = next((one.slope("identity") for one in drifts if one.system == actor), None)
-    return {"identity_drift": max(-line.low, line.high)} if line else {}
+    """How much the likeness may change in an hour: the end of its interval farther from none; and
+    the minute in which the head repeats itself most."""
+    figures: dict[str, float | None] = {}
+    for one in (one for one in drifts if one.system == actor):
+        if line := one.slope("identity"):
+            figures["identity_drift"] = max(-line.low, line.high)
+        again = [value for value in one.values("repetition") if value is not None]
+        figures["repetition"] = max(again, default=None)
+    return figures
 
 
 def goal_table(figures: Figures) -> Table:
@@ -135,6 +147,19 @@ def goal_table(figures: Figures) -> Table:
         wanted = f"{goal.wanted} {goal.unit}".strip()
         table.add_row(goal.label, cell(value), wanted, f"[{styles[verdict]}]{verdict}[/]")
     return table
+
+
+def _listening(row: Row) -> dict[str, float | None]:
+    """What a face does while the caller talks."""
+    seen = row.listening
+    if seen is None:
+        return {}
+    nods, chance = seen.nods, seen.nods_by_chance
+    return {
+        "nods": None if nods is None or chance is None else nods - chance,
+        "brows_follow": seen.brows_follow,
+        "brows_follow_pitch": seen.brows_follow_pitch,
+    }
 
 
 def _lips(row: Row, rows: Sequence[Row], key: str) -> dict[str, float | None]:

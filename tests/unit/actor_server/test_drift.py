@@ -164,6 +164,13 @@ def test_too_short_a_stream_has_curves_and_no_slope(judge: AudioLipJudge) -> Non
     assert drift_table([short, short]).row_count == len(CURVES)
 
 
+def test_the_minute_that_repeats_itself_most_is_what_counts(judge: AudioLipJudge) -> None:
+    minute = drift(judge, Recorded("Actor"), [take(0, chunks=24)], 0.1).curve[0]
+    curve = tuple(replace(minute, repetition=again) for again in (0.5, None, 0.8, 0.7))
+    assert drift_figures([Drift("Actor", 4.0, curve)], "Actor") == {"repetition": 0.8}
+    assert drift_figures([Drift("Actor", 0.0, ())], "Actor") == {"repetition": None}
+
+
 @dataclass
 class Stranger:
     """Sees less of the portrait in every minute that it looks at, and as many pictures as drawn."""
@@ -187,7 +194,7 @@ def test_a_face_that_becomes_another_ones_shows_in_the_goal(judge: AudioLipJudge
     line = told.slope("identity")
     assert line is not None
     assert line.per_hour == pytest.approx(-0.001 * 60 / told.at_min[1], rel=1e-3)
-    assert drift_figures([told], "Actor") == {"identity_drift": pytest.approx(-line.low)}
+    assert drift_figures([told], "Actor")["identity_drift"] == pytest.approx(-line.low)
     assert drift_figures([told], "Actor full") == {}
     assert told.slope("CPBD").per_hour == pytest.approx(0.0, abs=1e-9)  # type: ignore[union-attr]
     frames = told.minutes * 60 * 25

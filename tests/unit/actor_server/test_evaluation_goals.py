@@ -18,6 +18,7 @@ from actor_server.evaluation.goals import (
     goal_figures,
     goal_table,
 )
+from actor_server.evaluation.listening import Listening
 from actor_server.evaluation.liveliness import Clip, Liveliness, liveliness
 from actor_server.evaluation.offsets import binned, median_shift, offset_table
 from actor_server.evaluation.scoring import Row, SyncFigures
@@ -108,6 +109,20 @@ def test_voices_count_that_both_close_and_open() -> None:
     shut, opened = (list(column.cells)[4:] for column in table.columns[4:])
     assert shut == ["0.950", "0.940", "1.000", "1.000", "1.000"]
     assert opened == ["1.000", "1.000", "0.850", "1.000", ""]
+
+
+def test_a_face_listens_if_it_nods_at_pauses_more_than_elsewhere_and_its_brows_follow() -> None:
+    seen = Listening(99, 0.6, 0.2, 0.3, 0.1, 0.9, 1.0, 2.0, 3.0)
+    row_of = replace(row("Actor", takes="mixed"), listening=seen)
+    figures = goal_figures([row_of], "Actor", {})
+    assert figures["nods"] == pytest.approx(0.4)
+    verdict = told(figures)
+    keys = ("nods", "brows_follow", "brows_follow_pitch")
+    assert [verdict[key] for key in keys] == ["met", "met", "missed"]
+    unknown = replace(row_of, listening=replace(seen, nods=None))
+    assert told(goal_figures([unknown], "Actor", {}))["nods"] == "not measured"
+    elsewhere = replace(row_of, takes="spoken")
+    assert "nods" not in goal_figures([elsewhere], "Actor", {})
 
 
 def test_head_and_lids_are_those_of_new_sentences() -> None:
