@@ -47,6 +47,16 @@ _POOLED_BEFORE: Final[dict[str, tuple[Extent, Extent]]] = {
 }
 
 
+def archive_in(assets: Path) -> Path:
+    """Where the weights are. Raises FileNotFoundError."""
+    archive = assets / ARCHIVE_FILE
+    if not archive.is_file():
+        raise FileNotFoundError(
+            f"the weights {archive} are missing: run `xstreamer assets fetch --all`"
+        )
+    return archive
+
+
 class I3D(nn.Module):
     """Videos (N, 3, T, 224, 224), -1..1, T at least 16, to the mean logits (N, 400) of actions."""
 
@@ -75,11 +85,7 @@ class I3D(nn.Module):
     @classmethod
     def load(cls, assets: Path, device: str = "cpu") -> "I3D":
         """Raises FileNotFoundError; PickleRefused for an archive that holds another network."""
-        archive = assets / ARCHIVE_FILE
-        if not archive.is_file():
-            raise FileNotFoundError(
-                f"the weights {archive} are missing: run `xstreamer assets fetch --all`"
-            )
+        archive = archive_in(assets)
         try:
             state = dict(_folded(read_arrays(_weights(archive))))
         except (KeyError, tarfile.TarError) as error:

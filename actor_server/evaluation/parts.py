@@ -25,7 +25,7 @@ from actor_server.evaluation.evaluate import (
     seed_diversities,
 )
 from actor_server.evaluation.frechet import FrechetFigures, VideoFeatures
-from actor_server.evaluation.i3d import I3D
+from actor_server.evaluation.i3d import I3D, archive_in
 from actor_server.evaluation.rendered import default_avatars
 from actor_server.evaluation.report import Evaluation
 from actor_server.evaluation.scoring import STRETCH_FRAMES, Row
@@ -50,7 +50,11 @@ class Ready:
 
     @classmethod
     def of(cls, chosen: argparse.Namespace) -> Self:
-        """What the options name. Raises ValueError for an Actor that sees something else."""
+        """What the options name.
+
+        Raises ValueError for an Actor that sees something else, FileNotFoundError for assets that
+        any part will need: now, not when others have worked for long.
+        """
         settings = Settings(
             chosen.seconds,
             chosen.seen_seconds,
@@ -59,6 +63,8 @@ class Ready:
             chosen.diversity_seeds,
         )
         actors = _actors(chosen)
+        if settings.fvd_windows:
+            archive_in(chosen.assets)
         judge = fit_judge(read_takes(chosen.data, "judge"))
         drawn = settings.seen_seconds > 0 or chosen.sheets is not None or settings.fvd_windows
         avatars = default_avatars(AVATARS, chosen.assets) if drawn else []
@@ -70,7 +76,7 @@ class Ready:
 def run(chosen: argparse.Namespace) -> Evaluation:
     """Evaluate what the options name, each part in a process of its own if there are several.
 
-    Raises ValueError for an Actor that sees something else.
+    Raises as `Ready.of` does.
     """
     ready = Ready.of(chosen)
     actors = {actor.label: actor.about for actor in ready.actors}

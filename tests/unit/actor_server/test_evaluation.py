@@ -118,6 +118,13 @@ def test_the_report_is_json_in_which_the_truth_beats_all_that_it_should(dataset:
     assert between["procedural teacher"]["landmarks"] is None
 
 
+def test_missing_weights_are_told_before_anything_is_done(dataset: Path, tmp_path: Path) -> None:
+    chosen = options(dataset, None)
+    chosen.fvd_windows, chosen.processes, chosen.assets = 10, 2, tmp_path
+    with pytest.raises(FileNotFoundError, match="assets fetch"):
+        run(chosen)
+
+
 def test_processes_of_their_own_measure_the_same(dataset: Path) -> None:
     chosen = options(dataset, None)
     alone = as_json(run(chosen))
