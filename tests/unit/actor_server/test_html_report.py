@@ -64,7 +64,7 @@ def evaluation() -> Evaluation:
             replace(
                 row("Actor", lips=SEEN, sync=synced(0.5), articulation=lips),
                 upper_face=UpperFace(0.1, 0.2, 10.0, 0.2, 5.0, 0.1),
-                listening=Listening(9, 0.6, 0.1, 0.3, 0.9, 3.0, 4.0, 8.0),
+                listening=Listening(9, 0.6, 0.1, 0.3, 0.2, 0.9, 3.0, 4.0, 8.0),
                 by_voice={"hibari": lips},
                 rendered=RenderedFigures(99, 0, 4, 0.9, 0.4, 0.5, 1.0, 1.0, 0.08, 0.01),
             ),
