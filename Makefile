@@ -127,7 +127,7 @@ train-smoke: setup  ## train the Actor for a minute, to see that it trains (DATA
 # Steps, not minutes: the same data, seeds and machine give the same weights.
 train-nano: OUT ?= build/nano
 train-nano: DEVICE ?= --threads 1
-train-nano: setup  ## train the shipped Actor on one CPU core in an hour (DATA=DIR, DEVICE="--device cuda")
+train-nano: setup  ## train an Actor like the shipped one on one CPU core, an hour or two (DATA=DIR, DEVICE="--device cuda")
 	$(BIN)/python -m actor_server.training.train --data $(DATA) --out $(OUT) --steps 8000 --compile $(DEVICE) $(ARGS)
 	$(BIN)/python -m actor_server.training.distil --teacher $(OUT)/actor.safetensors --data $(DATA) \
 		--out $(OUT)/nano_actor.safetensors --steps 640 $(DEVICE)

@@ -52,7 +52,10 @@ def options() -> argparse.Namespace:
         "--diversity-seeds", type=int, default=4, help="performances to compare; 0: none"
     )
     parser.add_argument(
-        "--processes", type=int, default=len(os.sched_getaffinity(0)), help="parts done at once"
+        "--cores",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="cores to share among the parts",
     )
     parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())
     return parser.parse_args()

@@ -35,6 +35,7 @@ from actor_server.measured_on import commit, machine
 from actor_server.training.chunk_store import DatasetIndex
 
 AVATARS: Final = ("mara", "daniel")
+PARTS: Final = 4
 Part = TypeVar("Part")
 
 
@@ -81,11 +82,14 @@ def run(chosen: argparse.Namespace) -> Evaluation:
     ready = Ready.of(chosen)
     actors = {actor.label: actor.about for actor in ready.actors}
     about = _about(chosen.data, ready.studio.judge, ready.settings, actors)
-    if chosen.processes == 1:
+    cv2.setNumThreads(1)
+    if chosen.cores == 1:
         return Evaluation(
             about, _rows(ready), _drifts(ready), _frechets(ready), _diversities(ready)
         )
-    with ProcessPoolExecutor(chosen.processes, get_context("spawn"), one_thread) as pool:
+    processes = min(chosen.cores, PARTS)
+    threads = max(1, chosen.cores // processes)
+    with ProcessPoolExecutor(processes, get_context("spawn"), share_cores, (threads,)) as pool:
         frechets_ = pool.submit(_alone, _frechets, chosen)  # the longest first
         rows, drifts_ = pool.submit(_alone, _rows, chosen), pool.submit(_alone, _drifts, chosen)
         diversities = pool.submit(_alone, _diversities, chosen)
@@ -94,10 +98,10 @@ def run(chosen: argparse.Namespace) -> Evaluation:
         )
 
 
-def one_thread() -> None:
-    """Processes share the cores; threads of theirs would wait for each other."""
+def share_cores(threads: int) -> None:
+    """In a process of its own: more threads than cores in all would wait for each other."""
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
 
 
 def _alone(part: Callable[[Ready], Part], chosen: argparse.Namespace) -> Part:

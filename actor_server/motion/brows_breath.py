@@ -44,10 +44,10 @@ class Brows:
         self.hold -= 1
         if self.hold <= 0:
             self._feel()
-        self.loudness += 0.15 * (cue.loudness - self.loudness)
-        self.pitch += 0.15 * (cue.pitch - self.pitch)
-        if cue.kind == "speaking" and cue.accent > 0 and self.dice.chance(ACCENT_CHANCE):
-            self.accent = cue.accent * self.dice.uniform(*ACCENT_RAISE)
+        self.loudness += 0.15 * (cue.heard.loudness - self.loudness)
+        self.pitch += 0.15 * (cue.heard.pitch - self.pitch)
+        if cue.kind == "speaking" and cue.heard.accent > 0 and self.dice.chance(ACCENT_CHANCE):
+            self.accent = cue.heard.accent * self.dice.uniform(*ACCENT_RAISE)
             self.accent_left = int(self.dice.uniform(6, 12))
         self.accent_left -= 1
         raise_ = self.accent if self.accent_left > 0 else 0.0
@@ -80,7 +80,7 @@ class Breath:
         target = 0.7 * float(np.sin(self.phase))
         if cue.kind == "speaking":
             self.spoken_s += FRAME_S
-            if cue.phrase_ended or cue.turn_began:
+            if cue.heard.phrase_ended or cue.turn_began:
                 self.spoken_s = 0.0
             target = 0.8 - 1.4 * min(1.0, self.spoken_s / SPEECH_BREATH_S)
         else:

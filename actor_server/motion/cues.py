@@ -16,8 +16,6 @@ ACCENT_EVERY_FRAMES: Final = 11
 MEAN_FRAMES: Final = 12.0
 VOICED: Final = 0.35
 PHRASE_PAUSE_FRAMES: Final = 4
-CALLER_PHRASE_FRAMES: Final = 20
-"""A pause of the caller counts after this much talk."""
 USUAL_PITCH_FRAMES: Final = 75.0
 """A voice's usual pitch is a running mean over so many voiced frames."""
 
@@ -34,14 +32,11 @@ class Heard(NamedTuple):
 
 @dataclass(frozen=True)
 class Cue:
-    """One frame: what is done, and what is heard (`Heard`) of the voice that counts."""
+    """One frame: what is done, and what is heard of the voice that counts."""
 
     kind: Kind
-    loudness: float
-    accent: float
-    phrase_ended: bool
-    pitch: float
-    turn_began: bool
+    heard: Heard
+    turn_began: bool = False
 
 
 @dataclass
@@ -113,7 +108,6 @@ class Cues:
 
     own: Ear = field(default_factory=Ear)
     caller: Ear = field(default_factory=Ear)
-    caller_talked: int = 0
     turn: int = -1
 
     def read(self, condition: Condition) -> list[Cue]:
@@ -123,13 +117,13 @@ class Cues:
         speech = condition.speech
         if speech is None:
             self.own.silence(CHUNK_FRAMES)
-            return [Cue(condition.kind, *frame, turn_began=False) for frame in heard]
+            return [Cue(condition.kind, frame) for frame in heard]
         began = speech.turn != self.turn
         self.turn = speech.turn
         rows = slice(speech.history_tokens, speech.history_tokens + CHUNK_FRAMES // 2)
         features = np.where(speech.heard[rows, None, None], speech.features[rows], -1.5)
         frames = self.own.listen(features.astype(np.float32))
         return [
-            Cue("speaking", *frame, turn_began=began and index == 0)
+            Cue("speaking", frame, turn_began=began and index == 0)
             for index, frame in enumerate(frames)
         ]

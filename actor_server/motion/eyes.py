@@ -82,7 +82,7 @@ class Eyes:
         self.next_blink -= 1
         self.since_blink += 1
         wanted = self.next_blink <= 0
-        wanted |= cue.phrase_ended and self.dice.chance(PHRASE_BLINK_CHANCE)
+        wanted |= cue.heard.phrase_ended and self.dice.chance(PHRASE_BLINK_CHANCE)
         wanted |= cue.turn_began and self.dice.chance(TURN_BLINK_CHANCE)
         if wanted:
             self._start_blink()

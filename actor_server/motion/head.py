@@ -106,12 +106,16 @@ class Head:
         self.hold = int(self.dice.uniform(*bearing.hold_s) / FRAME_S)
 
     def _nod(self, cue: Cue, bearing: Bearing) -> None:
-        if cue.kind == "speaking" and cue.accent > 0 and bearing.nod > 0:
-            size = bearing.nod * DEGREE * cue.accent * self.dice.uniform(0.5, 1.2)
+        if cue.kind == "speaking" and cue.heard.accent > 0 and bearing.nod > 0:
+            size = bearing.nod * DEGREE * cue.heard.accent * self.dice.uniform(0.5, 1.2)
             side = self.dice.normal(0.0, 0.4)
             push = np.array([side, 1.0, 0.3 * side, 0, 0.08, 0], np.float32) * np.float32(size)
             self.pushes.append((int(self.dice.uniform(4, 7)), push))
-        elif cue.kind == "listening" and cue.phrase_ended and self.dice.chance(CALLER_NOD_CHANCE):
+        elif (
+            cue.kind == "listening"
+            and cue.heard.phrase_ended
+            and self.dice.chance(CALLER_NOD_CHANCE)
+        ):
             self._nod_at_pause()
 
     def _nod_at_pause(self) -> None:

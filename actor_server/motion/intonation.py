@@ -11,9 +11,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from actor_server.motion.feature_lips import HOPS_PER_FRAME
 from actor_server.motion.source import Floats
 from proto.speech_features import MEL_BINS, log_mel
-from proto.time_law import FRAME_US, HEARING_HZ
+from proto.time_law import HEARING_HZ
 
 LOWEST_HZ: Final = 80.0
 SEMITONES: Final = 26
@@ -23,7 +24,8 @@ SHAPE_BINS: Final = 11
 """The slow shape is a mean over so many bins."""
 SHARPNESS: Final = 8.0
 """How much more a better match counts in the mean over all pitches."""
-HOPS_PER_FRAME: Final = FRAME_US // 10_000
+TONE_SAMPLES: Final = HEARING_HZ // 5
+"""Of each known voice; all of them are made in the first chunk of a process."""
 
 
 def pitches(features: Floats) -> Floats:
@@ -42,7 +44,7 @@ def pitches(features: Floats) -> Floats:
 def _known() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Ripples (SEMITONES, BINS) of equally loud harmonics, and their octaves (SEMITONES,)."""
     octaves = np.arange(SEMITONES) / 12
-    at_s, dice = np.arange(HEARING_HZ) / HEARING_HZ, np.random.default_rng(0)
+    at_s, dice = np.arange(TONE_SAMPLES) / HEARING_HZ, np.random.default_rng(0)
     spectra = []
     for pitch in LOWEST_HZ * 2**octaves:
         harmonics = np.arange(1, int(1300 / pitch) + 1)[:, None]

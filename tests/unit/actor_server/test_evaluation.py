@@ -82,7 +82,7 @@ def options(dataset: Path, weights: Path | None) -> Namespace:
         fvd_windows=0,
         device="cpu",
         diversity_seeds=2,
-        processes=1,
+        cores=1,
         assets=Path(),
     )
 
@@ -120,7 +120,7 @@ def test_the_report_is_json_in_which_the_truth_beats_all_that_it_should(dataset:
 
 def test_missing_weights_are_told_before_anything_is_done(dataset: Path, tmp_path: Path) -> None:
     chosen = options(dataset, None)
-    chosen.fvd_windows, chosen.processes, chosen.assets = 10, 2, tmp_path
+    chosen.fvd_windows, chosen.cores, chosen.assets = 10, 2, tmp_path
     with pytest.raises(FileNotFoundError, match="assets fetch"):
         run(chosen)
 
@@ -128,7 +128,7 @@ def test_missing_weights_are_told_before_anything_is_done(dataset: Path, tmp_pat
 def test_processes_of_their_own_measure_the_same(dataset: Path) -> None:
     chosen = options(dataset, None)
     alone = as_json(run(chosen))
-    chosen.processes = 2
+    chosen.cores = 2
     assert as_json(run(chosen)) == alone
 
 
