@@ -32,7 +32,7 @@ from actor_server.training.ema import averaged
 from actor_server.training.few_steps import Contender, few_step_figures, perform
 from actor_server.training.forcing import HISTORY_LEVEL, draw_noise
 from actor_server.training.journal import Journal
-from actor_server.training.loss import latent_weights, motion_loss
+from actor_server.training.loss import chunk_weights, motion_loss
 from actor_server.training.train import REPORT_S, add_compute_options, compute_of
 from actor_server.training.trainer import Compute, normalised
 from actor_server.weights import SamplerDefaults, load_actor, recipe_of, save_actor
@@ -73,7 +73,6 @@ class Distiller:
         self._optimiser = torch.optim.AdamW(
             self._student.parameters(), betas=(0.9, 0.98), weight_decay=0.0, fused=True
         )
-        self._weights = latent_weights().to(compute.device)
         self.step = 0
 
     @property
@@ -122,7 +121,8 @@ class Distiller:
         # in units of the velocity: all steps are turns by the same angle
         deviations = (reached - target) / sin(pi / 2 / config.steps)
         follows = torch.ones(clean.shape[:2], dtype=torch.bool, device=clean.device)
-        return motion_loss(deviations, self._weights.expand_as(deviations), follows)
+        counted = chunk_weights(batch.conditions).expand_as(deviations)
+        return motion_loss(deviations, counted, follows)
 
     def _performed(self, batch: Batch, seed: int) -> Tensor:
         """What the averaged student makes of the conditions by itself."""

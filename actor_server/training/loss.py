@@ -22,22 +22,29 @@ from actor_server.codec.mesh.latent import (
     REST,
     TRANSLATION,
 )
+from actor_server.model.conditioner import Conditions
+from actor_server.motion.conditioning import KINDS
 from actor_server.training.forcing import Forced
 
 GROUPS: Final[dict[str, tuple[slice, float]]] = {
     "mouth": (MOUTH, 2.0),
-    "pose": (POSE, 1.0),
-    "place": (slice(TRANSLATION.start, LOG_SCALE + 1), 0.5),
+    "pose": (POSE, 8.0),
+    "place": (slice(TRANSLATION.start, LOG_SCALE + 1), 4.0),
     "lids": (LIDS, 1.0),
     "gaze": (GAZE, 1.5),
-    "brows": (slice(BROWS.start, FURROW + 1), 0.5),
-    "rest": (slice(REST, REST + 1), 1.0),
-    "breath": (slice(BREATH, BREATH + 1), 0.25),
+    "brows": (slice(BROWS.start, FURROW + 1), 4.0),
+    "rest": (slice(REST, REST + 1), 8.0),
+    "breath": (slice(BREATH, BREATH + 1), 2.0),
 }
-"""Each group's numbers, and the weight of one of them, on average."""
+"""Each group's numbers, and the weight of one of them, on average. Of what moves slowly the chunk
+before tells nearly all: what is left to learn, a nod or a rest, is an eighth of what a mouth's
+number leaves open, and has to count eight times as much to be learned at all."""
 STEADY: Final = (*range(POSE.start, LOG_SCALE + 1), *range(BROWS.start, BREATH + 1))
 """Numbers of what moves slowly: head, brows, rest, breath. Lids, gaze and lips may jump."""
-JOLT_WEIGHT: Final = 20.0
+LISTENING_WEIGHT: Final = 3.0
+"""How much more steady numbers count while the caller talks: a small part of the data, which holds
+all that is to be learned of listening."""
+JOLT_WEIGHT: Final = 5.0
 """Weight of the second difference, from frame to frame, of an error in steady numbers, relative to
 the error. A head that is a little elsewhere looks right, one that trembles does not, and the plain
 error hardly tells them apart."""
@@ -66,6 +73,15 @@ def latent_weights() -> Tensor:
     return weights / weights.mean()
 
 
+def chunk_weights(conditions: Conditions) -> Tensor:
+    """(B, K, 1, D) `latent_weights` of each chunk: steady numbers count more while listening."""
+    listening = conditions.kind == KINDS.index("listening")
+    more = torch.ones(LATENT_DIM, device=listening.device)
+    more[list(STEADY)] = LISTENING_WEIGHT
+    weights = latent_weights().to(listening.device)
+    return torch.where(listening[..., None, None], more, 1.0) * weights
+
+
 def velocity_errors(predicted: Tensor, forced: Forced, trusted: Tensor) -> tuple[Tensor, Tensor]:
     """Squared errors (B, K, T, D) of the velocity and the mask (B, K, T, D) of those that count."""
     mask = trusted & forced.learned[..., None, None]
@@ -75,12 +91,9 @@ def velocity_errors(predicted: Tensor, forced: Forced, trusted: Tensor) -> tuple
 class MotionObjective:
     """The Objective of motion latents: `velocity_loss`, in two parts."""
 
-    def __init__(self) -> None:
-        self._weights = latent_weights()
-
-    def counted(self, trusted: Tensor, learned: Tensor) -> Tensor:
-        """Trusted numbers of noisy chunks, by their weights."""
-        return (trusted & learned[..., None, None]) * self._weights.to(trusted.device)
+    def counted(self, trusted: Tensor, learned: Tensor, conditions: Conditions) -> Tensor:
+        """Trusted numbers of noisy chunks, by `chunk_weights`."""
+        return (trusted & learned[..., None, None]) * chunk_weights(conditions)
 
     def total(self, deviations: Tensor, counted: Tensor, learned: Tensor) -> Tensor:
         """`motion_total`."""
@@ -88,7 +101,7 @@ class MotionObjective:
 
 
 def velocity_loss(predicted: Tensor, forced: Forced, trusted: Tensor, weights: Tensor) -> Tensor:
-    """`motion_loss` of the velocity over trusted numbers of noisy chunks."""
+    """`motion_loss` of the velocity over trusted numbers of noisy chunks; weights (B, K, 1, D)."""
     _, mask = velocity_errors(predicted, forced, trusted)
     deviations = predicted.float() - forced.velocity
     return motion_loss(deviations, mask * weights, _after_clean(forced.learned))

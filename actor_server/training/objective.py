@@ -8,11 +8,13 @@ from typing import Protocol
 
 from torch import Tensor
 
+from actor_server.model.conditioner import Conditions
+
 
 class Objective(Protocol):
     """How errors (B, K, T, D) become a loss; `learned` (B, K) is False in clean chunks."""
 
-    def counted(self, trusted: Tensor, learned: Tensor) -> Tensor:
+    def counted(self, trusted: Tensor, learned: Tensor, conditions: Conditions) -> Tensor:
         """How often each number counts, (B, K, T, D)."""
 
     def total(self, deviations: Tensor, counted: Tensor, learned: Tensor) -> Tensor:
@@ -22,7 +24,7 @@ class Objective(Protocol):
 class VelocityObjective:
     """The plain square of every number of every noisy chunk. Source: X-Streamer, equation 3."""
 
-    def counted(self, trusted: Tensor, learned: Tensor) -> Tensor:
+    def counted(self, trusted: Tensor, learned: Tensor, conditions: Conditions) -> Tensor:
         """Once, where it is trusted."""
         return (trusted & learned[..., None, None]).float()
 

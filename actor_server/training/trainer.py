@@ -168,7 +168,7 @@ class Trainer:
         batch = self._source.draw(rng, number, stage.crop_chunks, stage.batch)
         shape = (batch.latents.shape[0], batch.latents.shape[1])
         levels = torch.from_numpy(draw_levels(rng, shape, stage, self.config.ablation))
-        counted = self._source.objective.counted(batch.trusted, levels > 0)
+        counted = self._source.objective.counted(batch.trusted, levels > 0, batch.conditions)
         return _Part(rng, batch, levels, counted)
 
     def _total(self, part: _Part) -> Tensor:

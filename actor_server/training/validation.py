@@ -19,8 +19,8 @@ from actor_server.training.batches import Batch
 from actor_server.training.config import Ablation, Stage, TrainingConfig
 from actor_server.training.forcing import Forced, draw_levels, draw_noise, force
 from actor_server.training.loss import (
+    chunk_weights,
     group_errors,
-    latent_weights,
     velocity_errors,
     velocity_loss,
 )
@@ -43,7 +43,6 @@ class HeldOut:
             raise ValueError(f"{folder} holds no held_out sequences to measure on")
         self._config = config
         self._compute = compute
-        self._weights = latent_weights().to(compute.device)
 
     @torch.no_grad()
     def figures(self, model: VideoTransformer) -> dict[str, float]:
@@ -101,7 +100,9 @@ class HeldOut:
         ).items():
             sums[name] += total
             counts[name] += count
-        return float(velocity_loss(predicted, forced, batch.trusted, self._weights))
+        return float(
+            velocity_loss(predicted, forced, batch.trusted, chunk_weights(batch.conditions))
+        )
 
     def _expected(self, model: VideoTransformer, batch: Batch, rng: np.random.Generator) -> Tensor:
         """Latents (B, K, T, D) expected from the conditions and nothing else."""
