@@ -27,7 +27,7 @@ run: setup  ## set up and start; prints the URL (ARGS="--tls" for phones)
 	@exec $(BIN)/xstreamer up $(ARGS)
 
 test: setup-tests  ## set up and prove it, with a real LiveKit server and a real browser
-	@$(BIN)/pytest -m "not gpu" $(ARGS)
+	@$(BIN)/pytest -m "not gpu" --durations=30 $(ARGS)
 
 unit: setup  ## only the tests that need no service
 	@$(BIN)/pytest tests/unit $(ARGS)

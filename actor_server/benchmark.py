@@ -27,7 +27,7 @@ from actor_server.measured_on import commit, machine
 from actor_server.model.conditioner import Conditions
 from actor_server.model.geometry import NANO, TINY, ActorGeometry
 from actor_server.model.video_transformer import VideoTransformer
-from actor_server.motion.conditioning import condition_arrays
+from actor_server.motion.conditioning import ConditionReader
 from actor_server.motion.source import Condition, Floats, SpeechWindow
 from actor_server.sampler import PyramidSampler, SamplerStream
 from actor_server.weights import load_actor
@@ -83,14 +83,14 @@ class Session:
     def __init__(self, sampler: PyramidSampler, geometry: ActorGeometry, seed: int) -> None:
         reference = torch.zeros(geometry.reference_tokens, geometry.latent_dim)
         self.stream: SamplerStream = sampler.open(reference, seed)
-        self._sampler, self._geometry = sampler, geometry
-        self._condition = speech(geometry)
+        self._sampler = sampler
+        self._condition, self._reader = speech(geometry), ConditionReader(geometry.sight)
         self.condition_s: list[float] = []
 
     def fill(self) -> None:
         while self.stream.in_flight < self._sampler.window:
             began = time.thread_time()
-            arrays = condition_arrays(self._condition, self._geometry.sight)
+            arrays = self._reader.read(self._condition)
             self.stream.offer(Conditions.stack([[arrays]]))
             self.condition_s.append(time.thread_time() - began)
 

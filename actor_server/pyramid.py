@@ -17,10 +17,12 @@ LATE_BINDING_LEVEL: Final = 0.75
 
 @dataclass
 class ChunkCondition:
-    """Cross-attention of one chunk, computed once: keys, values (L, G, M, E), seen (M,) bool."""
+    """What a chunk is told, computed once: for cross-attention keys and values (L, G, M, E), seen
+    (M,) bool; moments (T or 1, C) for its tokens."""
 
     slots: KeyValues
     seen: Tensor
+    moments: Tensor
 
 
 @dataclass

@@ -157,10 +157,10 @@ class PyramidSampler:
 
     @torch.inference_mode()
     def chunk_condition(self, conditions: Conditions) -> ChunkCondition:
-        """Cross-attention's keys and values of one chunk's condition, (1, 1)."""
+        """What one chunk's condition, (1, 1), tells its tokens."""
         slots = self.model.condition_slots(conditions.to(self.model.device))
         keys, values = (torch.stack(parts)[:, 0, 0] for parts in zip(*slots.layers, strict=True))
-        return ChunkCondition(KeyValues(keys, values), slots.seen[0, 0])
+        return ChunkCondition(KeyValues(keys, values), slots.seen[0, 0], slots.moments[0, 0])
 
     @torch.inference_mode()
     def run_pass(self, streams: Sequence[SamplerStream]) -> list[Tensor | None]:
@@ -204,9 +204,10 @@ class PyramidSampler:
         fewer = (left - taken).clamp(min=0)
         rotation = self._rotate_rows(rows)
         keys, values, seen = _conditions(chunks)
+        moments = torch.stack([torch.stack([c.condition.moments for c in row]) for row in chunks])
         return PassInputs(
             latents=latents,
-            embedded=self._levels[left],
+            told=self._levels[left].unsqueeze(-2) + moments,
             level=(left.to(latents) / self.steps)[..., None, None],
             lower=(fewer.to(latents) / self.steps)[..., None, None],
             cos=rotation.cos,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from actor_server.model.layers import ConditionSlots, KeyValues, SelfView
+from actor_server.model.layers import KeyValues, SelfView
 from actor_server.model.rotary import Rotation
 from actor_server.model.video_transformer import Extend, VideoTransformer
 from actor_server.schedule import ddim_step
@@ -18,12 +18,12 @@ from actor_server.schedule import ddim_step
 class PassInputs(NamedTuple):
     """What the S slots of B rows hold; L layers, M condition slots of a chunk.
 
-    embedded: the slots' levels as the model reads them; level, lower: as the schedule does, now
+    told: levels and moments, as the model reads them; level, lower: as the schedule does, now
     and after the pass; mask: added to the logits; keys, values, seen: the chunks' conditions.
     """
 
     latents: Tensor  # (B, S, T, D)
-    embedded: Tensor  # (B, S, C)
+    told: Tensor  # (B, S, T or 1, C)
     level: Tensor  # (B, S, 1, 1)
     lower: Tensor  # (B, S, 1, 1)
     cos: Tensor  # (B, 1, S * T, E)
@@ -53,8 +53,8 @@ def compute_pass(
         for keys, values in zip(inputs.keys.unbind(), inputs.values.unbind(), strict=True)
     ]
     view = SelfView(Rotation(inputs.cos, inputs.sin), inputs.mask, extend)
-    cross = model.cross_view(ConditionSlots(layers, inputs.seen), time_rotation)
-    velocity, own = model.velocities(inputs.latents, inputs.embedded, view, cross)
+    cross = model.cross_view(layers, inputs.seen, time_rotation)
+    velocity, own = model.velocities(inputs.latents, inputs.told, view, cross)
     velocity = velocity.to(inputs.latents)
     cleaner = ddim_step(inputs.latents, velocity, inputs.level, inputs.lower)
     if not lead:
@@ -79,7 +79,7 @@ def blank_inputs(model: VideoTransformer, rows: int, slots: int) -> PassInputs:
 
     return PassInputs(
         latents=zeros(rows, slots, geometry.tokens, geometry.latent_dim, dtype=sampled),
-        embedded=zeros(rows, slots, geometry.width),
+        told=zeros(rows, slots, geometry.tokens if geometry.cues else 1, geometry.width),
         level=zeros(rows, slots, 1, 1, dtype=sampled),
         lower=zeros(rows, slots, 1, 1, dtype=sampled),
         cos=zeros(rows, 1, own, geometry.head_dim),

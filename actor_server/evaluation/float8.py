@@ -21,6 +21,7 @@ from actor_server.model.conditioner import Conditions
 from actor_server.model.geometry import ActorGeometry
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.conditioning import (
+    CUE_NUMBERS,
     FEATURE_DIM,
     HEARD_SLOTS,
     KINDS,
@@ -29,6 +30,7 @@ from actor_server.motion.conditioning import (
     TEXT_SLOTS,
 )
 from actor_server.weights import load_actor
+from proto.time_law import CHUNK_FRAMES
 
 CHUNKS: Final = 8
 DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -100,6 +102,7 @@ def noise_conditions(geometry: ActorGeometry, chunks: int, dice: torch.Generator
         text_seen=seen(TEXT_SLOTS),
         text_at=normal(TEXT_SLOTS),
         kind=torch.randint(len(KINDS), (1, chunks), generator=dice),
+        cues=normal(CHUNK_FRAMES, CUE_NUMBERS),
         dropped=torch.zeros(1, chunks, dtype=torch.bool),
     )
 

@@ -1,7 +1,7 @@
 """Does the face listen? Nods at the caller's pauses, brows that follow the voice, eyes, rest.
 
-The caller is heard with the ear of the procedural motion (`motion/cues.py`), which says when a
-phrase of theirs ended. What a face would do by chance is told beside what it does.
+The conditions hold what the ear of a call (`motion/cues.py`) made of the caller's voice, and say
+when a phrase of theirs ended. What a face would do by chance is told beside what it does.
 
 Shapes: F frames, K = F / CHUNK_FRAMES chunks.
 """
@@ -18,9 +18,7 @@ from actor_server.evaluation.liveliness import Clip, head_speed
 from actor_server.evaluation.takes import Take
 from actor_server.evaluation.upper_face import AWAY, off_caller
 from actor_server.motion.conditioning import KINDS, ConditionArrays
-from actor_server.motion.cues import Ear
 from actor_server.motion.source import Floats
-from proto.speech_features import MEL_BINS
 from proto.time_law import CHUNK_FRAMES, FRAMES_PER_SECOND
 
 NOD_DEG: Final = 1.2
@@ -57,8 +55,8 @@ class Listening:
 
 @dataclass(frozen=True)
 class Caller:
-    """A take's caller: loudness (F,) 0-1, pitch (F,) in octaves above their usual one, where a
-    phrase ended (F,), kind of each frame (F,)."""
+    """A take's caller, where nobody else speaks: loudness (F,) 0-1, pitch (F,) in octaves above
+    their usual one, where a phrase ended (F,), kind of each frame (F,)."""
 
     loudness: Floats
     pitch: Floats
@@ -68,21 +66,10 @@ class Caller:
     @classmethod
     def of(cls, conditions: Sequence[ConditionArrays]) -> "Caller":
         """What the conditions of a take let hear of them."""
-        ear = Ear()
-        frames = [
-            frame
-            for one in conditions
-            for frame in ear.listen_for_a_chunk(
-                one.heard[one.heard_seen].reshape(-1, MEL_BINS).astype(np.float32),
-                speaking=one.kind == _LISTENING,
-            )
-        ]
-        return cls(
-            np.array([frame.loudness for frame in frames], np.float32),
-            np.array([frame.pitch for frame in frames], np.float32),
-            np.array([frame.phrase_ended for frame in frames], np.bool_),
-            np.repeat([one.kind for one in conditions], CHUNK_FRAMES),
-        )
+        cues = np.concatenate([one.cues for one in conditions]).astype(np.float32)
+        loudness, pitch, _, ended = cues.T
+        kinds = np.repeat([one.kind for one in conditions], CHUNK_FRAMES)
+        return cls(loudness, pitch, ended == 1, kinds)
 
     @property
     def listens(self) -> NDArray[np.bool_]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from actor_server.codec.mesh.latent import LATENT_DIM
 from actor_server.evaluation.takes import Take
-from actor_server.motion.conditioning import condition_arrays
+from actor_server.motion.conditioning import ConditionReader
 from actor_server.motion.source import Condition, Visibility
 from actor_server.speech_queue import TurnSpeech, silent_pcm
 from proto.message_file import read_messages
@@ -54,12 +54,13 @@ def scene(name: str, answers: Sequence[Sequence[HiddenChunk]], sight: Visibility
     """The answers of one conversation one after another, with an idle face between them."""
     chunks = [chunk for turn, parts in enumerate(answers, 1) for chunk in _turn(turn, parts, sight)]
     chunks += _idle(len(answers))
+    reader = ConditionReader(sight)
     nothing = np.zeros((len(chunks) * CHUNK_FRAMES, LATENT_DIM), np.float32)
     take = Take(
         source=SOURCE,
         latents=nothing,
         trusted=np.ones(nothing.shape, np.bool_),
-        conditions=tuple(condition_arrays(condition, sight) for condition, _ in chunks),
+        conditions=tuple(reader.read(condition) for condition, _ in chunks),
         history_tokens=sight.history_tokens,
     )
     return Scene(name, take, np.concatenate([pcm for _, pcm in chunks]))

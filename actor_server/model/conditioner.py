@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from actor_server.model.geometry import ActorGeometry
 from actor_server.model.layers import two_layers
 from actor_server.motion.conditioning import (
+    CUE_NUMBERS,
     FEATURE_DIM,
     HEARD_SLOTS,
     KINDS,
@@ -42,6 +44,7 @@ class Conditions:
     text_seen: Tensor
     text_at: Tensor
     kind: Tensor
+    cues: Tensor
     dropped: Tensor
 
     @classmethod
@@ -114,6 +117,7 @@ class Conditioner(nn.Module):
     def __init__(self, geometry: ActorGeometry) -> None:
         super().__init__()
         width, sight = geometry.condition_width, geometry.sight
+        self.grid = geometry.grid
         self.phones: nn.Embedding | None = None
         self.audio: nn.Module = nn.Identity()
         self.text: nn.Module = nn.Identity()
@@ -127,6 +131,10 @@ class Conditioner(nn.Module):
             self.phones = nn.Embedding(PHONES, geometry.phone_width)
         self.heard = two_layers(FEATURE_DIM, width)
         self.kinds = nn.Embedding(len(KINDS) + 1, width)
+        self.moment_in: nn.Sequential | None = None
+        if geometry.cues:
+            told = geometry.token_frames * (len(KINDS) + CUE_NUMBERS)
+            self.moment_in = two_layers(told, geometry.width)
         self.slots = nn.Parameter(torch.zeros(sight.slots + HEARD_SLOTS + TEXT_SLOTS + 1, width))
         # real even where the model is built on the meta device: no weight file holds it
         slots, heard = (torch.arange(n, device="cpu") for n in (sight.slots, HEARD_SLOTS))
@@ -154,6 +162,22 @@ class Conditioner(nn.Module):
             self._seen(conditions),
             self._times(conditions),
         )
+
+    def moments(self, conditions: Conditions) -> Tensor:
+        """What each token is told of its own frames, (B, K, T, C); one zero for all without cues.
+
+        One after another: the kind of the moment, and the ear's cues. Cross-attention would have to
+        find a nod's frame among the slots of two chunks; here a frame that ends a phrase says so.
+        """
+        if self.moment_in is None:
+            return self.slots.new_zeros(1, 1, 1, 1).expand(*conditions.kind.shape, 1, 1)
+        kinds = functional.one_hot(conditions.kind.long(), len(KINDS)).to(self.slots)
+        kinds = kinds.unsqueeze(-2).expand(*conditions.cues.shape[:-1], -1)
+        told = torch.cat([kinds, conditions.cues.to(self.slots)], dim=-1)
+        frames, height, width = self.grid
+        moments: Tensor = self.moment_in(told.reshape(*told.shape[:2], frames, -1))
+        moments = moments * ~conditions.dropped[..., None, None]
+        return moments.repeat_interleave(height * width, dim=-2)
 
     def _seen(self, conditions: Conditions) -> Tensor:
         parts = [conditions.audio_seen, conditions.heard_seen, conditions.text_seen]

@@ -18,6 +18,7 @@ class ActorGeometry:
 
     grid: (frames, height, width) of one chunk's tokens. rotary_pairs: how the rotated half of a
     head is split over t, h, w. phone_width: width of a phone's embedding, 0 where there are none.
+    cues: whether each token is told what kind of moment its frames are and what is heard in them.
     project_conditions: False where the conditions are hidden states of the same kind already, and
     attended to as they come (the paper).
 
@@ -35,6 +36,7 @@ class ActorGeometry:
     rotary_pairs: tuple[int, int, int]
     sight: Visibility
     phone_width: int = 0
+    cues: bool = False
     project_conditions: bool = True
     context_chunks: int = CONTEXT_CHUNKS
     rope_theta: float = 10_000.0
@@ -55,6 +57,11 @@ class ActorGeometry:
         """T: tokens of one chunk."""
         frames, height, width = self.grid
         return frames * height * width
+
+    @property
+    def token_frames(self) -> int:
+        """Frames that one token shows."""
+        return CHUNK_FRAMES // self.grid[0]
 
     @property
     def reference_tokens(self) -> int:
@@ -96,6 +103,7 @@ NANO: Final = ActorGeometry(
     rotary_pairs=(4, 6, 6),
     sight=Visibility(history_tokens=4, lookahead_tokens=2, state_width=576),
     phone_width=32,
+    cues=True,
 )
 """Motion latents of a mesh, 8 a chunk; small enough for one CPU thread."""
 
@@ -111,6 +119,7 @@ TINY: Final = ActorGeometry(
     rotary_pairs=(1, 1, 0),
     sight=Visibility(history_tokens=1, lookahead_tokens=1, state_width=6),
     phone_width=2,
+    cues=True,
 )
 """For tests of laws that hold at every size."""
 

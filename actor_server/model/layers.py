@@ -36,13 +36,15 @@ class SelfView(NamedTuple):
 
 
 class ConditionSlots(NamedTuple):
-    """What chunks' conditions are to cross-attention, computed once for a chunk.
+    """What chunks' conditions are to their tokens, computed once for a chunk.
 
-    Per layer keys, rotated in time, and values (B, K, G, M, E); seen (B, K, M) bool.
+    For cross-attention per layer keys, rotated in time, and values (B, K, G, M, E), and seen
+    (B, K, M) bool. moments (B, K, T or 1, C): added to the tokens themselves.
     """
 
     layers: list[KeyValues]
     seen: Tensor
+    moments: Tensor
 
 
 class CrossView(NamedTuple):

@@ -98,8 +98,10 @@ class VideoTransformer(nn.Module):
             additive(mask, self.dtype),
             _behind_reference(pinned, copies),
         )
-        cross = self.cross_view(self.condition_slots(conditions), self.time_rotation())
-        return self.velocities(latents, self.embed_levels(levels), view, cross)[0]
+        slots = self.condition_slots(conditions)
+        told = self.embed_levels(levels).unsqueeze(-2) + slots.moments
+        cross = self.cross_view(slots.layers, slots.seen, self.time_rotation())
+        return self.velocities(latents, told, view, cross)[0]
 
     def recompute_layers(self, recompute: bool) -> None:
         """Whether training trades work for memory (gradient checkpointing); see `VideoLayer`."""
@@ -108,13 +110,13 @@ class VideoTransformer(nn.Module):
             layer.recompute = recompute
 
     def velocities(
-        self, latents: Tensor, levels: Tensor, view: SelfView, cross: CrossView
+        self, latents: Tensor, told: Tensor, view: SelfView, cross: CrossView
     ) -> tuple[Tensor, list[KeyValues]]:
         """One pass over chunks: velocities (B, K, T, D) and every layer's own keys and values.
 
-        `levels` are embedded already, (B, K, C).
+        `told` (B, K, T or 1, C) is what tokens know of themselves: embedded levels and moments.
         """
-        x = self.latent_in(latents.to(self.dtype)) + self.token_place + levels.unsqueeze(-2)
+        x = self.latent_in(latents.to(self.dtype)) + self.token_place + told
         hidden, own = self.run_layers(x.flatten(1, 2), view, cross)
         return self.velocity(self.norm(hidden)).unflatten(1, latents.shape[1:3]), own
 
@@ -140,7 +142,7 @@ class VideoTransformer(nn.Module):
         return self.run_layers(x, view, None)[1]
 
     def condition_slots(self, conditions: Conditions) -> ConditionSlots:
-        """Every layer's keys and values of the conditions."""
+        """Every layer's keys and values of the conditions, and what tokens are told themselves."""
         memory = self.conditioner(conditions)
         rotation = rotation_in_time(memory.times, self.geometry, self.dtype).over_heads()
         slots = []
@@ -148,12 +150,13 @@ class VideoTransformer(nn.Module):
             assert isinstance(layer, VideoLayer)
             keys, values = layer.cross_attn.key_values(memory.states)
             slots.append(KeyValues(rotate(keys, rotation), values))
-        return ConditionSlots(slots, memory.seen)
+        return ConditionSlots(slots, memory.seen, self.conditioner.moments(conditions))
 
-    def cross_view(self, slots: ConditionSlots, rotation: Rotation) -> CrossView:
-        """Tokens look at their chunk's slots; `rotation` is `time_rotation`'s."""
-        mask = additive(slots.seen.flatten(0, 1)[:, None, None], self.dtype)
-        return CrossView(rotation, slots.layers, mask)
+    def cross_view(self, layers: list[KeyValues], seen: Tensor, rotation: Rotation) -> CrossView:
+        """Tokens look at their chunk's slots, both as `ConditionSlots` has them; `rotation` is
+        `time_rotation`'s."""
+        mask = additive(seen.flatten(0, 1)[:, None, None], self.dtype)
+        return CrossView(rotation, layers, mask)
 
     def time_rotation(self) -> Rotation:
         """Of a chunk's tokens by their own time in it, (T, E): what cross-attention asks from."""
@@ -182,6 +185,8 @@ class VideoTransformer(nn.Module):
         """Outputs of residual branches begin small, those that read conditions and v at zero."""
         begin_linears(self)
         nn.init.zeros_(self.velocity.weight)
+        if self.conditioner.moment_in is not None:
+            nn.init.zeros_(self.conditioner.moment_in[-1].weight)  # type: ignore[arg-type]
         for layer in self.layers:
             assert isinstance(layer, VideoLayer)
             nn.init.zeros_(layer.cross_attn.o_proj.weight)

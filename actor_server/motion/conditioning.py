@@ -3,12 +3,13 @@
 Dimension letters: V visible audio slots (A + 4 + L), H heard slots, S text slots, D state width.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from actor_server.motion.cues import Cues
 from actor_server.motion.phone_lips import SUBSTITUTES, SYMBOLS
 from actor_server.motion.source import Condition, Floats, Kind, SpeechWindow
 from actor_server.motion.source import Visibility as Visibility
@@ -17,6 +18,7 @@ from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import (
     AUDIO_TOKEN_US,
     CHUNK_AUDIO_TOKENS,
+    CHUNK_FRAMES,
     CHUNK_US,
     SEGMENT_AUDIO_TOKENS,
     SEGMENT_TEXT_SLOTS,
@@ -35,6 +37,11 @@ HEARD_SLOTS: Final = CHUNK_AUDIO_TOKENS
 TEXT_SLOTS: Final = 2 * SEGMENT_TEXT_SLOTS
 """A chunk that straddles two segments sees the text of both."""
 KINDS: Final[tuple[Kind, ...]] = ("speaking", "listening", "idle")
+CUES: Final = ("loudness", "pitch", "accent", "phrase_ended")
+"""Of each frame, as `Heard` has them; the last two fade after their frame instead of vanishing."""
+CUE_NUMBERS: Final = len(CUES)
+FADING: Final = 0.88
+"""From frame to frame: a third is left after 8 frames, as long as a nod takes to come."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,9 @@ class ConditionArrays:
     audio_seen (V,) bool; row A is the chunk's own first token. phones (V, 4) uint8 ids,
     UNKNOWN_PHONE where the voice gives none. heard (H, 640) float16 of the caller's voice since the
     chunk before, the latest last; heard_seen (H,) bool. text (S, D) float16 states, text_seen (S,)
-    bool, text_at (S,) float32:
-    their time in chunks from the chunk's start. kind: index into KINDS.
+    bool, text_at (S,) float32: their time in chunks from the chunk's start. kind: index into KINDS.
+    cues (C, 4) float16: `CUES`, what an ear that has followed the call makes of each frame of the
+    voice that counts.
     """
 
     audio: NDArray[np.float16]
@@ -58,10 +66,38 @@ class ConditionArrays:
     text_seen: NDArray[np.bool_]
     text_at: NDArray[np.float32]
     kind: int
+    cues: NDArray[np.float16]
 
 
-def condition_arrays(condition: Condition, sight: Visibility) -> ConditionArrays:
-    """The arrays of one chunk. Raises ValueError for a window of another visibility."""
+@dataclass
+class ConditionReader:
+    """Makes arrays of a call's chunks, in their order: its ear remembers the voices."""
+
+    sight: Visibility
+    ear: Cues = field(default_factory=Cues)
+    recent: Floats = field(default_factory=lambda: np.zeros(2, np.float32))
+    """Accent and end of a phrase, as far as they have not faded."""
+
+    def read(self, condition: Condition) -> ConditionArrays:
+        """The arrays of the next chunk. Raises ValueError for a window of another visibility."""
+        return condition_arrays(condition, self.sight, self._cues(condition))
+
+    def _cues(self, condition: Condition) -> NDArray[np.float16]:
+        rows = []
+        for loudness, accent, phrase_ended, pitch in (c.heard for c in self.ear.read(condition)):
+            now = np.array([accent, phrase_ended], np.float32)
+            self.recent = np.maximum(now, np.float32(FADING) * self.recent)
+            rows.append([loudness, pitch, *self.recent])
+        return np.array(rows, np.float16)
+
+
+def condition_arrays(
+    condition: Condition, sight: Visibility, cues: NDArray[np.float16] | None = None
+) -> ConditionArrays:
+    """The arrays of one chunk; without `cues` (C, 4), of a model that is told none.
+
+    Raises ValueError for a window of another visibility.
+    """
     heard, heard_seen = _heard(condition.heard.features)
     speech = condition.speech
     audio = np.zeros((sight.slots, audio_width(sight)), np.float16)
@@ -86,7 +122,11 @@ def condition_arrays(condition: Condition, sight: Visibility) -> ConditionArrays
         if speech.text_states is not None:
             _place_text(speech, text, text_seen, text_at)
     kind = KINDS.index(condition.kind)
-    return ConditionArrays(audio, seen, phones, heard, heard_seen, text, text_seen, text_at, kind)
+    if cues is None:
+        cues = np.zeros((CHUNK_FRAMES, CUE_NUMBERS), np.float16)
+    return ConditionArrays(
+        audio, seen, phones, heard, heard_seen, text, text_seen, text_at, kind, cues
+    )
 
 
 def audio_width(sight: Visibility) -> int:

@@ -3,15 +3,18 @@
 All its streams share one model and one sampler, whose cache has a row for each of them.
 """
 
+import copy
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
-from actor_server.motion.conditioning import condition_arrays
+from actor_server.motion.conditioning import ConditionReader
+from actor_server.motion.procedural import REMEMBERED_CHUNKS
 from actor_server.motion.source import (
     ChunkForgotten,
     Condition,
@@ -23,14 +26,25 @@ from actor_server.sampler import PyramidSampler, SamplerStream
 from actor_server.saving import Saving
 
 
+class _Offered(NamedTuple):
+    """A chunk that was not given out: its epoch, its condition, and who read it, after it."""
+
+    epoch: int
+    conditions: Conditions
+    reader: ConditionReader
+
+
 class DiffusionStream:
     """A MotionStream with up to W chunks in flight, N passes each."""
 
     def __init__(self, motion: "DiffusionMotion", sampled: SamplerStream) -> None:
         self.sampled = sampled
         self._motion = motion
-        self._offered: deque[tuple[int, Conditions]] = deque()
-        """Epochs and conditions of the chunks that were not given out."""
+        self._offered: deque[_Offered] = deque()
+        self._given = 0
+        first = ConditionReader(motion.sight)
+        self._readers: deque[ConditionReader] = deque([first], maxlen=REMEMBERED_CHUNKS)
+        """After each chunk that was given out."""
 
     @property
     def window(self) -> int:
@@ -41,27 +55,30 @@ class DiffusionStream:
         """Add the next chunk's condition. Raises WindowFull."""
         if len(self._offered) >= self.window:
             raise WindowFull(f"{self.window} chunks are in flight: run a pass first")
-        conditions = Conditions.stack([[condition_arrays(condition, self._motion.sight)]])
+        reader = self._offered[-1].reader if self._offered else self._readers[-1]
+        reader = copy.deepcopy(reader)
+        conditions = Conditions.stack([[reader.read(condition)]])
         self.sampled.offer(conditions)
-        self._offered.append((condition.epoch, conditions))
+        self._offered.append(_Offered(condition.epoch, conditions, reader))
 
     def next_chunk(self) -> Floats | None:
         """One pass over what is in flight; the oldest chunk once it is clean."""
         made = self._motion.run_pass(self)
         if made is None:
             return None
-        self._offered.popleft()
+        self._readers.append(self._offered.popleft().reader)
+        self._given += 1
         return self._motion.latents(made)
 
     def flush(self, epoch: int) -> int:
         """Drop what is in flight and older than `epoch`; what is not begins again from noise."""
-        older = sum(offered < epoch for offered, _ in self._offered)
+        older = sum(offered.epoch < epoch for offered in self._offered)
         for _ in range(older):
             self._offered.popleft()
         if older and self._motion.forget_ahead(self):
             self.sampled.rollback(self.sampled.made - 2)  # nobody saw that chunk
-            for _, conditions in self._offered:
-                self.sampled.offer(conditions)
+            for offered in self._offered:
+                self.sampled.offer(offered.conditions)
         elif older:
             self.sampled.flush(keep=len(self._offered))
         return older
@@ -73,6 +90,9 @@ class DiffusionStream:
         self.sampled.rollback(to_chunk)
         self._motion.forget_ahead(self)
         self._offered.clear()
+        for _ in range(self._given - 1 - to_chunk):
+            self._readers.pop()
+        self._given = to_chunk + 1
 
     def ease(self, saving: Saving) -> None:
         """Half of the passes, each over two levels of noise, also for the chunk at hand."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from actor_server.motion.conditioning import (
+    CUE_NUMBERS,
     FEATURE_DIM,
     HEARD_SLOTS,
     PHONE_BINS,
@@ -21,6 +22,7 @@ from actor_server.motion.conditioning import (
     Visibility,
 )
 from actor_server.motion.source import CHUNK_LATENTS, Floats
+from proto.time_law import CHUNK_FRAMES
 
 SplitName = Literal["train", "held_out", "judge"]
 SPLITS: Final[tuple[SplitName, ...]] = ("train", "held_out", "judge")
@@ -28,7 +30,7 @@ SOURCES: Final = ("grid", "spoken", "mixed")
 """Source ids are places in this tuple: GRID's motion, one long reply, a call with pauses."""
 CONDITION_FIELDS: Final = (
     *("audio", "audio_seen", "phones", "heard", "heard_seen", "text", "text_seen", "text_at"),
-    "kind",
+    *("kind", "cues"),
 )
 """The fields of ConditionArrays, one array each."""
 INDEX_NAME: Final = "dataset.json"
@@ -52,6 +54,7 @@ def field_layout(sight: Visibility) -> dict[str, tuple[tuple[int, ...], DTypeLik
         "text_seen": ((TEXT_SLOTS,), np.bool_),
         "text_at": ((TEXT_SLOTS,), np.float32),
         "kind": ((), np.uint8),
+        "cues": ((CHUNK_FRAMES, CUE_NUMBERS), np.float16),
     }
 
 
@@ -159,8 +162,16 @@ class Split:
 
     @classmethod
     def open(cls, folder: Path, name: SplitName) -> Self:
-        """Map a split of a finished dataset."""
+        """Map a split of a finished dataset.
+
+        Raises FileNotFoundError, also where it was built before a field of today's existed.
+        """
         layout = field_layout(DatasetIndex.read(folder).visibility)
+        if lacking := [field for field in layout if not (folder / name / f"{field}.npy").exists()]:
+            raise FileNotFoundError(
+                f"{folder / name} lacks {', '.join(lacking)}: build the dataset again "
+                "(--recited takes the speech that was recited for it)"
+            )
         sequences = np.load(folder / name / SEQUENCES_NAME)
         # an empty file cannot be mapped
         mode: Literal["r"] | None = "r" if len(sequences) else None

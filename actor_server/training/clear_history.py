@@ -34,7 +34,9 @@ class ClearHistory:
             )
         self._model = model
         self._rotation = model.chunk_rotation(torch.arange(chunks))
-        self._cross = model.cross_view(model.condition_slots(conditions), model.time_rotation())
+        slots = model.condition_slots(conditions)
+        self._moments = slots.moments
+        self._cross = model.cross_view(slots.layers, slots.seen, model.time_rotation())
         own = torch.arange(chunks).repeat_interleave(geometry.tokens)
         self._block = own == own[:, None]
         seen = video_mask(oldest_seen(chunks, geometry), geometry)
@@ -46,9 +48,8 @@ class ClearHistory:
     def velocity(self, noisy: Tensor, levels: Tensor) -> Tensor:
         """Velocities (B, K, T, D) of noisy chunks (B, K, T, D) at `levels` (B, K)."""
         mask = torch.cat([self._before, self._block], dim=1)
-        embedded = self._model.embed_levels(levels)
         view = self._view(mask, self._context)
-        return self._model.velocities(noisy, embedded, view, self._cross)[0]
+        return self._model.velocities(noisy, self._told(levels), view, self._cross)[0]
 
     def velocity_at(self, noisy: Tensor, level: Tensor) -> Tensor:
         """`velocity` in float32 at a level that broadcasts against `noisy`."""
@@ -62,10 +63,13 @@ class ClearHistory:
         pinned = [
             KeyValues(rotate(kv.keys, place), kv.values) for kv in model.encode_reference(reference)
         ]
-        levels = model.embed_levels(clean.new_zeros(clean.shape[:2]))
-        _, own = model.velocities(clean, levels, self._view(seen, pinned), self._cross)
+        told = self._told(clean.new_zeros(clean.shape[:2]))
+        _, own = model.velocities(clean, told, self._view(seen, pinned), self._cross)
         turned = [KeyValues(rotate(kv.keys, self._rotation), kv.values) for kv in own]
         return [_joined(*pair) for pair in zip(pinned, turned, strict=True)]
+
+    def _told(self, levels: Tensor) -> Tensor:
+        return self._model.embed_levels(levels).unsqueeze(-2) + self._moments
 
     def _view(self, mask: Tensor, context: list[KeyValues]) -> SelfView:
         def extend(layer: int, keys: Tensor, values: Tensor) -> KeyValues:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from actor_server.model.geometry import ActorGeometry
 from actor_server.motion.conditioning import (
+    CUE_NUMBERS,
     FEATURE_DIM,
     HEARD_SLOTS,
     KINDS,
@@ -23,7 +24,12 @@ from actor_server.motion.conditioning import (
 )
 from actor_server.training.latent_clip import LatentLayout, LatentsUnusable, shard_arrays
 from actor_server.training.latent_store import LatentIndex, read_shard
-from proto.time_law import CHUNK_AUDIO_TOKENS, SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS
+from proto.time_law import (
+    CHUNK_AUDIO_TOKENS,
+    CHUNK_FRAMES,
+    SEGMENT_AUDIO_TOKENS,
+    SEGMENT_TEXT_SLOTS,
+)
 
 OPEN_SHARDS: Final = 64
 SPEAKING: Final = KINDS.index("speaking")
@@ -100,6 +106,7 @@ class LatentClips:
             "text_seen": text_seen,
             "text_at": text_at,
             "kind": kinds[chunk],
+            "cues": np.zeros((count, CHUNK_FRAMES, CUE_NUMBERS), np.float16),
         }
 
 

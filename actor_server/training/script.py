@@ -15,8 +15,8 @@ from actor_server.codec.mesh.latent import GAZE, LIDS, MOUTH, POSE, portrait_lat
 from actor_server.motion.conditioning import (
     UNKNOWN_PHONE,
     ConditionArrays,
+    ConditionReader,
     Visibility,
-    condition_arrays,
 )
 from actor_server.motion.eyes import CONTACT_PITCH, CONTACT_YAW
 from actor_server.motion.procedural import ProceduralMotion
@@ -80,7 +80,9 @@ class Script:
 def perform(script: Script, sight: Visibility, seed: int) -> Sequence:
     """The teacher plays the script; recorded motion is laid over it."""
     stream = ProceduralMotion(sight).open(portrait_latent(), seed)
+    reader = ConditionReader(sight)
     for _ in range(script.warm_up):
+        reader.read(Condition("idle", 0))
         _play(stream, Condition("idle", 0))
     latents: list[Floats] = []
     conditions: list[ConditionArrays] = []
@@ -94,7 +96,7 @@ def perform(script: Script, sight: Visibility, seed: int) -> Sequence:
             shown = Condition("speaking", 0, beat.speech.clean, beat.caller)
             told = Condition("speaking", 0, beat.speech.told, beat.caller)
         latents.append(_play(stream, shown))
-        arrays = condition_arrays(told, sight)
+        arrays = reader.read(told)
         conditions.append(without_look_ahead(arrays, sight) if beat.blind else arrays)
     frames = np.concatenate(latents)
     trusted = np.ones(frames.shape, np.bool_)

@@ -86,9 +86,11 @@ def train(run: Run, geometry: ActorGeometry = NANO) -> Trainer:
 def _first_model(run: Run, geometry: ActorGeometry) -> VideoTransformer:
     if run.begin is None:
         return new_model(run.data, geometry, run.config.seed)
-    model, _ = load_actor(run.begin)
-    _refuse_other_sight(run.data, model.geometry)
-    return model.train().requires_grad_(True)
+    begun, _ = load_actor(run.begin)
+    _refuse_other_sight(run.data, begun.geometry)
+    model = VideoTransformer(replace(begun.geometry, cues=geometry.cues))
+    model.load_state_dict(begun.state_dict(), strict=False)  # cues it never had begin at nothing
+    return model.train()
 
 
 def _refuse_other_sight(data: Path, geometry: ActorGeometry) -> None:

@@ -10,7 +10,7 @@ from actor_server.evaluation.listening import Caller, listening, nods
 from actor_server.evaluation.liveliness import Clip
 from actor_server.evaluation.repetition import repetition
 from actor_server.evaluation.takes import Take
-from actor_server.motion.conditioning import condition_arrays
+from actor_server.motion.conditioning import ConditionReader
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import Condition, Floats, HeardWindow
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
@@ -39,7 +39,7 @@ def caller_talks(rounds: int) -> tuple[Take, list[Condition]]:
     conditions += [Condition("idle", 0)] * 30
     frames = len(conditions) * CHUNK_FRAMES
     latents = np.zeros((frames, LATENT_DIM), np.float32)
-    arrays = tuple(condition_arrays(one, SIGHT) for one in conditions)
+    arrays = tuple(map(ConditionReader(SIGHT).read, conditions))
     take = Take("mixed", latents, np.ones(latents.shape, np.bool_), arrays, SIGHT.history_tokens)
     return take, conditions
 

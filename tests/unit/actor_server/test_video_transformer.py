@@ -68,7 +68,7 @@ def test_layers_given_glms_weights_compute_glm_when_t_h_and_w_are_equal() -> Non
         lambda _layer, keys, values: KeyValues(keys, values),
     )
     slots = video.condition_slots(random_conditions(1, 6, LIKE_GLM))
-    cross = video.cross_view(slots, video.time_rotation())
+    cross = video.cross_view(slots.layers, slots.seen, video.time_rotation())
     hidden = video.norm(video.run_layers(words, view, cross)[0])
 
     wanted = language.model(ids).last_hidden_state
@@ -150,9 +150,23 @@ def test_a_chunk_reads_only_its_own_condition() -> None:
     reference, latents, levels = random_latents(1, 4)
     conditions = random_conditions(1, 4, seed=2)
     before = model(reference, latents, levels, conditions)
-    after = model(reference, latents, levels, with_noise_where(conditions, 1, only_unseen=False))
-    moved = (after - before).abs().amax((0, 2, 3)) > 1e-9
+    other = with_noise_where(conditions, 1, only_unseen=False)
+    # of its kind and cues, which its own tokens carry, later chunks know
+    other = replace(other, kind=conditions.kind, cues=conditions.cues)
+    moved = (model(reference, latents, levels, other) - before).abs().amax((0, 2, 3)) > 1e-9
     assert moved.tolist() == [False, True, False, False]
+
+
+def test_a_cue_is_told_to_the_token_of_its_frame_and_a_dropped_condition_has_none() -> None:
+    conditioner = tiny_actor().conditioner
+    conditions = replace(random_conditions(1, 3), dropped=torch.tensor([[False, False, True]]))
+    cues = conditions.cues.clone()
+    cues[:, 1, 5] += 1.0  # of eight frames, four to a token
+    before, after = (
+        conditioner.moments(replace(conditions, cues=c)) for c in (conditions.cues, cues)
+    )
+    assert (before != after).any(-1)[0].tolist() == [[False, False], [False, True], [False, False]]
+    assert not before[:, 2].any()
 
 
 def test_slots_that_are_not_seen_do_not_matter() -> None:

@@ -8,12 +8,14 @@ from actor_server.model.conditioner import Conditions
 from actor_server.model.geometry import TINY, ActorGeometry
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.conditioning import (
+    CUE_NUMBERS,
     HEARD_SLOTS,
     KINDS,
     PHONE_BINS,
     PHONES,
     TEXT_SLOTS,
 )
+from proto.time_law import CHUNK_FRAMES
 
 
 def tiny_actor(
@@ -50,6 +52,7 @@ def random_conditions(
         text_seen=coin(TEXT_SLOTS),
         text_at=normal(TEXT_SLOTS),
         kind=torch.randint(len(KINDS), lead, generator=dice).byte(),
+        cues=normal(CHUNK_FRAMES, CUE_NUMBERS).half(),
         dropped=~coin(),
     )
 

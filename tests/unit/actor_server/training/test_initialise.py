@@ -146,7 +146,7 @@ def test_conditions_say_nothing_yet(language: GlmForCausalLM, begun: Path) -> No
     model, _ = load_actor(begun)
     words = language.model.embed_tokens(torch.arange(PAPER_9B.tokens)[None] % CONFIG.vocab_size)
     slots = model.condition_slots(random_conditions(1, 1, model.geometry))
-    cross = model.cross_view(slots, model.time_rotation())
+    cross = model.cross_view(slots.layers, slots.seen, model.time_rotation())
     assert torch.equal(read_as_text(model, words, cross), read_as_text(model, words, None))
 
 

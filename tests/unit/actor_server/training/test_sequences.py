@@ -63,6 +63,12 @@ def test_an_empty_split_can_be_opened(folder: Path) -> None:
     assert len(Crops(folder, "judge", 4, random_start=False)) == 0
 
 
+def test_a_dataset_from_before_a_field_existed_says_what_to_do(folder: Path) -> None:
+    (folder / "train" / "cues.npy").unlink()
+    with pytest.raises(FileNotFoundError, match="lacks cues: build the dataset again"):
+        Split.open(folder, "train")
+
+
 def test_crops_without_random_start_lie_one_after_another(folder: Path) -> None:
     crops = Crops(folder, "train", 3, random_start=False)
     assert [crops[i].latents[:, 0, 0].tolist() for i in range(len(crops))] == [

@@ -105,6 +105,19 @@ def test_a_run_goes_on_from_weights_and_says_which(dataset: Path, tmp_path: Path
     assert recipe["begun_with"]["steps"] == 3
 
 
+def test_weights_that_know_no_cues_go_on_as_they_were_and_learn_them(
+    dataset: Path, tmp_path: Path
+) -> None:
+    train(run(dataset, tmp_path / "first", 2), replace(GEOMETRY, cues=False))
+    weights = tmp_path / "first" / WEIGHTS_NAME
+    begun, _ = load_actor(weights)
+    assert "conditioner.moment_in.2.weight" not in begun.state_dict()
+    more = train(replace(run(dataset, tmp_path / "more", 1), begin=weights), GEOMETRY).model
+    assert more.geometry == replace(begun.geometry, cues=True)
+    learned = more.state_dict()["conditioner.moment_in.2.weight"].abs().max()
+    assert 0 < learned < 1e-2
+
+
 def test_weights_of_another_visibility_and_files_that_are_none_are_refused(
     dataset: Path, tmp_path: Path
 ) -> None:
