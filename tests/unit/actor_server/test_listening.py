@@ -10,7 +10,7 @@ from actor_server.evaluation.listening import Caller, listening, nods
 from actor_server.evaluation.liveliness import Clip
 from actor_server.evaluation.repetition import repetition
 from actor_server.evaluation.takes import Take
-from actor_server.motion.conditioning import ConditionReader
+from actor_server.motion.conditioning import CUES, FADING, ConditionReader
 from actor_server.motion.procedural import ProceduralMotion
 from actor_server.motion.source import Condition, Floats, HeardWindow
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
@@ -54,6 +54,15 @@ def test_a_pause_is_found_after_every_phrase() -> None:
     assert caller.ended.sum() == 6
     assert np.diff(np.flatnonzero(caller.ended)) == pytest.approx((PHRASE + PAUSE) * CHUNK_FRAMES)
     assert caller.listens.sum() == 6 * (PHRASE + PAUSE) * CHUNK_FRAMES
+
+
+def test_the_end_of_a_phrase_fades_across_the_border_of_a_chunk() -> None:
+    take, _ = caller_talks(1)
+    ended = np.concatenate([one.cues for one in take.conditions])[:, CUES.index("phrase_ended")]
+    (at,) = np.flatnonzero(ended == 1)
+    assert not ended[:at].any()
+    fading = FADING ** np.arange(2 * CHUNK_FRAMES)
+    np.testing.assert_allclose(ended[at : at + 2 * CHUNK_FRAMES], fading, rtol=2e-3)
 
 
 def test_a_face_that_nods_at_pauses_differs_from_one_that_nods_anywhere_and_one_that_rests() -> (
