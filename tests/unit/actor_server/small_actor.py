@@ -5,6 +5,7 @@ import dataclasses
 import torch
 
 from actor_server.codec.mesh.latent import LATENT_STD
+from actor_server.model.conditioner import MOMENT_GAIN
 from actor_server.model.geometry import NANO
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.diffusion import DiffusionMotion
@@ -22,6 +23,9 @@ def small_model(seed: int = 7) -> VideoTransformer:
     for parameter in model.parameters():
         fan_in = parameter.shape[-1] if parameter.ndim > 1 else 4
         parameter.copy_(torch.randn(parameter.shape, generator=dice) * fan_in**-0.5)
+    assert model.conditioner.moment_in is not None
+    for parameter in model.conditioner.moment_in[-1].parameters():
+        parameter.div_(MOMENT_GAIN)  # moments no larger than what they are added to
     model.latent_mean.copy_(torch.randn(SMALL.latent_dim, generator=dice) * 0.1)
     model.latent_std.copy_(torch.from_numpy(LATENT_STD.copy()))
     return model
