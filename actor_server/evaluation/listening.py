@@ -69,7 +69,7 @@ class Caller:
         cues = np.concatenate([one.cues for one in conditions]).astype(np.float32)
         loudness, pitch, _, ended = cues.T
         kinds = np.repeat([one.kind for one in conditions], CHUNK_FRAMES)
-        return cls(loudness, pitch, ended == 1, kinds)
+        return cls(loudness, pitch, ended == 1, kinds)  # it fades after its own frame
 
     @property
     def listens(self) -> NDArray[np.bool_]:

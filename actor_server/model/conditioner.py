@@ -28,8 +28,8 @@ DROPPED = len(KINDS)
 """Row of the learned null condition in the table of kinds."""
 
 MOMENT_GAIN = 16.0
-"""Moments are learned from zero on and added to embeddings whose norm is some 50: without it they
-were a fiftieth of those after 1,300 steps, and moved nothing."""
+"""Moments are learned from zero on and added to embeddings that are large: without it they grow too
+slowly to move anything."""
 
 
 @dataclass(frozen=True)

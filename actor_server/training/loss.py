@@ -1,5 +1,6 @@
 """The velocity loss of the motion latent: masked by trust, weighted by what a viewer looks at."""
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -54,6 +55,7 @@ LIPS_FLOOR: Final = 0.15
 """Weight of a mouth coefficient that hardly moves the lips, relative to the one that opens them."""
 
 
+@cache
 def latent_weights() -> Tensor:
     """(D,) weight of each latent number, of mean 1; mouth coefficients by how far they move lips.
 

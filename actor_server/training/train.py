@@ -89,7 +89,8 @@ def _first_model(run: Run, geometry: ActorGeometry) -> VideoTransformer:
     begun, _ = load_actor(run.begin)
     _refuse_other_sight(run.data, begun.geometry)
     model = VideoTransformer(replace(begun.geometry, cues=geometry.cues))
-    model.load_state_dict(begun.state_dict(), strict=False)  # cues it never had begin at nothing
+    # cues that it never had begin at nothing; those that it has and should not are refused
+    model.load_state_dict(model.state_dict() | begun.state_dict())
     return model.train()
 
 

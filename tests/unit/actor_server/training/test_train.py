@@ -112,10 +112,18 @@ def test_weights_that_know_no_cues_go_on_as_they_were_and_learn_them(
     weights = tmp_path / "first" / WEIGHTS_NAME
     begun, _ = load_actor(weights)
     assert "conditioner.moment_in.2.weight" not in begun.state_dict()
-    more = train(replace(run(dataset, tmp_path / "more", 1), begin=weights), GEOMETRY).model
+    slow = tuple(replace(stage, peak_rate=1e-9, final_rate=1e-9) for stage in QUICK.stages)
+    plan = replace(run(dataset, tmp_path / "more", 1, replace(QUICK, stages=slow)), begin=weights)
+    more = train(plan, GEOMETRY).model
     assert more.geometry == replace(begun.geometry, cues=True)
+    for name, weight in begun.state_dict().items():
+        torch.testing.assert_close(more.state_dict()[name], weight, rtol=0, atol=1e-6)
     learned = more.state_dict()["conditioner.moment_in.2.weight"].abs().max()
-    assert 0 < learned < 1e-2
+    assert 0 < learned < 1e-6
+    train(replace(run(dataset, tmp_path / "told", 1), begin=weights), GEOMETRY)
+    told = replace(plan, out=tmp_path / "untold", begin=tmp_path / "told" / WEIGHTS_NAME)
+    with pytest.raises(RuntimeError, match="moment_in"):
+        train(told, replace(GEOMETRY, cues=False))
 
 
 def test_weights_of_another_visibility_and_files_that_are_none_are_refused(
