@@ -1,9 +1,11 @@
-"""Speech at 24 kHz to the 16 kHz of the speech features, the same however the speech is cut."""
+"""Speech at 24 kHz to the 16 kHz of the speech features, the same however the speech is cut.
+
+In numpy alone: scipy.signal takes long to import, and an Actor that was killed has to be back soon.
+"""
 
 from functools import cache
 
 import numpy as np
-from scipy.signal import firwin, upfirdn
 
 from proto.time_law import HEARING_HZ, SPEECH_HZ
 
@@ -31,15 +33,18 @@ class FeatureResampler:
             return np.zeros(0, np.int16)
         block = np.concatenate([self._history, samples[:whole].astype(np.float64)])
         self._history = block[-HISTORY_SAMPLES:]
-        skip = HISTORY_SAMPLES * UP // DOWN
-        filtered = upfirdn(_low_pass(), block, UP, DOWN)[skip : skip + whole * UP // DOWN]
+        stuffed = np.zeros(UP * len(block))
+        stuffed[::UP] = block
+        filtered = np.convolve(stuffed, _low_pass(), "valid")[1::DOWN]
         heard: np.ndarray = np.clip(np.rint(filtered), -32768, 32767).astype(np.int16)
         return heard
 
 
 @cache
 def _low_pass() -> np.ndarray:
-    """Filter at UP * SPEECH_HZ = DOWN * HEARING_HZ; its gain makes up for the inserted zeros."""
+    """Windowed sinc at UP * SPEECH_HZ = DOWN * HEARING_HZ; its gain makes up for inserted zeros."""
     assert UP * SPEECH_HZ == DOWN * HEARING_HZ
-    taps: np.ndarray = firwin(TAPS, CUTOFF_HZ, fs=UP * SPEECH_HZ) * UP
-    return taps
+    at = np.arange(TAPS) - (TAPS - 1) / 2
+    taps = np.hamming(TAPS) * np.sinc(2 * CUTOFF_HZ / (UP * SPEECH_HZ) * at)
+    scaled: np.ndarray = UP * taps / taps.sum()
+    return scaled

@@ -5,13 +5,12 @@ from types import TracebackType
 from typing import Final, Self
 
 import cv2
-import mediapipe
 import numpy as np
-from mediapipe.tasks.python import BaseOptions, vision
 
 from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image
+from actor_server.portrait import mediapipe_tasks
 
 MOST_FACES: Final = 4
 DETECTION_CONFIDENCE: Final = 0.4
@@ -27,12 +26,12 @@ class FaceLandmarker:
             raise FileNotFoundError(
                 f"the face landmarker model is missing at {task}: run `xstreamer doctor`"
             )
-        options = vision.FaceLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(task)),
+        options = mediapipe_tasks.vision.FaceLandmarkerOptions(
+            base_options=mediapipe_tasks.BaseOptions(model_asset_path=str(task)),
             num_faces=MOST_FACES,
             min_face_detection_confidence=DETECTION_CONFIDENCE,
         )
-        self._landmarker = vision.FaceLandmarker.create_from_options(options)
+        self._landmarker = mediapipe_tasks.vision.FaceLandmarker.create_from_options(options)
 
     def __enter__(self) -> Self:
         return self
@@ -61,8 +60,8 @@ class FaceLandmarker:
 
     def _detect(self, image: Image) -> list[Points]:
         height, width = image.shape[:2]
-        frame = mediapipe.Image(
-            image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image)
+        frame = mediapipe_tasks.Image(
+            image_format=mediapipe_tasks.ImageFormat.SRGB, data=np.ascontiguousarray(image)
         )
         result = self._landmarker.detect(frame)
         scale = [width, height, width]

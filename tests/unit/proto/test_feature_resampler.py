@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.signal import firwin, upfirdn
 
-from proto.feature_resampler import FeatureResampler
+from proto.feature_resampler import CUTOFF_HZ, DOWN, TAPS, UP, FeatureResampler
 
 pytestmark = pytest.mark.unit
 
@@ -23,6 +24,14 @@ def test_streaming_equals_offline(seed: int) -> None:
     pieces = [streaming.push(piece) for piece in np.split(pcm, cuts)]
     assert np.array_equal(np.concatenate(pieces), whole)
     assert len(whole) == len(pcm) // 3 * 2
+
+
+def test_it_is_the_polyphase_resampling_of_scipy() -> None:
+    pcm = np.random.default_rng(5).integers(-32_768, 32_768, 9_000).astype(np.int16)
+    taps = firwin(TAPS, CUTOFF_HZ, fs=48_000) * UP
+    expected = upfirdn(taps, pcm.astype(np.float64), UP, DOWN)[: len(pcm) * UP // DOWN]
+    expected = np.clip(np.rint(expected), -32_768, 32_767).astype(np.int16)
+    assert np.array_equal(FeatureResampler().push(pcm), expected)
 
 
 def test_a_tone_keeps_its_level_and_pitch() -> None:
