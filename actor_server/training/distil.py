@@ -5,7 +5,8 @@
 Progressive distillation (arXiv 2202.00512, section 3) in one go: one DDIM step of the student
 lands where smaller ones of second order take the teacher, from the same noisy chunk behind the
 same history. The way from noise to motion is one curve once the noise is drawn, so nothing is
-averaged away.
+averaged away. Lips alone go where the teacher's one DDIM step takes them: it shrinks what varies
+freely, and of lips that is what the voice does not ask for.
 
 In a share of the steps the history, and what is made noisy, is what the student itself made under
 the crop's conditions: in a call it follows nothing else (arXiv 2306.13649 does so for language).
@@ -23,6 +24,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from actor_server.codec.mesh.latent import MOUTH
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.schedule import add_noise, ddim_step, midpoint_step
 from actor_server.training.batches import Batch, BatchSource, hide
@@ -114,7 +116,8 @@ class Distiller:
         trace = torch.tensor(HISTORY_LEVEL).to(clean)
         past = add_noise(clean, draw_noise(rng, clean), trace)  # as the teacher learned it
         with self._compute.arithmetic():
-            target = self._taught(noisy, level, past, batch)
+            with torch.no_grad():
+                target = taught(self._history(self._teacher, past, batch), noisy, level, config)
             history = self._history(self._student, past, batch)
             predicted = history.velocity_at(noisy, level)
         reached = ddim_step(noisy, predicted, level, level - 1 / config.steps)
@@ -129,18 +132,20 @@ class Distiller:
         reference = normalised(self.student, batch.reference)
         return perform(self.student, reference, batch.conditions, self._config.steps, seed)
 
-    @torch.no_grad()
-    def _taught(self, noisy: Tensor, level: Tensor, past: Tensor, batch: Batch) -> Tensor:
-        """Where the teacher's substeps lead each chunk."""
-        history = self._history(self._teacher, past, batch)
-        size = 1 / (self._config.steps * self._config.substeps)
-        for number in range(self._config.substeps):
-            now = level - number * size
-            noisy = midpoint_step(noisy, history.velocity_at, now, now - size)
-        return noisy
-
     def _history(self, model: VideoTransformer, past: Tensor, batch: Batch) -> ClearHistory:
         return ClearHistory(model, normalised(model, batch.reference), past, batch.conditions)
+
+
+def taught(history: ClearHistory, noisy: Tensor, level: Tensor, config: DistilConfig) -> Tensor:
+    """Where a student's step from `level` should lead noisy chunks, (B, K, T, D)."""
+    size = 1 / config.steps
+    calm = ddim_step(noisy, history.velocity_at(noisy, level), level, level - size)
+    for number in range(config.substeps):
+        now, after = (level - n * size / config.substeps for n in (number, number + 1))
+        noisy = midpoint_step(noisy, history.velocity_at, now, after)
+    return torch.cat(
+        [noisy[..., : MOUTH.start], calm[..., MOUTH], noisy[..., MOUTH.stop :]], dim=-1
+    )
 
 
 @dataclass(frozen=True)

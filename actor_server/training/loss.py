@@ -28,12 +28,12 @@ from actor_server.motion.conditioning import KINDS
 from actor_server.training.forcing import Forced
 
 GROUPS: Final[dict[str, tuple[slice, float]]] = {
-    "mouth": (MOUTH, 2.0),
+    "mouth": (MOUTH, 3.0),
     "pose": (POSE, 8.0),
     "place": (slice(TRANSLATION.start, LOG_SCALE + 1), 4.0),
     "lids": (LIDS, 1.0),
-    "gaze": (GAZE, 1.5),
-    "brows": (slice(BROWS.start, FURROW + 1), 4.0),
+    "gaze": (GAZE, 3.0),
+    "brows": (slice(BROWS.start, FURROW + 1), 8.0),
     "rest": (slice(REST, REST + 1), 8.0),
     "breath": (slice(BREATH, BREATH + 1), 2.0),
 }

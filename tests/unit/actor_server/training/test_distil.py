@@ -10,14 +10,22 @@ import numpy as np
 import pytest
 import torch
 
+from actor_server.codec.mesh.latent import MOUTH
 from actor_server.model.conditioner import Conditions
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.sampler import named_noise
+from actor_server.schedule import ddim_step, midpoint_step
 from actor_server.training.batches import Batch, BatchSource
 from actor_server.training.clear_history import ClearHistory
 from actor_server.training.config import Budget
-from actor_server.training.distil import DistilConfig, Distiller, DistilRun, distil
-from actor_server.training.few_steps import Contender, few_step_figures, perform, sample
+from actor_server.training.distil import DistilConfig, Distiller, DistilRun, distil, taught
+from actor_server.training.few_steps import (
+    BESIDE_MOUTH,
+    Contender,
+    few_step_figures,
+    perform,
+    sample,
+)
 from actor_server.training.train import new_model
 from actor_server.training.trainer import Compute
 from actor_server.weights import SamplerDefaults, load_actor, save_actor
@@ -95,6 +103,23 @@ def test_steps_behind_the_students_own_history_need_no_motion_of_the_data(datase
     assert not all(map(torch.equal, trained(0.0, 0.0), trained(0.0, 3.0)))
 
 
+def test_lips_are_taught_the_calm_of_one_large_step_all_else_the_curve() -> None:
+    model = lively_model().double().requires_grad_(False)
+    given = Conditions.stack([conditions(3)] * 2)
+    clean, noisy = torch.randn(2, 2, 3, 8, 31, dtype=torch.float64)
+    history = ClearHistory(model, torch.randn(2, 1, 31, dtype=torch.float64), clean, given)
+    level = torch.full((2, 3, 1, 1), 0.5, dtype=torch.float64)
+    target = taught(history, noisy, level, QUICK)
+    large = ddim_step(noisy, history.velocity_at(noisy, level), level, level - 0.5)
+    curve = midpoint_step(noisy, history.velocity_at, level, level - 0.25)
+    curve = midpoint_step(curve, history.velocity_at, level - 0.25, level - 0.5)
+    torch.testing.assert_close(target[..., MOUTH], large[..., MOUTH], rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        target[..., BESIDE_MOUTH], curve[..., BESIDE_MOUTH], rtol=0, atol=1e-9
+    )
+    assert (large - curve).abs().min() > 0
+
+
 def shifted(draw: Callable[..., Batch], shift: float) -> Callable[..., Batch]:
     """Batches whose motion is another one."""
 
@@ -125,7 +150,7 @@ def test_the_more_steps_the_teacher_takes_the_nearer_it_comes_to_the_measure(dat
     rows = list(few_step_figures(teacher, contenders, dataset, CPU).values())
     errors = [row.squared_error for row in rows]
     assert errors == sorted(errors, reverse=True)
-    assert errors[-1] < 0.05 * errors[0]
+    assert errors[-1] < 0.08 * errors[0]
     assert rows[-1].gap_error < 0.1 * rows[0].gap_error
     assert np.isclose(rows[-1].gap_spread, 1, atol=0.02)
 
