@@ -48,14 +48,22 @@ def ddim_step(noisy: Tensor, velocity: Tensor, level: Tensor, next_level: Tensor
 
 
 def midpoint_step(
-    noisy: Tensor, velocity: Callable[[Tensor, Tensor], Tensor], level: Tensor, next_level: Tensor
+    noisy: Tensor,
+    velocity: Callable[[Tensor, Tensor], Tensor],
+    level: Tensor,
+    next_level: Tensor,
+    first: Tensor | None = None,
 ) -> Tensor:
     """A step of second order, for two evaluations of `velocity(noisy, level)`.
+
+    `first`: the first of them, where it is known.
 
     v is dx by d(pi t / 2), so the middle's velocity leads along an arc. A few DDIM steps shrink
     what varies: where data and noise are spread alike v is 0, but each step multiplies by the
     cosine of its angle. This one is exact there and where the data is one point.
     """
     middle = (level + next_level) / 2
-    halfway = ddim_step(noisy, velocity(noisy, level), level, middle)
+    if first is None:
+        first = velocity(noisy, level)
+    halfway = ddim_step(noisy, first, level, middle)
     return noisy - 2 * torch.sin((level - next_level) * (math.pi / 4)) * velocity(halfway, middle)

@@ -1,6 +1,6 @@
 """Speech at 24 kHz to the 16 kHz of the speech features, the same however the speech is cut.
 
-In numpy alone: scipy.signal takes long to import, and an Actor that was killed has to be back soon.
+In numpy alone: scipy.signal takes long to import, for one filter.
 """
 
 from functools import cache
@@ -15,10 +15,12 @@ TAPS = 96
 CUTOFF_HZ = 7_600.0
 HISTORY_SAMPLES = TAPS // UP
 """Input samples that a filter output can see; a multiple of DOWN, so that outputs stay in step."""
+FIRST = HISTORY_SAMPLES * UP - (TAPS - 1)
+"""Of the outputs that see the whole filter, the one at the first new sample."""
 
 
 class FeatureResampler:
-    """Stateful polyphase resampler of s16 PCM, 24 kHz -> 16 kHz."""
+    """Stateful resampler of s16 PCM, 24 kHz -> 16 kHz."""
 
     def __init__(self) -> None:
         self._history = np.zeros(HISTORY_SAMPLES, np.float64)
@@ -35,7 +37,7 @@ class FeatureResampler:
         self._history = block[-HISTORY_SAMPLES:]
         stuffed = np.zeros(UP * len(block))
         stuffed[::UP] = block
-        filtered = np.convolve(stuffed, _low_pass(), "valid")[1::DOWN]
+        filtered = np.convolve(stuffed, _low_pass(), "valid")[FIRST::DOWN]
         heard: np.ndarray = np.clip(np.rint(filtered), -32768, 32767).astype(np.int16)
         return heard
 

@@ -31,8 +31,8 @@ MOMENT_GAIN = 16.0
 """Moments are learned from zero on and added to embeddings that are large: without it they grow too
 slowly to move anything."""
 CUE_SCALES = (1.0, 8.0, 1.0, 1.0)
-"""Of `CUES`, before they are learned from: a voice's pitch varies by an eighth of an octave, the
-others by about one."""
+"""Factors of `motion.conditioning.CUES`: a voice's pitch varies by about an eighth of an octave,
+the others lie between 0 and 1, and the optimiser's steps are alike for all."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,7 @@ class Conditioner(nn.Module):
     """
 
     fixed_times: Tensor
+    cue_scales: Tensor
 
     def __init__(self, geometry: ActorGeometry) -> None:
         super().__init__()
@@ -142,6 +143,7 @@ class Conditioner(nn.Module):
         if geometry.cues:
             told = geometry.token_frames * (len(KINDS) + CUE_NUMBERS)
             self.moment_in = two_layers(told, geometry.width)
+            self.register_buffer("cue_scales", torch.tensor(CUE_SCALES))
         self.slots = nn.Parameter(torch.zeros(sight.slots + HEARD_SLOTS + TEXT_SLOTS + 1, width))
         # real even where the model is built on the meta device: no weight file holds it
         slots, heard = (torch.arange(n, device="cpu") for n in (sight.slots, HEARD_SLOTS))
@@ -180,7 +182,7 @@ class Conditioner(nn.Module):
             return self.slots.new_zeros(1, 1, 1, 1).expand(*conditions.kind.shape, 1, 1)
         kinds = functional.one_hot(conditions.kind.long(), len(KINDS)).to(self.slots)
         kinds = kinds.unsqueeze(-2).expand(*conditions.cues.shape[:-1], -1)
-        cues = conditions.cues.to(self.slots) * self.slots.new_tensor(CUE_SCALES)
+        cues = conditions.cues.to(self.slots) * self.cue_scales
         told = torch.cat([kinds, cues], dim=-1)
         frames, height, width = self.grid
         moments: Tensor = self.moment_in(told.reshape(*told.shape[:2], frames, -1))

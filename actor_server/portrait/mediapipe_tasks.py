@@ -1,6 +1,6 @@
 """MediaPipe without matplotlib, which only its drawing helpers use.
 
-It is most of that import, and an Actor that was killed has to be back soon.
+It is most of that import. MediaPipe's own drawing helpers do not work for it.
 """
 
 import sys
@@ -14,7 +14,7 @@ DRAWING: Final = ("matplotlib", "matplotlib.pyplot")
 
 @contextmanager
 def left_out(names: tuple[str, ...]) -> Iterator[None]:
-    """Imports inside find nothing in modules of these names; outside all is as it was."""
+    """Imports inside find nothing in modules of these names; later ones find the real modules."""
     missing = [name for name in names if name not in sys.modules]
     sys.modules.update({name: ModuleType(name) for name in missing})
     try:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from mediapipe.tasks.python.vision import FaceLandmarksConnections
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
+from actor_server.portrait.mediapipe_tasks import vision
 
 METADATA_MEMBER: Final = "geometry_pipeline_metadata_landmarks.binarypb"
 # An adult iris is 11.7 mm across and pupils are 63 mm apart, in inter-iris distances.
@@ -51,7 +51,7 @@ def face_triangles() -> NDArray[np.int32]:
     """
     edges = {
         (min(edge.start, edge.end), max(edge.start, edge.end))
-        for edge in FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION
+        for edge in vision.FaceLandmarksConnections.FACE_LANDMARKS_TESSELATION
     }
     neighbours: dict[int, set[int]] = {}
     for a, b in edges:

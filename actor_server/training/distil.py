@@ -5,8 +5,8 @@
 Progressive distillation (arXiv 2202.00512, section 3) in one go: one DDIM step of the student
 lands where smaller ones of second order take the teacher, from the same noisy chunk behind the
 same history. The way from noise to motion is one curve once the noise is drawn, so nothing is
-averaged away. Lips alone go where the teacher's one DDIM step takes them: it shrinks what varies
-freely, and of lips that is what the voice does not ask for.
+averaged away. The mouth alone is only held to the teacher's own DDIM step of the student's size,
+which shrinks what varies freely: of lips that is what the voice does not determine.
 
 In a share of the steps the history, and what is made noisy, is what the student itself made under
 the crop's conditions: in a call it follows nothing else (arXiv 2306.13649 does so for language).
@@ -63,7 +63,8 @@ class DistilConfig:
 
 
 class Distiller:
-    """A student that begins as its teacher and is drawn to where the teacher's small steps lead."""
+    """A student that begins as its teacher and is drawn to where the teacher's small steps lead;
+    the mouth, to where its large ones do."""
 
     def __init__(
         self, teacher: VideoTransformer, config: DistilConfig, source: BatchSource, compute: Compute
@@ -117,7 +118,8 @@ class Distiller:
         past = add_noise(clean, draw_noise(rng, clean), trace)  # as the teacher learned it
         with self._compute.arithmetic():
             with torch.no_grad():
-                target = taught(self._history(self._teacher, past, batch), noisy, level, config)
+                shown = self._history(self._teacher, past, batch)
+                target = distillation_target(shown, noisy, level, config)
             history = self._history(self._student, past, batch)
             predicted = history.velocity_at(noisy, level)
         reached = ddim_step(noisy, predicted, level, level - 1 / config.steps)
@@ -136,16 +138,21 @@ class Distiller:
         return ClearHistory(model, normalised(model, batch.reference), past, batch.conditions)
 
 
-def taught(history: ClearHistory, noisy: Tensor, level: Tensor, config: DistilConfig) -> Tensor:
+def distillation_target(
+    history: ClearHistory, noisy: Tensor, level: Tensor, config: DistilConfig
+) -> Tensor:
     """Where a student's step from `level` should lead noisy chunks, (B, K, T, D)."""
     size = 1 / config.steps
-    calm = ddim_step(noisy, history.velocity_at(noisy, level), level, level - size)
+    velocity = history.velocity_at(noisy, level)
+    one_step = ddim_step(noisy, velocity, level, level - size)
+    first: Tensor | None = velocity
     for number in range(config.substeps):
         now, after = (level - n * size / config.substeps for n in (number, number + 1))
-        noisy = midpoint_step(noisy, history.velocity_at, now, after)
-    return torch.cat(
-        [noisy[..., : MOUTH.start], calm[..., MOUTH], noisy[..., MOUTH.stop :]], dim=-1
-    )
+        noisy = midpoint_step(noisy, history.velocity_at, now, after, first)
+        first = None
+    target = noisy.clone()
+    target[..., MOUTH] = one_step[..., MOUTH]
+    return target
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ EXACT_STEPS: Final = 24
 CROP_CHUNKS: Final = 16
 CROPS: Final = 8
 SEED: Final = 30_000
-BESIDE_MOUTH: Final = np.delete(np.arange(LATENT_DIM), MOUTH)
+WITHOUT_MOUTH: Final = np.delete(np.arange(LATENT_DIM), MOUTH)
 
 
 class Contender(NamedTuple):
@@ -37,11 +37,11 @@ class Contender(NamedTuple):
 
 class FewStepFigures(NamedTuple):
     """Against the end of the teacher's own curve: squared error of the standardised latent without
-    the mouth, which students learn to calm; mean error of the lips' opening in inter-iris
+    the mouth, which a student learns to shrink; mean error of the lips' opening in inter-iris
     distances, and the opening's spread relative to the teacher's.
     """
 
-    squared_error: float
+    error_without_mouth: float
     gap_error: float
     gap_spread: float
 
@@ -105,7 +105,7 @@ def few_step_figures(
             latents = sample(history(model), noise, steps)
         gap, true_gap = _gap(model, latents), _gap(teacher, truth)
         figures[name] = FewStepFigures(
-            float((latents - truth)[..., BESIDE_MOUTH].square().mean()),
+            float((latents - truth)[..., WITHOUT_MOUTH].square().mean()),
             float((gap - true_gap).abs().mean()),
             float(gap.std() / true_gap.std()),
         )

@@ -38,8 +38,8 @@ GROUPS: Final[dict[str, tuple[slice, float]]] = {
     "breath": (slice(BREATH, BREATH + 1), 2.0),
 }
 """Each group's numbers, and the weight of one of them, on average. Of what moves slowly the chunk
-before tells nearly all: what is left to learn, a nod or a rest, is an eighth of what a mouth's
-number leaves open, and has to count eight times as much to be learned at all."""
+before tells nearly all; what is left to learn, a nod or a rest, is little, and has to count more
+to be learned at all."""
 STEADY: Final = (*range(POSE.start, LOG_SCALE + 1), *range(BROWS.start, BREATH + 1))
 """Numbers of what moves slowly: head, brows, rest, breath. Lids, gaze and lips may jump."""
 LISTENING_WEIGHT: Final = 3.0

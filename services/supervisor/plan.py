@@ -24,7 +24,12 @@ AGENT_STOP_S = 5.0
 """What an agent may take to leave when its calls have ended."""
 PRELOADED = {
     "thinker": ("torch", "pydantic_settings", "prometheus_client", "proto.wire.sockets"),
-    "actor": ("torch", "actor_server.choice", "actor_server.server"),
+    "actor": (
+        "torch",
+        "actor_server.choice",
+        "actor_server.server",
+        "actor_server.motion.diffusion",
+    ),
     "agent": ("services.room_agent.worker", "services.room_agent.health"),
 }
 """What takes these processes long to import, and what several of them share: one that crashed is

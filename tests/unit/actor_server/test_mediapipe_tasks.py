@@ -11,15 +11,26 @@ from actor_server.portrait.mediapipe_tasks import left_out
 
 pytestmark = pytest.mark.unit
 
-UNTOUCHED = "colorsys"
-"""A module of the standard library that nothing here imports."""
+UNLOADED = "colorsys"
+"""A small module of the standard library."""
 
 
-def test_a_module_left_out_is_empty_inside_and_real_afterwards() -> None:
-    sys.modules.pop(UNTOUCHED, None)
-    with left_out((UNTOUCHED,)):
-        assert not hasattr(import_module(UNTOUCHED), "rgb_to_hsv")
-    assert import_module(UNTOUCHED).rgb_to_hsv(0, 0, 0) == (0, 0, 0)
+def test_a_module_left_out_is_empty_inside_and_real_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, UNLOADED, raising=False)
+    with left_out((UNLOADED,)):
+        assert not hasattr(import_module(UNLOADED), "rgb_to_hsv")
+    assert import_module(UNLOADED).rgb_to_hsv(0, 0, 0) == (0, 0, 0)
+
+
+def test_an_import_that_fails_inside_leaves_nothing_empty_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, UNLOADED, raising=False)
+    with pytest.raises(ModuleNotFoundError), left_out((UNLOADED,)):
+        import_module("there_is_no_such_module")
+    assert import_module(UNLOADED).rgb_to_hsv(0, 0, 0) == (0, 0, 0)
 
 
 def test_a_module_that_was_there_before_is_there_inside() -> None:

@@ -1,6 +1,8 @@
 """The transformer is GLM's where it should be, and every chunk sees exactly what it may see."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -13,7 +15,7 @@ from actor_server.model.geometry import NANO, PAPER_9B, TINY, ActorGeometry
 from actor_server.model.layers import KeyValues, SelfView, additive
 from actor_server.model.rotary import rotate, rotation_at, rotation_in_time
 from actor_server.model.video_transformer import VideoTransformer
-from actor_server.motion.conditioning import Visibility
+from actor_server.motion.conditioning import CUE_NUMBERS, CUES, KINDS, Visibility
 from tests.unit.actor_server.tiny_actor import (
     random_conditions,
     random_latents,
@@ -26,6 +28,7 @@ pytestmark = pytest.mark.unit
 LIKE_GLM = replace(
     TINY, layers=3, width=32, heads=4, kv_heads=2, head_dim=16, ffn_width=48, rotary_pairs=(1, 1, 2)
 )
+LOUDNESS, PITCH = CUES.index("loudness"), CUES.index("pitch")
 SHORT_MEMORY = replace(TINY, context_chunks=3)
 
 
@@ -169,6 +172,21 @@ def test_a_cue_is_told_to_the_token_of_its_frame_and_a_dropped_condition_has_non
     assert not before[:, 2].any()
 
 
+def test_an_eighth_of_an_octave_is_told_as_large_as_the_loudest_voice() -> None:
+    conditioner = tiny_actor().conditioner
+    told: list[torch.Tensor] = []
+    assert conditioner.moment_in is not None
+    conditioner.moment_in.register_forward_pre_hook(lambda _, given: told.append(given[0]))
+    conditions = random_conditions(1, 1)
+    for cue, value in ((LOUDNESS, 1.0), (PITCH, 0.125)):
+        cues = torch.zeros_like(conditions.cues)
+        cues[..., cue] = value
+        conditioner.moments(replace(conditions, cues=cues))
+    loud, high = (one.unflatten(-1, (-1, len(KINDS) + CUE_NUMBERS)) for one in told)
+    assert (loud[..., len(KINDS) + LOUDNESS] == 1).all()
+    assert (high[..., len(KINDS) + PITCH] == 1).all()
+
+
 def test_slots_that_are_not_seen_do_not_matter() -> None:
     model = tiny_actor()
     reference, latents, levels = random_latents(2, 3)
@@ -249,3 +267,13 @@ def test_9b_has_as_much_in_its_layers_and_cross_attention_as_the_paper_says() ->
 def test_a_geometry_that_cannot_be_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"cannot share|do not fill|must be projected"):
         replace(NANO, **wrong)
+
+
+def test_an_actor_without_memory_is_made_without_torchs_symbolic_half() -> None:
+    program = (
+        "import sys; from actor_server.model.empty import empty_actor;"
+        "from actor_server.model.geometry import NANO; empty_actor(NANO);"
+        "assert not {'sympy', 'torch._dynamo'} & set(sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr

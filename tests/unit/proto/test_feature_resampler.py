@@ -26,7 +26,7 @@ def test_streaming_equals_offline(seed: int) -> None:
     assert len(whole) == len(pcm) // 3 * 2
 
 
-def test_it_is_the_polyphase_resampling_of_scipy() -> None:
+def test_it_computes_what_scipys_polyphase_filter_does() -> None:
     pcm = np.random.default_rng(5).integers(-32_768, 32_768, 9_000).astype(np.int16)
     taps = firwin(TAPS, CUTOFF_HZ, fs=48_000) * UP
     expected = upfirdn(taps, pcm.astype(np.float64), UP, DOWN)[: len(pcm) * UP // DOWN]
