@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from actor_server.errors import WeightsUnusable
-from actor_server.model.conditioner import Conditions
+from actor_server.model.conditioner import CUE_SCALES, Conditions
 from actor_server.model.geometry import ActorGeometry
 from actor_server.model.video_transformer import VideoTransformer
 from actor_server.motion.conditioning import (
@@ -102,7 +102,7 @@ def noise_conditions(geometry: ActorGeometry, chunks: int, dice: torch.Generator
         text_seen=seen(TEXT_SLOTS),
         text_at=normal(TEXT_SLOTS),
         kind=torch.randint(len(KINDS), (1, chunks), generator=dice),
-        cues=normal(CHUNK_FRAMES, CUE_NUMBERS),
+        cues=normal(CHUNK_FRAMES, CUE_NUMBERS) / torch.tensor(CUE_SCALES),
         dropped=torch.zeros(1, chunks, dtype=torch.bool),
     )
 

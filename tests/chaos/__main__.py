@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import signal
 import tempfile
+import time
 from collections import defaultdict
 from dataclasses import asdict
 from datetime import datetime
@@ -15,11 +16,14 @@ from _pytest.outcomes import Failed
 from rich.console import Console
 
 from services.callbench.machine import this_machine
+from services.supervisor.supervisor import STEADY_S
 from tests.chaos.blows import BLOWS, Blow, Outcome, strike
 from tests.chaos.figures import figures, harm, table, write
 from tests.conftest import Stack, start_stack, stop_stack
 
 out = Console()
+ROUND_S = STEADY_S + 10.0
+"""A process that was killed early in a round was up for STEADY_S when the next one's blow comes."""
 
 
 def main(
@@ -35,9 +39,9 @@ def main(
 ) -> None:
     """Kill each process during calls, again and again; Ctrl-C keeps what was measured until then.
 
-    One blow alone, struck again and again, meets the growing delay of restarts. Exit status 1 tells
-    that a call died, or lost a question, its face or its record. A time beyond its goal is marked
-    as missed and no more: it depends on what else the machine does.
+    Rounds are as far apart as the supervisor wants of a process before it restarts it at once again.
+    Exit status 1 tells that a call died, or lost a question, its face or its record. A time beyond
+    its goal is marked as missed and no more: it depends on what else the machine does.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     blows = [blow for blow in BLOWS if not only or blow.name in only]
@@ -78,6 +82,7 @@ async def _strike_all(
     died: dict[str, int],
 ) -> None:
     for number in range(rounds):
+        begun = time.monotonic()
         for blow in blows:
             try:
                 outcome = await strike(stack, blow)
@@ -89,6 +94,8 @@ async def _strike_all(
             outcomes[blow.name].append(outcome)
             told = f"back {outcome.back_s:.2f} s, frozen {outcome.frozen_s:.2f} s"
             out.print(f"{number + 1:3} {blow.name}: {told}", highlight=False)
+        if number + 1 < rounds:
+            await asyncio.sleep(begun + ROUND_S - time.monotonic())
 
 
 if __name__ == "__main__":
