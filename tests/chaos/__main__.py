@@ -39,7 +39,7 @@ def main(
 ) -> None:
     """Kill each process during calls, again and again; Ctrl-C keeps what was measured until then.
 
-    Rounds are as far apart as the supervisor wants of a process before it restarts it at once again.
+    Rounds are so far apart that the supervisor restarts at once, without the delay of crash loops.
     Exit status 1 tells that a call died, or lost a question, its face or its record. A time beyond
     its goal is marked as missed and no more: it depends on what else the machine does.
     """
