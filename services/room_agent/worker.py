@@ -27,7 +27,9 @@ INITIALIZE_TIMEOUT_S = 60.0
 PRELOAD = [
     "services.room_agent.room_agent",
     "services.room_agent.livekit_room",
-    "anyio._backends._asyncio",  # httpx loads it with its first request, 0.1 s in mid-call
+    # httpx loads these with its first client and its first request, 0.3 s in mid-call
+    "httpcore",
+    "anyio._backends._asyncio",
 ]
 """Imported once and shared by all job processes."""
 UNSIGNED = (
