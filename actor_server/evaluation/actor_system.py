@@ -18,6 +18,7 @@ from actor_server.evaluation.takes import Take
 from actor_server.model.conditioner import Conditions
 from actor_server.model.mask import SightRules
 from actor_server.model.video_transformer import VideoTransformer
+from actor_server.motion.head_noise import steady_noise
 from actor_server.motion.limits import within_limits
 from actor_server.motion.source import Floats
 from actor_server.sampler import PyramidSampler, SamplerStream
@@ -60,9 +61,7 @@ class Actor:
     @torch.inference_mode()
     def stream(self, takes: Iterable[Take]) -> Iterator[Floats]:
         """Chunk after chunk, CHUNK_LATENTS, of take after take: one session of a call."""
-        sampler = PyramidSampler(
-            self.model, self.sampler.steps, self.sampler.window, rows=1, rules=self.rules
-        )
+        sampler = self._sampler(rows=1)
         stream = sampler.open(self._reference(), self.seed)
         for condition in (condition for take in takes for condition in take.conditions):
             stream.offer(Conditions.stack([[condition]]))
@@ -79,9 +78,7 @@ class Actor:
 
     @torch.inference_mode()
     def _together(self, takes: Sequence[Take], places: Sequence[int]) -> list[Floats]:
-        sampler = PyramidSampler(
-            self.model, self.sampler.steps, self.sampler.window, len(takes), rules=self.rules
-        )
+        sampler = self._sampler(len(takes))
         streams = [sampler.open(self._reference(), self.seed + place) for place in places]
         chunks: list[list[torch.Tensor]] = [[] for _ in takes]
         while any(
@@ -93,6 +90,11 @@ class Actor:
                 if chunk is not None:
                     done.append(chunk)
         return [self._latents(done) for done in chunks]
+
+    def _sampler(self, rows: int) -> PyramidSampler:
+        """As the product's, but for the sight."""
+        steps, window = self.sampler.steps, self.sampler.window
+        return PyramidSampler(self.model, steps, window, rows, rules=self.rules, noise=steady_noise)
 
     def _reference(self) -> torch.Tensor:
         """The portrait, normalised, (R, D)."""

@@ -19,6 +19,7 @@ from actor_server.saving import Saving
 if TYPE_CHECKING:
     from actor_server.compute import Compute
     from actor_server.motion.diffusion import DiffusionMotion
+    from actor_server.sampler import Noise
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,11 @@ def _moving(kind: MotionKind, weights: Path | None, max_sessions: int) -> Motion
 
 
 def _diffusion(weights: Path, max_sessions: int) -> MotionSource:
-    diffusion = diffusion_from(weights, CHUNK_LATENTS, max_sessions, limits=within_limits)
+    from actor_server.motion.head_noise import steady_noise  # imports torch
+
+    diffusion = diffusion_from(
+        weights, CHUNK_LATENTS, max_sessions, limits=within_limits, noise=steady_noise
+    )
     return FallbackMotion(diffusion, ProceduralMotion, Saving.TEACHER)
 
 
@@ -64,14 +69,17 @@ def diffusion_from(
     max_sessions: int,
     compute: "Compute | None" = None,
     limits: Callable[[Floats], Floats] | None = None,
+    noise: "Noise | None" = None,
 ) -> "DiffusionMotion":
-    """The transformer of a weight file, warm; `compute`: None is one thread's single precision.
+    """The transformer of a weight file, warm; `compute`: None is one thread's single precision,
+    `noise`: None is white.
 
     Raises: WeightsUnusable, also where it makes other chunks than `chunk_shape`, (T, D).
     """
     # torch takes a second and 0.4 GB (PSS, `xstreamer status`) that the rules do not need
     from actor_server.compute import Compute
     from actor_server.motion.diffusion import DiffusionMotion
+    from actor_server.sampler import named_noise
     from actor_server.weights import load_actor
 
     compute = compute or Compute()
@@ -88,6 +96,7 @@ def diffusion_from(
         sampler.window,
         max_sessions,
         limits,
+        noise=noise or named_noise,
         batched=compute.device.type == "cuda",
         graphs=compute.graphs,
     )

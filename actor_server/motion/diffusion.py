@@ -22,7 +22,7 @@ from actor_server.motion.source import (
     Visibility,
     WindowFull,
 )
-from actor_server.sampler import PyramidSampler, SamplerStream
+from actor_server.sampler import Noise, PyramidSampler, SamplerStream, named_noise
 from actor_server.saving import Saving
 
 
@@ -108,10 +108,10 @@ class DiffusionStream:
 class DiffusionMotion:
     """The MotionSource of a trained transformer: N `steps`, W chunks in the `window`.
 
-    `limits`: what the codec can draw of a chunk's latents. `batched`: a pass that one stream asks
-    for is computed for all that have chunks in flight, and theirs is kept until they ask for it:
-    a GPU takes little longer for several rows than for one. `graphs`: passes have one shape and
-    buffers that never move, which `warm_up` records on a GPU.
+    `limits`: what the codec can draw of a chunk's latents. `noise`: what chunks begin as.
+    `batched`: a pass that one stream asks for is computed for all that have chunks in flight, and
+    theirs is kept until they ask for it: a GPU takes little longer for several rows than for one.
+    `graphs`: passes have one shape and buffers that never move, which `warm_up` records on a GPU.
     """
 
     label = "diffusion"
@@ -124,6 +124,7 @@ class DiffusionMotion:
         max_sessions: int,
         limits: Callable[[Floats], Floats] | None = None,
         *,
+        noise: Noise = named_noise,
         batched: bool = False,
         graphs: bool = False,
     ) -> None:
@@ -133,7 +134,7 @@ class DiffusionMotion:
         self._ahead: dict[DiffusionStream, torch.Tensor | None] = {}
         """Outcomes of passes that their streams have not asked for yet, one for each at most."""
         self.sampler = PyramidSampler(
-            model, steps, window, max_sessions, padded=graphs, graphs=graphs
+            model, steps, window, max_sessions, noise=noise, padded=graphs, graphs=graphs
         )
         # with more chunks in flight, two would be clean after one pass
         halves = window == 1 and steps % 2 == 0

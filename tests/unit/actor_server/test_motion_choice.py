@@ -2,14 +2,21 @@
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 
+from actor_server.codec.mesh.latent import portrait_latent
 from actor_server.config import MotionKind
 from actor_server.errors import WeightsUnusable
+from actor_server.evaluation.actor_system import Actor
 from actor_server.motion import choice
 from actor_server.motion.choice import choose_motion
-from actor_server.weights import SamplerDefaults, save_actor
+from actor_server.motion.conditioning import ConditionReader
+from actor_server.motion.source import Condition
+from actor_server.weights import SamplerDefaults, load_actor, save_actor
 from tests.unit.actor_server.small_actor import SMALL, small_model
 
 pytestmark = pytest.mark.unit
@@ -67,3 +74,20 @@ def test_weights_that_were_asked_for_must_be_good(shipped: Path, tmp_path: Path)
         choose_motion("auto", tmp_path / "gone", 1)
     own = save(tmp_path / "own")
     assert choose_motion("auto", own, 1).label == "diffusion"
+
+
+def test_a_call_moves_as_the_evaluated_actor_does(shipped: Path) -> None:
+    """Same sampler, same noise, same limits."""
+    save(shipped)
+    reader, conditions, made = ConditionReader(SMALL.sight), [], []
+    stream = choose_motion("auto", None, 1).open(portrait_latent(), seed=5)
+    for _ in range(3):
+        condition = Condition("idle", epoch=0)
+        conditions.append(reader.read(condition))
+        stream.offer(condition)
+        while (chunk := stream.next_chunk()) is None:
+            pass
+        made.append(chunk)
+    take: Any = SimpleNamespace(conditions=conditions)
+    actor = Actor("Actor", *load_actor(shipped), seed=5)
+    np.testing.assert_allclose(np.stack(made), np.stack(list(actor.stream([take]))), atol=1e-5)
