@@ -92,7 +92,7 @@ def _polyglot(chance: Random) -> bytes:
     """A picture that is also a script, a page, a document or an archive."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("../../evil.sh", "rm -rf /")
+        file.writestr(zipfile.ZipInfo("../../evil.sh"), "rm -rf /")  # of 1980, not of now
     script = b"GIF89a/*" + _good("mara", "GIF")[8:] + b"*/=1;alert(1)//"
     page = _any_good(chance) + b"<html><script>alert(1)</script></html>"
     pdf = b"%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\n" + _good("daniel", "JPEG")
