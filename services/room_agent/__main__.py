@@ -12,15 +12,13 @@ from services.room_agent.announcement import announcing
 from services.room_agent.config import AgentConfig
 from services.room_agent.health import serve_health
 from services.room_agent.job_server import fork_job_server
-from services.room_agent.worker import PRELOAD, build_server
+from services.room_agent.worker import PRELOAD, build_server, job_environment
 
 
 def main() -> None:
     """Run one worker. Calls that are on when it is told to stop may finish (drain)."""
     config = AgentConfig()
-    if not config.end_of_turn_model:
-        # LiveKit loads the model into every process unless it is told not to.
-        os.environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
+    os.environ.update(job_environment(config))
     fork_job_server(PRELOAD)
     log_to_stderr(config.log_level)
     asyncio.run(_serve(config))

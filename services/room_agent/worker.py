@@ -68,6 +68,19 @@ def build_server(config: AgentConfig) -> AgentServer:
     return server
 
 
+def job_environment(config: AgentConfig) -> dict[str, str]:
+    """What jobs read from their environment; set before the process is forked that makes them."""
+    environ = {
+        "LIVEKIT_URL": config.livekit_url,
+        "LIVEKIT_API_KEY": config.livekit_api_key,
+        "LIVEKIT_API_SECRET": config.livekit_api_secret.get_secret_value(),
+    }
+    if not config.end_of_turn_model:
+        # LiveKit loads the model into every process unless it is told not to.
+        environ["LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE"] = "0"
+    return environ
+
+
 def load(config: AgentConfig, server: AgentServer) -> float:
     """Share of the calls that this worker may hold."""
     return min(1.0, len(server.active_jobs) / config.max_calls)

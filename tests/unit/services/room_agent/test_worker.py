@@ -16,7 +16,7 @@ from services.room_agent.config import AgentConfig
 from services.room_agent.job import AvatarJob, CallJob
 from services.room_agent.lifeline import HOLDS_ONE
 from services.room_agent.portrait import PortraitAway
-from services.room_agent.worker import UNSIGNED, build_server, take_request
+from services.room_agent.worker import UNSIGNED, build_server, job_environment, take_request
 
 pytestmark = pytest.mark.unit
 
@@ -29,6 +29,17 @@ def config(**more: Any) -> AgentConfig:
 def test_a_worker_that_signs_nothing_says_so(key: str, caplog: pytest.LogCaptureFixture) -> None:
     build_server(config(provenance_key=key))
     assert (UNSIGNED in caplog.text) == (not key)
+
+
+@pytest.mark.parametrize("model", [False, True])
+def test_jobs_are_told_where_livekit_is_and_whether_they_need_the_model(model: bool) -> None:
+    told = job_environment(config(livekit_url="ws://here:7880", end_of_turn_model=model))
+    assert told.pop("LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE", None) == (None if model else "0")
+    assert told == {
+        "LIVEKIT_URL": "ws://here:7880",
+        "LIVEKIT_API_KEY": "key",
+        "LIVEKIT_API_SECRET": "s" * 32,
+    }
 
 
 @pytest.mark.parametrize("gateway", [None, "http://gateway:8080"])
