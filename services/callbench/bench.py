@@ -8,11 +8,11 @@ from typing import Any
 from services.callbench.call_page import CallPage
 from services.callbench.caller import Caller, CallerTimeout, open_caller
 from services.callbench.config import CallbenchConfig
+from services.callbench.gateway_client import gateway_at, traces
 from services.callbench.hesitations import PAUSES_S, Hesitation, hesitation
 from services.callbench.measure import CallFigures, measure
 from services.callbench.parallel import ParallelFigures, run_parallel
 from services.callbench.recording import CallRecording
-from services.callbench.stages import traces
 
 QUESTIONS = ("france", "breakfast", "autumn", "music", "weekend", "ocean")
 # Each answer is a new one, for a model that repeats itself becomes short.
@@ -89,7 +89,8 @@ async def run_bench(plan: BenchPlan, config: CallbenchConfig, tell: Say) -> Benc
         for turn in range(plan.hesitations):
             await call.hesitate(turn)
         captions, brain = await page.captions(), await page.brain()
-        turns = await traces(plan.url, page.room)
+        async with gateway_at(plan.url) as gateway:
+            turns = await traces(gateway, page.room)
         await page.end()
         recording = await caller.recording()
     figures = measure(recording, frozenset(call.barged_in))
@@ -129,7 +130,8 @@ async def _portrait(plan: BenchPlan, avatar: str, config: CallbenchConfig) -> Po
         await caller.listen(IDLE_S)
         for turn in range(plan.turns):
             await call.ask(QUESTIONS[turn % len(QUESTIONS)])
-        turns = await traces(plan.url, page.room)
+        async with gateway_at(plan.url) as gateway:
+            turns = await traces(gateway, page.room)
         await page.end()
         return PortraitCall(measure(await caller.recording()), turns)
 

@@ -5,18 +5,17 @@ import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 import numpy as np
 import soundfile
 from livekit import rtc
 
+from services.callbench.gateway_client import gateway_at
 from services.callbench.questions import MICROPHONE_HZ, clip
 from services.callbench.waveform import VOICED_RMS
 
 BLOCK = MICROPHONE_HZ // 50
 NOISE = 6
 """s16: the noise of a very quiet room."""
-REST_WITHIN_S = 10.0
 HEARING_HZ = 24_000
 
 
@@ -100,8 +99,8 @@ class LightCaller:
 @asynccontextmanager
 async def light_caller(url: str, avatar: str) -> AsyncIterator[LightCaller]:
     """Create a call by REST and join it; hang up at the end."""
-    async with httpx.AsyncClient(base_url=url, timeout=REST_WITHIN_S, trust_env=False) as rest:
-        created = (await rest.post("/api/rooms", json={"avatar_id": avatar})).raise_for_status()
+    async with gateway_at(url) as gateway:
+        created = (await gateway.post("/api/rooms", json={"avatar_id": avatar})).raise_for_status()
         call = created.json()
         room = rtc.Room()
         await room.connect(
@@ -115,7 +114,7 @@ async def light_caller(url: str, avatar: str) -> AsyncIterator[LightCaller]:
             running.cancel()
             await asyncio.wait([running])
             await room.disconnect()
-            await rest.delete(f"/api/rooms/{call['room']}")
+            await gateway.delete(f"/api/rooms/{call['room']}")
 
 
 def _now_s() -> float:

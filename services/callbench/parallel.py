@@ -16,9 +16,10 @@ from rich.table import Table
 from services.callbench.call_page import CallPage
 from services.callbench.caller import Caller, CallerTimeout, open_caller
 from services.callbench.config import CallbenchConfig
+from services.callbench.gateway_client import gateway_at, traces
 from services.callbench.light_caller import LightCaller, light_caller
 from services.callbench.measure import measure
-from services.callbench.stages import StageFigures, stage_figures, traces
+from services.callbench.stages import StageFigures, stage_figures
 
 MOST_BROWSERS = 2
 SMALL = (480, 640)
@@ -74,6 +75,7 @@ async def run_parallel(
     browsers = calls if calls <= MOST_BROWSERS else 1
     sides: list[_BrowserSide | _LightSide] = []
     async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(gateway_at(url))
         for index in range(calls):
             avatar = avatars[index % len(avatars)]
             if index < browsers:
@@ -89,7 +91,7 @@ async def run_parallel(
             await asyncio.gather(*(side.ask(QUESTIONS[turn % len(QUESTIONS)]) for side in sides))
         # A turn's record waits for what its page has to say.
         await asyncio.sleep(1)
-        rooms = await asyncio.gather(*(traces(url, side.room) for side in sides))
+        rooms = await asyncio.gather(*(traces(gateway, side.room) for side in sides))
         figures = [
             await side.figures(sent_fps(turns)) for side, turns in zip(sides, rooms, strict=True)
         ]

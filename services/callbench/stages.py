@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import numpy as np
 from rich.table import Table
 
 from services.room_agent.records import BargeIn
-
-TRACE_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -22,13 +19,6 @@ class StageFigures:
     turns: int
     p50_ms: float
     p95_ms: float
-
-
-async def traces(url: str, room: str, limit: int = 500) -> list[dict[str, Any]]:
-    """The traces of a call's last turns, oldest first; none where the gateway keeps none."""
-    async with httpx.AsyncClient(base_url=url, timeout=TRACE_WITHIN_S, trust_env=False) as client:
-        answer = await client.get(f"/api/rooms/{room}/turns", params={"limit": limit})
-        return list(reversed(answer.json())) if answer.is_success else []
 
 
 def stage_figures(turns: Sequence[Mapping[str, Any]]) -> list[StageFigures]:

@@ -14,6 +14,7 @@ from playwright.async_api import Error as PlaywrightError
 from services.callbench.call_page import CallPage
 from services.callbench.caller import CallerTimeout, open_caller
 from services.callbench.config import CallbenchConfig
+from services.callbench.gateway_client import gateway_at
 from services.callbench.machine import Machine
 from services.callbench.own_stack import OwnStack
 from services.soak.conversation import Conversation
@@ -25,7 +26,6 @@ SAMPLE_EVERY_S = 30.0
 SAMPLE_WITHIN_S = 25.0
 LEAST_SAMPLE_S = 10.0
 """What is left at the end of a call and shorter than this is no sample of its own."""
-REST_WITHIN_S = 10.0
 COMPLETE = "complete"
 STOPPED = "stopped early"
 SAMPLES = "samples.jsonl"
@@ -66,12 +66,15 @@ async def soak(plan: SoakPlan, machine: Machine, stack: OwnStack, tell: Say) -> 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    portrait = await _portrait(stack.url, plan.avatar)
-    likeness = LikenessMeter(plan.assets, portrait, plan.folder / FRAMES)
     journal = Journal(plan.folder / SAMPLES)
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        async with open_caller(CallbenchConfig(), light=True) as caller:
+        async with (
+            gateway_at(stack.url) as gateway,
+            open_caller(CallbenchConfig(), light=True) as caller,
+        ):
+            portrait = await _portrait(gateway, plan.avatar)
+            likeness = LikenessMeter(plan.assets, portrait, plan.folder / FRAMES)
             page = CallPage(caller, stack.url)
             try:
                 await page.call(plan.avatar)
@@ -89,7 +92,7 @@ async def soak(plan: SoakPlan, machine: Machine, stack: OwnStack, tell: Say) -> 
             )
             clock = _started()
             conversation = Conversation(caller, page, clock)
-            sampler = Sampler(stack, caller, page, conversation, likeness)
+            sampler = Sampler(stack, gateway, caller, page, conversation, likeness)
             talking = asyncio.create_task(conversation.run(3600 * plan.hours), name="talking")
             try:
                 async for sample in _sampled(sampler, clock, talking, stopping):
@@ -132,15 +135,14 @@ def _started() -> Clock:
     return lambda: time.monotonic() - began_s
 
 
-async def _portrait(url: str, avatar: str) -> bytes:
+async def _portrait(gateway: httpx.AsyncClient, avatar: str) -> bytes:
     """The picture that the avatar was made from."""
-    async with httpx.AsyncClient(base_url=url, timeout=REST_WITHIN_S, trust_env=False) as rest:
-        told = (await rest.get("/api/avatars")).raise_for_status().json()
-        found = next((one for one in told if avatar in (one["id"], one["name"].lower())), None)
-        if found is None:
-            names = ", ".join(one["id"] for one in told)
-            raise CallNotMade(f"there is no avatar {avatar}; there are {names}")
-        return (await rest.get(found["preview_url"])).raise_for_status().content
+    told = (await gateway.get("/api/avatars")).raise_for_status().json()
+    found = next((one for one in told if avatar in (one["id"], one["name"].lower())), None)
+    if found is None:
+        names = ", ".join(one["id"] for one in told)
+        raise CallNotMade(f"there is no avatar {avatar}; there are {names}")
+    return (await gateway.get(found["preview_url"])).raise_for_status().content
 
 
 def _line(sample: Sample) -> str:

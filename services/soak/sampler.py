@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from actor_server.evaluation.identity import FaceUnseen
 from services.callbench.call_page import CallPage
 from services.callbench.caller import Caller
+from services.callbench.gateway_client import traces
 from services.callbench.own_stack import OwnStack
 from services.callbench.recording import CallRecording
-from services.callbench.stages import traces
 from services.soak.conversation import Conversation
 from services.soak.likeness import LikenessMeter
 from services.soak.processes import process_uses
@@ -23,7 +23,6 @@ from services.supervisor.directories import read_state
 
 FACE_EVERY = 2
 NEWEST_TURNS = 20
-METRICS_WITHIN_S = 5.0
 LOST = ("connection_disconnected", "connection_failed", "connection_closed")
 COUNTED = {
     "xstreamer_gateway_redispatches_total": "agent asked for again",
@@ -38,12 +37,13 @@ class Sampler:
     def __init__(
         self,
         stack: OwnStack,
+        gateway: httpx.AsyncClient,
         caller: Caller,
         page: CallPage,
         conversation: Conversation,
         likeness: LikenessMeter,
     ) -> None:
-        self._stack, self._caller, self._page = stack, caller, page
+        self._stack, self._gateway, self._caller, self._page = stack, gateway, caller, page
         self._conversation, self._likeness = conversation, likeness
         self._reception = ReceptionMeter()
         self._incidents: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class Sampler:
 
     async def _new_turns(self) -> list[dict[str, object]]:
         with suppress(httpx.HTTPError):
-            told = await traces(self._stack.url, self._page.room, NEWEST_TURNS)
+            told = await traces(self._gateway, self._page.room, NEWEST_TURNS)
             new = [turn for turn in told if turn["id"] not in self._known_turns]
             self._known_turns |= {turn["id"] for turn in new}
             return new
@@ -102,8 +102,7 @@ class Sampler:
     async def _gateway_counts(self) -> dict[str, int]:
         counts = dict.fromkeys(COUNTED.values(), 0)
         with suppress(httpx.HTTPError):
-            async with httpx.AsyncClient(timeout=METRICS_WITHIN_S, trust_env=False) as client:
-                answer = (await client.get(f"{self._stack.url}/metrics")).raise_for_status()
+            answer = (await self._gateway.get("/metrics")).raise_for_status()
             for family in text_string_to_metric_families(answer.text):
                 for row in family.samples:
                     if row.name in COUNTED:

@@ -74,7 +74,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[At], Soak
         monkeypatch.setattr(call, "LikenessMeter", lambda *_: None)
         monkeypatch.setattr(call, "CallPage", lambda *_: Page())
         monkeypatch.setattr(call, "Conversation", lambda *_: Conversation())
-        monkeypatch.setattr(call, "Sampler", lambda *given: Sampler(given[3], at_sample))
+        monkeypatch.setattr(call, "Sampler", lambda *given: Sampler(given[4], at_sample))
         plan = SoakPlan(1.0, "mara", "nano", tmp_path, tmp_path)
         asyncio.run(soak(plan, MACHINE, OwnStack("http://nowhere", {}), lambda _: None))
         return read(tmp_path / SAMPLES)
