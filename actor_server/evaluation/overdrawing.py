@@ -20,6 +20,9 @@ FRAME_INK: Final = (38, 30, 28)
 WIDE_PICTURE: Final = (720, 1280)  # rows, columns
 FAR_SHARE: Final = 0.5  # of the wide picture's height that the portrait takes
 SHADES: Final = 6  # of a cartoon
+LAMP: Final = (1.0, 0.74, 0.42)
+SCREEN: Final = (0.55, 0.78, 1.0)
+"""Shares of red, green and blue that are left: of a bulb at home, of a monitor in the dark."""
 
 Floats = NDArray[np.float64]
 
@@ -140,6 +143,11 @@ def old_photograph(portrait: PreparedPortrait) -> Image:
 def pencil(portrait: PreparedPortrait) -> Image:
     grey, _ = cv2.pencilSketch(portrait.image, sigma_s=50, sigma_r=0.08, shade_factor=0.04)
     return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def in_light(portrait: PreparedPortrait, colour: tuple[float, float, float]) -> Image:
+    """The same in coloured light."""
+    return _picture(portrait.image * np.array(colour))
 
 
 def dim(portrait: PreparedPortrait) -> Image:

@@ -124,6 +124,9 @@ def _recipes() -> Iterator[Recipe]:
     yield "grey", "daniel without colour, with grain", _over("daniel", over.old_photograph)
     yield "pencil", "kenji as pencil drawing, OpenCV", _over("kenji", over.pencil)
     yield "dim", "imani in a third of the light, with noise", _over("imani", over.dim)
+    lamp, screen = (partial(over.in_light, colour=colour) for colour in (over.LAMP, over.SCREEN))
+    yield "lamplight", "ingrid in the yellow light of a lamp", _over("ingrid", lamp)
+    yield "screen-light", "kenji in the blue light of a screen", _over("kenji", screen)
 
 
 def _over(name: str, draw: Callable[[PreparedPortrait], Image]) -> Callable[[Sources], Image]:

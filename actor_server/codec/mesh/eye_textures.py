@@ -16,14 +16,13 @@ from actor_server.codec.mesh.iris_fit import fit_iris
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image
 from actor_server.codec.mesh.shaping import polygon_mask, ring, smoothstep
+from actor_server.codec.mesh.whites import as_white, brightest
 
 IRIS_RINGS: Final = 10  # resolution of the mean radial colour behind the lids
 # From this many iris radii outwards what is seen of the eye (corner, white) stays as it is; nearer
 # in, the clean white shows when the iris moves away.
 KEEP_FROM: Final = 1.30
 KEEP_WHOLLY: Final = 1.55
-
-WHITE_CHROMA: Final = 0.2  # of its light; lids reflected in glasses have more
 
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -90,7 +89,8 @@ def _eyeball(
     """Continue the visible white smoothly under the iris and the lids."""
     distance = _distance(patch.shape, iris_centre)
     pixels = patch.astype(np.float64)
-    light, colour = pixels.mean(2), np.ptp(pixels, axis=2)
+    lit = brightest(patch[visible])
+    light, colour = pixels.mean(2), np.ptp(pixels * (lit.mean() / np.maximum(lit, 1.0)), axis=2)
     around = visible & (distance > radius * 1.12)
     white = around.copy()
     if around.sum() >= 12:
@@ -98,29 +98,18 @@ def _eyeball(
         white &= light > 0.72 * np.percentile(light[around], 90)
         white &= colour < np.percentile(colour[around], 60) + 12
     if white.sum() < 6:
-        filled = np.full(patch.shape, 190.0)
+        filled = np.broadcast_to(lit, patch.shape)
     else:
         sigma = width * 0.12
         weight = cv2.GaussianBlur(white.astype(np.float64), (0, 0), sigma)[..., None]
         blurred = cv2.GaussianBlur(pixels * white[..., None], (0, 0), sigma)
         local = np.clip(weight / 0.08, 0, 1)
         filled = blurred / np.maximum(weight, 1e-6) * local + pixels[white].mean(0) * (1 - local)
-    filled = _as_white(filled, 0.7 * float(np.median(light[~visible])))
+    filled = as_white(filled, 0.7 * float(np.median(light[~visible])))
     seen = cv2.GaussianBlur(visible.astype(np.float64), (0, 0), 0.7)
     keep = seen * smoothstep((distance / radius - KEEP_FROM) / (KEEP_WHOLLY - KEEP_FROM))
     ball = pixels * keep[..., None] + filled * (1 - keep[..., None])
     return _opaque(ball.clip(0, 255).astype(np.uint8))
-
-
-def _as_white(colours: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Return (h, w, 3) no more colourful and no darker than the white of an eye can be."""
-    grey = colours.mean(2, keepdims=True)
-    chroma = np.ptp(colours, axis=2, keepdims=True)
-    pale = np.minimum(1.0, WHITE_CHROMA * grey / np.maximum(chroma, 1e-6))
-    white: NDArray[np.float64] = (grey + (colours - grey) * pale) * np.maximum(
-        1.0, least / np.maximum(grey, 1.0)
-    )
-    return white
 
 
 def _iris(patch: Image, visible: Bools, centre: Points, radius: float) -> Image:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
-from actor_server.codec.mesh.expression import EYES
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.lip_seam import lips_open
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
 from actor_server.codec.mesh.shaping import index, polygon_mask, ring, smoothstep
+from actor_server.codec.mesh.whites import eye_white
 
 HEIGHT: Final = 96
 WIDTH: Final = 128
@@ -35,6 +35,9 @@ LINING_SHADE: Final = 0.42
 LINING_TINT: Final = (1.12, 0.84, 0.87)  # light that fell through and between lips
 LOWER_LIP_PX: Final = 2  # of an open mouth's lower edge are the lip's, which goes with the jaw
 EYE_WHITE: Final = 190.0  # mean of RGB where light is full
+# Whites of eyes in white light are within these of their mean, and teeth follow half of it.
+CASTS_OF_EYES: Final = ((1.0, 0.95, 0.81), (1.21, 1.03, 1.0))
+TINTS_OF_EYES: Final = (0.9, 1.1)
 # Mean red (LAB) of the face below which a portrait counts as greyish: skin of any tone has 8 and
 # more, sepia and old prints are yellow, not red.
 GREY_RED: Final = 6.0
@@ -57,18 +60,17 @@ class MouthTextures:
         landmarks = geometry.vertices[: topology.LANDMARKS]
         layers = [_cavity(), _tongue(), _teeth(upper=False), _teeth(upper=True)]
         skin = skin_colour(portrait.image, landmarks)
-        white = _eye_white(portrait.image, landmarks)
+        white = eye_white(portrait.image, landmarks)
         light = float(np.clip(max(skin.mean() / 170, white.mean() / EYE_WHITE), 0.1, 1.05))
-        tint = np.clip((white / max(white.mean(), 1.0)) ** 0.5, 0.9, 1.1)
         own, origin, enamel, edge = _own_mouth(portrait, geometry, skin)
-        colour = _redness(portrait.image, landmarks)
+        colour = _redness(portrait.image, landmarks, white)
         painted = []
         for number, layer in enumerate(layers):
-            rgb = layer[..., :3] * (light * tint / tint.max())
+            grey = layer[..., :3] @ np.array([0.299, 0.587, 0.114])
+            rgb = layer[..., :3] * colour + grey[..., None] * (1 - colour)
+            rgb *= light * _tint(white)
             if enamel is not None and number >= 2:
                 rgb *= np.clip(enamel / np.maximum(rgb[HEIGHT // 2, 54:74].mean(0), 1), 0.5, 1.3)
-            grey = rgb @ np.array([0.299, 0.587, 0.114])
-            rgb = rgb * colour + grey[..., None] * (1 - colour)
             painted.append(np.dstack([rgb, layer[..., 3]]).clip(0, 255).astype(np.uint8))
         shade = LINING_SHADE * (1 + colour * (np.array(LINING_TINT) - 1))
         lining = _lip_colour(portrait.image, landmarks) * shade
@@ -83,16 +85,12 @@ def skin_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.flo
     return colour
 
 
-def _eye_white(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the (3,) mean colour of the brightest tenth of the open eyes: what light falls on a
-    white thing, whatever the skin."""
-    seen = np.zeros(image.shape[:2], bool)
-    for eye in EYES:
-        opening = np.asarray(ring(landmarks[eye.upper, :2], landmarks[eye.lower, :2]))
-        seen |= polygon_mask(image.shape[:2], opening) > 0
-    pixels = image[seen].astype(np.float64)
-    light = pixels.mean(1)
-    return np.asarray(pixels[light >= np.percentile(light, 90)].mean(0), np.float64)
+def _tint(white: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (3,) share of each colour in the light, at most 1: half of what a white thing
+    shows of it as far as eyes differ, all of it beyond."""
+    cast = white / max(white.mean(), 1.0)
+    tint = np.clip(cast**0.5, *TINTS_OF_EYES) * (cast / np.clip(cast, *CASTS_OF_EYES))
+    return np.asarray(tint / tint.max(), np.float64)
 
 
 def _lip_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -102,12 +100,18 @@ def _lip_colour(image: Image, landmarks: NDArray[np.floating]) -> NDArray[np.flo
     return np.asarray(np.median(image[lip].astype(np.float64), axis=0), np.float64)
 
 
-def _redness(image: Image, landmarks: NDArray[np.floating]) -> float:
-    """Return 0 for a picture without red in the face .. 1 for skin."""
+def _redness(image: Image, landmarks: NDArray[np.floating], white: NDArray[np.float64]) -> float:
+    """Return 0 for a picture without red in the face .. 1 for skin, also in a light without red."""
     oval = polygon_mask(image.shape[:2], landmarks[index(topology.FACE_OVAL), :2]) > 0
-    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float64)
-    red = lab[..., 1][oval].mean() - 128
+    face = np.asarray(image[oval][None] / 255, np.float32)
+    in_white_light = (face * (white.mean() / np.maximum(white, 1.0))).clip(0, 1)
+    red = max(_red(face), _red(in_white_light.astype(np.float32)))
     return float(np.clip(red / GREY_RED, 0, 1))
+
+
+def _red(pixels: NDArray[np.float32]) -> float:
+    """Return the mean red (LAB's a) of (1, N, 3) pixels, 0 .. 1."""
+    return float(cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., 1].mean())
 
 
 def _own_mouth(
