@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.background import TEXTURE_MARGIN
 from actor_server.codec.mesh.expression import EYES
 from actor_server.codec.mesh.eye_painter import paint_eyeball, paint_lid, patch_map
@@ -27,6 +28,7 @@ from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE
 from actor_server.codec.mesh.raster import composite, draw_triangles
+from actor_server.codec.mesh.shaping import index, ring
 
 I420_SHAPE: Final = (FRAME_SIZE * 3 // 2, FRAME_SIZE)
 # Restores the sharpness that sampling twice takes (CPBD .49 -> .53, the portrait's own level).
@@ -35,6 +37,8 @@ SHARPEN_SIGMA: Final = 0.8
 SHARPEN_KERNEL: Final = (3, 3)
 # Left of the texture, whose first column is transparent; see `moving_texture`.
 _UNCOVERED: Final = -1e4
+LEAST_OPENING_PX: Final = 3
+_LIPS: Final = ring(index(topology.LIP_INNER_UPPER), index(topology.LIP_INNER_LOWER))
 
 
 class MeshDecoder:
@@ -43,6 +47,7 @@ class MeshDecoder:
     def __init__(self, portrait: MeshPortrait) -> None:
         self.portrait = portrait
         self._anchors = Anchors.of(portrait.geometry)
+        self._at_lips = np.isin(portrait.geometry.face_triangles, _LIPS).any(1)
         self._map_x = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
         self._map_y = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
         self._large = np.empty((CROP_SIZE, CROP_SIZE, 4), np.uint8)
@@ -83,12 +88,8 @@ class MeshDecoder:
         for side, turn in zip(portrait.sides, (-min(yaw, 0), max(yaw, 0)), strict=True):
             side.apply(sources, turn)
         self._map_x.fill(_UNCOVERED)
-        depth = placed[geometry.face_triangles, 2].mean(1)
-        triangles = np.concatenate(
-            [geometry.outer_triangles, geometry.face_triangles[np.argsort(-depth)]]
-        )
         sources += TEXTURE_MARGIN
-        draw_triangles(placed.astype(np.float32), sources, triangles, self._map_x, self._map_y)
+        self._map_triangles(placed, sources)
         cv2.remap(
             portrait.texture,
             self._map_x,
@@ -101,6 +102,22 @@ class MeshDecoder:
             self._large, self._map_x, placed, geometry, self._anchors, portrait.mouth, latent
         )
         self._draw_eyes(placed, latent)
+
+    def _map_triangles(self, placed: Points, sources: NDArray[np.float32]) -> None:
+        """Write where each pixel comes from, the nearest of the face last.
+
+        A cheek that is turned far away passes behind the mouth. It must not be seen between the
+        lips, so what is behind them is drawn first, and the opening cleared of it.
+        """
+        geometry = self.portrait.geometry
+        depth = placed[geometry.face_triangles, 2].mean(1)
+        behind = (depth > placed[_LIPS, 2].mean()) & ~self._at_lips
+        order = np.argsort(-depth)
+        vertices, maps = placed.astype(np.float32), (self._map_x, self._map_y)
+        far, near = (geometry.face_triangles[order[which[order]]] for which in (behind, ~behind))
+        draw_triangles(vertices, sources, np.concatenate([geometry.outer_triangles, far]), *maps)
+        _clear_inside(self._map_x, np.round(placed[_LIPS, :2]).astype(np.int32))
+        draw_triangles(vertices, sources, near, *maps)
 
     def _draw_eyes(self, placed: Points, latent: Latent) -> None:
         closures = np.clip(latent[LIDS], *LID_RANGE)
@@ -120,6 +137,18 @@ class MeshDecoder:
                 down = sources[eye.under] - sources[eye.lower[1:-1]]
                 sources[eye.upper[1:-1]] += up * np.float32(min(1.0, closure * 1.5) * 0.22)
                 sources[eye.lower[1:-1]] += down * np.float32(closure * 0.15)
+
+
+def _clear_inside(map_x: NDArray[np.float32], outline: NDArray[np.int32]) -> None:
+    """Uncover the inside of an outline (N, 2) where it is wide: lips that meet stay as they are."""
+    low = np.clip(outline.min(0), 0, CROP_SIZE)
+    high = np.clip(outline.max(0) + 1, low, CROP_SIZE)
+    if (high - low).min() < LEAST_OPENING_PX:
+        return
+    inside = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+    cv2.fillPoly(inside, [outline - low], color=1)
+    inside = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    map_x[low[1] : high[1], low[0] : high[0]][inside > 0] = _UNCOVERED
 
 
 def warm_up(portrait: MeshPortrait) -> None:

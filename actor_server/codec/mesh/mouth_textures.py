@@ -22,8 +22,12 @@ WIDTH: Final = 128
 # Widths and lengths of the teeth from the middle outwards, in half mouth widths and row heights.
 UPPER_WIDTHS: Final = (0.205, 0.165, 0.17, 0.15, 0.13, 0.11)
 LOWER_WIDTHS: Final = (0.135, 0.14, 0.155, 0.15, 0.14, 0.12)
-UPPER_LENGTHS: Final = (0.97, 0.89, 0.94, 0.84, 0.78, 0.72)
-LOWER_LENGTHS: Final = (0.90, 0.92, 0.95, 0.88, 0.80, 0.70)
+UPPER_LENGTHS: Final = (0.97, 0.93, 0.94, 0.86, 0.79, 0.72)
+LOWER_LENGTHS: Final = (0.92, 0.93, 0.94, 0.88, 0.80, 0.70)
+# How far tooth edges round off between neighbours (row heights), and how dark the gap is. Drawn as
+# deep as they are, they read as beads or braces on a frame of 256 pixels.
+NOTCHES: Final = {"upper": 0.06, "lower": 0.03}
+GAPS: Final = {"upper": 0.10, "lower": 0.05}
 # No two neighbours reflect the same light.
 TOOTH_SHADES: Final = (1.0, 0.965, 0.90, 0.84, 0.78, 0.72)
 ENAMEL: Final = (226.0, 216.0, 200.0)
@@ -178,21 +182,17 @@ def _teeth(upper: bool) -> NDArray[np.float64]:
     tooth = np.clip(np.searchsorted(borders, side) - 1, 0, len(widths) - 1)
     across = (side - borders[tooth]) / widths[tooth]
     from_gum = y if upper else 1 - y
-    edge = lengths[tooth] - 0.09 * np.abs(2 * across - 1) ** 3
+    row = "upper" if upper else "lower"
+    edge = lengths[tooth] - NOTCHES[row] * np.abs(2 * across - 1) ** 3
     alpha = smoothstep((edge - from_gum) / 0.12) * (side < borders[-1])
     distance = np.minimum(across, 1 - across) * widths[tooth]
     between = np.exp(-((distance / 0.014) ** 2)) * (0.35 + 0.65 * smoothstep((from_gum - 0.2) * 2))
-    round_ = 1 - 0.10 * (2 * across - 1) ** 2
+    round_ = 1 - 0.06 * (2 * across - 1) ** 2
     arch = np.clip(1 - side**2 * 0.72, 0.12, 1)
     under_lip = 0.72 + 0.28 * smoothstep(from_gum * 1.5)
     tip = 1 - 0.07 * smoothstep((from_gum - edge + 0.18) / 0.18)
     shade = (
-        arch
-        * under_lip
-        * round_
-        * tip
-        * np.array(TOOTH_SHADES)[tooth]
-        * (1 - (0.15 if upper else 0.08) * between)
+        arch * under_lip * round_ * tip * np.array(TOOTH_SHADES)[tooth] * (1 - GAPS[row] * between)
     )
     gum = smoothstep((0.20 - from_gum) / 0.12)[..., None]
     colour = np.array(ENAMEL) * (1 - gum) + np.array(GUM) * gum

@@ -29,6 +29,8 @@ from actor_server.codec.mesh.latent import (
 from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.pose import rotation
 from actor_server.codec.mesh.prepared import PreparedPortrait
+from actor_server.codec.mesh.shaping import index, polygon_mask
+from actor_server.evaluation.portrait_kinds import Sources, kinds
 from actor_server.portrait.intake import PortraitIntake
 from tests.unit.actor_server.conftest import DEFAULT_AVATARS, default_picture
 
@@ -104,6 +106,23 @@ def test_nothing_shows_through_pressed_lips(portrait: MeshPortrait) -> None:
     mouth = around(portrait.vertices(pressed), [61, 291, 0, 17], 0)
     lips = MeshDecoder(before_green).render_rgb(pressed)[mouth].astype(int)
     assert (lips[..., 1] - lips[..., 0]).max() < 5
+
+
+@pytest.mark.parametrize("name", ["kenji", "three-quarter", "far-turned"])
+def test_the_far_cheek_is_not_seen_between_open_lips(intake: PortraitIntake, name: str) -> None:
+    (kind,) = kinds(Sources(intake), (name,))
+    portrait = MeshPortrait.build(intake.prepare(kind.picture))
+    green = np.zeros_like(portrait.mouth.layers)
+    green[..., (1, 3)] = 255
+    portrait = replace(portrait, mouth=replace(portrait.mouth, layers=green))
+    wide = speech_neutral_latent()
+    wide[MOUTH] = mouth_basis().solve(gap=0.3, chin=0.15)
+    lips = portrait.vertices(wide)[index(topology.LIP_INNER_UPPER + topology.LIP_INNER_LOWER[::-1])]
+    inside = polygon_mask((256, 256), lips[:, :2] / 2) > 0
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    frame = MeshDecoder(portrait).render_rgb(wide)[inside].astype(int)
+    assert len(frame) > 40
+    assert (frame[:, 1] > frame[:, 0] + 20).mean() > 0.9
 
 
 @pytest.mark.parametrize("name", DEFAULT_AVATARS)
