@@ -28,7 +28,7 @@ from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE
 from actor_server.codec.mesh.raster import composite, draw_triangles
-from actor_server.codec.mesh.shaping import index, ring
+from actor_server.codec.mesh.shaping import index
 
 I420_SHAPE: Final = (FRAME_SIZE * 3 // 2, FRAME_SIZE)
 # Restores the sharpness that sampling twice takes (CPBD .49 -> .53, the portrait's own level).
@@ -38,7 +38,7 @@ SHARPEN_KERNEL: Final = (3, 3)
 # Left of the texture, whose first column is transparent; see `moving_texture`.
 _UNCOVERED: Final = -1e4
 LEAST_OPENING_PX: Final = 3
-_LIPS: Final = ring(index(topology.LIP_INNER_UPPER), index(topology.LIP_INNER_LOWER))
+_LIPS: Final = index(topology.LIP_INNER_UPPER + topology.LIP_INNER_LOWER[-2:0:-1])
 
 
 class MeshDecoder:
