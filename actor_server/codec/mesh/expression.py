@@ -33,6 +33,7 @@ GAZE_UNIT: Final = 0.42  # eye widths
 LID_WIDEN: Final = 0.6  # at closure -1 the eye would be this much wider
 LID_LOWER_SHARE: Final = 0.08  # of a closure is done by the lower lid
 UPPER_LIP_SHARE: Final = 0.4  # of a closing mouth is done by the upper lip
+LIPS_TOUCH: Final = 0.05  # inter-iris distances
 LIP_FOLLOWS: Final = 0.6  # the outer edge of a lip follows the inner one by this much
 CREASE_SHARE: Final = 0.30  # of the closure is followed by the fold above the lid
 
@@ -77,6 +78,7 @@ class Expression:
     brows: Points  # (3, V, 3): right brow, left brow, furrow
     mouth_scale: float  # the portrait's mouth over the canonical one
     down: Points  # (3,)
+    touch: float = 0.0  # gap between the lips from which they draw together; 0: never
 
     @classmethod
     def build(cls, geometry: FaceGeometry) -> Self:
@@ -94,6 +96,7 @@ class Expression:
             return np.concatenate([pixels, spread @ pixels[OVAL]])
 
         basis = mouth_basis()
+        closing = on_mesh(_closing_field(own, mouth_scale))
         brows = (
             _brow_field(own, index(topology.RIGHT_BROW), RIGHT_EYE),
             _brow_field(own, index(topology.LEFT_BROW), LEFT_EYE),
@@ -101,10 +104,11 @@ class Expression:
         )
         return cls(
             mouth=np.stack([on_mesh(field * mouth_scale) for field in basis.displacements]),
-            closing=on_mesh(_closing_field(own, mouth_scale)),
+            closing=closing,
             brows=np.stack([on_mesh(field) for field in brows]),
             mouth_scale=mouth_scale,
             down=geometry.down,
+            touch=0.0 if closing.any() else LIPS_TOUCH * geometry.alignment.scale,
         )
 
     def apply(self, rest: Points, latent: Latent) -> Points:
@@ -113,19 +117,25 @@ class Expression:
         vertices = rest + np.tensordot(latent[MOUTH].astype(np.float64), self.mouth, 1)
         vertices += np.tensordot(brows, self.brows, 1)
         vertices += (1.0 - float(latent[REST])) * self.closing
-        self._keep_lips_apart(vertices)
+        self._meet_lips(vertices)
         for eye, closure in zip(EYES, latent[LIDS], strict=True):
             _close_lids(vertices, eye, float(closure))
             width = np.linalg.norm(rest[eye.upper[0]] - rest[eye.upper[-1]])
             vertices[eye.iris, :2] += latent[GAZE] * (GAZE_UNIT * width)
         return vertices
 
-    def _keep_lips_apart(self, vertices: Points) -> None:
-        """Stop lips that meet: neither may pass through the other."""
-        down = self.down
-        overlap = np.minimum((vertices[_INNER_LOWER] - vertices[_INNER_UPPER]) @ down, 0)[:, None]
-        vertices[_INNER_LOWER] -= 0.5 * overlap * down
-        vertices[_INNER_UPPER] += 0.5 * overlap * down
+    def _meet_lips(self, vertices: Points) -> None:
+        """Let lips that come near each other touch; neither may pass through the other.
+
+        They are soft and bulge where they are pressed: a gap below `touch` shrinks by its square.
+        """
+        gaps = (vertices[_INNER_LOWER] - vertices[_INNER_UPPER]) @ self.down
+        left = np.maximum(gaps, 0)
+        if self.touch:
+            left = np.minimum(left, left**2 / self.touch)
+        closer = (gaps - left)[:, None] * self.down
+        vertices[_INNER_LOWER] -= 0.5 * closer
+        vertices[_INNER_UPPER] += 0.5 * closer
 
 
 def _close_lids(vertices: Points, eye: Eye, closure: float) -> None:
