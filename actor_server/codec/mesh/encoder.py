@@ -70,6 +70,7 @@ class MeshEncoder:
             brows=expression.brows[:, :_LANDMARKS],
             mouth_scale=expression.mouth_scale,
             down=expression.down,
+            touch=expression.touch,
         )
         fields = self._expression.brows[:, _BROW_POINTS].reshape(3, -1)
         self._brow_inverse = np.linalg.solve(fields @ fields.T, fields)
@@ -108,6 +109,8 @@ class MeshEncoder:
     def _read_expression(self, upright: Points, latent: NDArray[np.float64]) -> None:
         """Fill mouth, brows, lids and gaze from (478, 3) landmarks with the head turned back."""
         expression = self._expression
+        upright = upright.copy()
+        expression.part_lips(upright)
         moved = upright - self._rest - (1 - latent[REST]) * expression.closing
         mouth = np.tensordot(latent[MOUTH], expression.mouth, 1)
         brows = self._brow_inverse @ (moved - mouth)[_BROW_POINTS].reshape(-1)

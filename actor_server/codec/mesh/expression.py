@@ -129,11 +129,20 @@ class Expression:
 
         They are soft and bulge where they are pressed: a gap below `touch` shrinks by its square.
         """
-        gaps = (vertices[_INNER_LOWER] - vertices[_INNER_UPPER]) @ self.down
-        left = np.maximum(gaps, 0)
-        if self.touch:
-            left = np.minimum(left, left**2 / self.touch)
-        closer = (gaps - left)[:, None] * self.down
+        gaps = np.maximum(self._lip_gaps(vertices), 0)
+        self._set_gaps(vertices, np.minimum(gaps, gaps**2 / self.touch) if self.touch else gaps)
+
+    def part_lips(self, vertices: Points) -> None:
+        """Put lips as far apart as they were before they drew together; what met stays so."""
+        gaps = np.maximum(self._lip_gaps(vertices), 0)
+        self._set_gaps(vertices, np.maximum(gaps, np.sqrt(gaps * self.touch)))
+
+    def _lip_gaps(self, vertices: Points) -> NDArray[np.float64]:
+        """Return (11,) how far the inner lips are apart, below 0 where they overlap."""
+        return np.asarray((vertices[_INNER_LOWER] - vertices[_INNER_UPPER]) @ self.down)
+
+    def _set_gaps(self, vertices: Points, gaps: NDArray[np.float64]) -> None:
+        closer = (self._lip_gaps(vertices) - gaps)[:, None] * self.down
         vertices[_INNER_LOWER] -= 0.5 * closer
         vertices[_INNER_UPPER] += 0.5 * closer
 

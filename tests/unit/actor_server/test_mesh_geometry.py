@@ -1,9 +1,12 @@
 """The mesh has its parts, lips never cross, and the encoder inverts the decoder's geometry."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from actor_server.codec.mesh import topology
+from actor_server.codec.mesh.basis import mouth_basis
 from actor_server.codec.mesh.encoder import MeshEncoder
 from actor_server.codec.mesh.expression import EYES, lid_opening
 from actor_server.codec.mesh.geometry import FaceGeometry
@@ -82,6 +85,26 @@ def test_lips_never_pass_through_each_other(portrait: MeshPortrait) -> None:
 def test_speech_neutral_has_closed_lips(portrait: MeshPortrait) -> None:
     gap = lip_gaps(portrait, speech_neutral_latent()).max() / portrait.geometry.alignment.scale
     assert gap < 0.035
+
+
+def test_lips_that_come_near_each_other_touch(portrait: MeshPortrait) -> None:
+    expression = portrait.expression
+    for_ever_apart = replace(portrait, expression=replace(expression, touch=0.0))
+    before, after = [], []
+    for gap in np.linspace(-0.02, 0.2, 12):
+        latent = speech_neutral_latent()
+        latent[MOUTH] = mouth_basis().solve(gap=gap)
+        before.append(lip_gaps(for_ever_apart, latent))
+        after.append(lip_gaps(portrait, latent))
+    apart, met = np.array(before), np.array(after)
+    wide = apart >= expression.touch
+    assert wide.any()
+    np.testing.assert_allclose(met[wide], apart[wide])
+    near = (apart > 0) & (apart < 0.5 * expression.touch)
+    assert near.any()
+    assert (met[near] <= 0.5 * apart[near] + 1e-9).all()
+    order = np.argsort(apart, axis=None)
+    assert (np.diff(met.ravel()[order]) >= -1e-9).all()  # more open stays more open
 
 
 def test_closed_lids_meet_and_wide_ones_part(portrait: MeshPortrait) -> None:
