@@ -25,7 +25,7 @@ from actor_server.codec.mesh.latent import (
 )
 from actor_server.codec.mesh.mouth_painter import Anchors, paint_mouth
 from actor_server.codec.mesh.portrait import MeshPortrait
-from actor_server.codec.mesh.pose import Points
+from actor_server.codec.mesh.pose import Points, euler_angles
 from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE
 from actor_server.codec.mesh.raster import composite, draw_triangles
 from actor_server.codec.mesh.shaping import index
@@ -38,6 +38,7 @@ SHARPEN_KERNEL: Final = (3, 3)
 # Left of the texture, whose first column is transparent; see `moving_texture`.
 _UNCOVERED: Final = -1e4
 LEAST_OPENING_PX: Final = 3
+TURNED_RAD: Final = 0.3  # portraits that show one side of the face from behind its middle
 _LIPS: Final = index(topology.LIP_INNER_UPPER + topology.LIP_INNER_LOWER[-2:0:-1])
 
 
@@ -47,6 +48,8 @@ class MeshDecoder:
     def __init__(self, portrait: MeshPortrait) -> None:
         self.portrait = portrait
         self._anchors = Anchors.of(portrait.geometry)
+        yaw = euler_angles(portrait.geometry.alignment.rotation)[0]
+        self._turned = bool(abs(yaw) > TURNED_RAD)
         self._at_lips = np.isin(portrait.geometry.face_triangles, _LIPS).any(1)
         self._map_x = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
         self._map_y = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
@@ -104,20 +107,20 @@ class MeshDecoder:
         self._draw_eyes(placed, latent)
 
     def _map_triangles(self, placed: Points, sources: NDArray[np.float32]) -> None:
-        """Write where each pixel comes from, the nearest of the face last.
-
-        A cheek that is turned far away passes behind the mouth. It must not be seen between the
-        lips, so what is behind them is drawn first, and the opening cleared of it.
-        """
+        """Write where each pixel comes from, the nearest of the face last."""
         geometry = self.portrait.geometry
-        depth = placed[geometry.face_triangles, 2].mean(1)
-        behind = (depth > placed[_LIPS, 2].mean()) & ~self._at_lips
-        order = np.argsort(-depth)
         vertices, maps = placed.astype(np.float32), (self._map_x, self._map_y)
-        far, near = (geometry.face_triangles[order[which[order]]] for which in (behind, ~behind))
-        draw_triangles(vertices, sources, np.concatenate([geometry.outer_triangles, far]), *maps)
-        _clear_inside(self._map_x, np.round(placed[_LIPS, :2]).astype(np.int32))
-        draw_triangles(vertices, sources, near, *maps)
+        depth = placed[geometry.face_triangles, 2].mean(1)
+        order = np.argsort(-depth)
+        triangles = np.concatenate([geometry.outer_triangles, geometry.face_triangles[order]])
+        if self._turned:
+            # The far cheek passes behind the mouth and must not be seen between the lips.
+            behind = (depth > placed[_LIPS, 2].mean()) & ~self._at_lips
+            far = np.concatenate([np.ones(len(geometry.outer_triangles), bool), behind[order]])
+            draw_triangles(vertices, sources, triangles[far], *maps)
+            _clear_inside(self._map_x, np.round(placed[_LIPS, :2]).astype(np.int32))
+            triangles = triangles[~far]
+        draw_triangles(vertices, sources, triangles, *maps)
 
     def _draw_eyes(self, placed: Points, latent: Latent) -> None:
         closures = np.clip(latent[LIDS], *LID_RANGE)
