@@ -138,7 +138,8 @@ ablations: setup  ## the paper's ablation table: train each row on equal short b
 	$(BIN)/python -m actor_server.training.ablations --data $(DATA) --out $(OUT) --steps 1200 --compile $(DEVICE) $(ARGS)
 	$(BIN)/xstreamer assets fetch --all
 	$(BIN)/python -m actor_server.evaluation --data $(DATA) --weights $(OUT)/full.safetensors \
-		--ablations $(OUT)/ablated --out $(RESULTS)/ablations.json
+		--ablations $(OUT)/ablated --out $(RESULTS)/ablations.json \
+		--seconds 460 --seen-seconds 0 --fvd-windows 0 --drift-minutes 0 --diversity-seeds 0
 
 eval-nano: OUT ?= $(RESULTS)/eval-nano.json
 eval-nano: DATA ?= var/nano-data
@@ -164,5 +165,5 @@ sample: setup  ## two minutes of a call as a video (ARGS="--portrait FILE --voic
 	$(BIN)/python -m actor_server.evaluation.sample_call --out $(OUT) $(ARGS)
 
 sheets: OUT ?= build/sheets
-sheets: setup  ## contact sheets of twenty kinds of portraits, to be looked at (docs/models/portraits.md)
+sheets: setup  ## contact sheets of all kinds of portraits, to be looked at (docs/models/portraits.md)
 	$(BIN)/python -m actor_server.evaluation.portrait_sheets --out $(OUT) $(ARGS)

@@ -37,8 +37,8 @@ SHARPEN_SIGMA: Final = 0.8
 SHARPEN_KERNEL: Final = (3, 3)
 # Left of the texture, whose first column is transparent; see `moving_texture`.
 _UNCOVERED: Final = -1e4
-LEAST_OPENING_PX: Final = 3
-TURNED_RAD: Final = 0.3  # portraits that show one side of the face from behind its middle
+LEAST_OPENING_PX: Final = 3  # of lips; less is closed
+TURNED_RAD: Final = 0.3  # yaw of a portrait from which its far cheek can pass behind the mouth
 _LIPS: Final = index(topology.LIP_INNER_UPPER + topology.LIP_INNER_LOWER[-2:0:-1])
 
 

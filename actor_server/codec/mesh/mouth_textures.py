@@ -26,8 +26,8 @@ UPPER_LENGTHS: Final = (0.97, 0.93, 0.94, 0.86, 0.79, 0.72)
 LOWER_LENGTHS: Final = (0.92, 0.93, 0.94, 0.88, 0.80, 0.70)
 # How far tooth edges round off between neighbours (row heights), and how dark the gap is. Drawn as
 # deep as they are, they read as beads or braces on a frame of 256 pixels.
-NOTCHES: Final = {"upper": 0.06, "lower": 0.03}
-GAPS: Final = {"upper": 0.10, "lower": 0.05}
+UPPER_NOTCH, LOWER_NOTCH = 0.06, 0.03
+UPPER_GAP, LOWER_GAP = 0.10, 0.05
 # No two neighbours reflect the same light.
 TOOTH_SHADES: Final = (1.0, 0.965, 0.90, 0.84, 0.78, 0.72)
 ENAMEL: Final = (226.0, 216.0, 200.0)
@@ -182,8 +182,8 @@ def _teeth(upper: bool) -> NDArray[np.float64]:
     tooth = np.clip(np.searchsorted(borders, side) - 1, 0, len(widths) - 1)
     across = (side - borders[tooth]) / widths[tooth]
     from_gum = y if upper else 1 - y
-    row = "upper" if upper else "lower"
-    edge = lengths[tooth] - NOTCHES[row] * np.abs(2 * across - 1) ** 3
+    notch, gap = (UPPER_NOTCH, UPPER_GAP) if upper else (LOWER_NOTCH, LOWER_GAP)
+    edge = lengths[tooth] - notch * np.abs(2 * across - 1) ** 3
     alpha = smoothstep((edge - from_gum) / 0.12) * (side < borders[-1])
     distance = np.minimum(across, 1 - across) * widths[tooth]
     between = np.exp(-((distance / 0.014) ** 2)) * (0.35 + 0.65 * smoothstep((from_gum - 0.2) * 2))
@@ -191,9 +191,7 @@ def _teeth(upper: bool) -> NDArray[np.float64]:
     arch = np.clip(1 - side**2 * 0.72, 0.12, 1)
     under_lip = 0.72 + 0.28 * smoothstep(from_gum * 1.5)
     tip = 1 - 0.07 * smoothstep((from_gum - edge + 0.18) / 0.18)
-    shade = (
-        arch * under_lip * round_ * tip * np.array(TOOTH_SHADES)[tooth] * (1 - GAPS[row] * between)
-    )
+    shade = arch * under_lip * round_ * tip * np.array(TOOTH_SHADES)[tooth] * (1 - gap * between)
     gum = smoothstep((0.20 - from_gum) / 0.12)[..., None]
     colour = np.array(ENAMEL) * (1 - gum) + np.array(GUM) * gum
     rgb = shade[..., None] * colour * (1.0 if upper else 0.72)
