@@ -13,7 +13,6 @@ from actor_server.codec.mesh.shaping import index, polygon_mask, smoothstep
 
 # With less of the crop than this on the person, the outline cannot be trusted: move everything.
 LEAST_COVER: Final = 0.15
-TEXTURE_MARGIN: Final = 42  # as far as the mesh reaches over the edges, for what moves in
 ALPHA_STEP: Final = 0.5 / 255  # less opacity than this rounds to none
 HAIR_REACH_PX: Final = 22
 HAIR_DIFFERENCE: Final = 8  # grey levels from a smooth background at which hair begins to count
@@ -87,17 +86,3 @@ def triangles_in_sight(
         for (x0, y0), (x1, y1) in zip(low, high, strict=True)
     ]
     return np.asarray(triangles[np.array(shown)], np.int32)
-
-
-def moving_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:
-    """Return RGBA of the person, mirrored `TEXTURE_MARGIN` pixels beyond each edge of the crop.
-
-    Nobody goes on there whom the edge does not cut. The first column is transparent: frame pixels
-    that no triangle covers read from there.
-    """
-    margin = (TEXTURE_MARGIN,) * 4
-    opaque = np.round(alpha * 255).astype(np.uint8)
-    colour = cv2.copyMakeBorder(image, *margin, cv2.BORDER_REFLECT_101)
-    texture = np.dstack([colour, cv2.copyMakeBorder(opaque, *margin, cv2.BORDER_REPLICATE)])
-    texture[:, 0, 3] = 0
-    return np.asarray(texture, np.uint8)

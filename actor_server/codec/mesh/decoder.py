@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actor_server.codec.mesh import topology
-from actor_server.codec.mesh.background import TEXTURE_MARGIN
 from actor_server.codec.mesh.expression import EYES
 from actor_server.codec.mesh.eye_painter import paint_eyeball, paint_lid, patch_map
 from actor_server.codec.mesh.eye_textures import EyeTextures
@@ -24,6 +23,7 @@ from actor_server.codec.mesh.latent import (
     portrait_latent,
 )
 from actor_server.codec.mesh.mouth_painter import Anchors, paint_mouth
+from actor_server.codec.mesh.person_texture import texture_places
 from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.pose import Points, euler_angles
 from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE
@@ -35,8 +35,7 @@ I420_SHAPE: Final = (FRAME_SIZE * 3 // 2, FRAME_SIZE)
 SHARPEN: Final = 0.35
 SHARPEN_SIGMA: Final = 0.8
 SHARPEN_KERNEL: Final = (3, 3)
-# Left of the texture, whose first column is transparent; see `moving_texture`.
-_UNCOVERED: Final = -1e4
+_UNCOVERED: Final = -1e4  # left of the texture
 LEAST_OPENING_PX: Final = 3  # of lips; less is closed
 TURNED_RAD: Final = 0.3  # yaw of a portrait from which its far cheek can pass behind the mouth
 _LIPS: Final = index(topology.LIP_INNER_UPPER + topology.LIP_INNER_LOWER[-2:0:-1])
@@ -91,15 +90,14 @@ class MeshDecoder:
         for side, turn in zip(portrait.sides, (-min(yaw, 0), max(yaw, 0)), strict=True):
             side.apply(sources, turn)
         self._map_x.fill(_UNCOVERED)
-        sources += TEXTURE_MARGIN
-        self._map_triangles(placed, sources)
+        self._map_triangles(placed, texture_places(sources))
         cv2.remap(
             portrait.texture,
             self._map_x,
             self._map_y,
             cv2.INTER_LINEAR,
             dst=self._large,
-            borderMode=cv2.BORDER_REPLICATE,
+            borderMode=cv2.BORDER_CONSTANT,  # transparent; others take twice as long
         )
         paint_mouth(
             self._large, self._map_x, placed, geometry, self._anchors, portrait.mouth, latent

@@ -15,6 +15,7 @@ from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import Latent
 from actor_server.codec.mesh.lip_seam import meet_at_seam
 from actor_server.codec.mesh.mouth_textures import MouthTextures
+from actor_server.codec.mesh.person_texture import person_texture
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
 from actor_server.codec.mesh.revealed_side import RevealedSide, flatten_sides
@@ -27,7 +28,7 @@ class MeshPortrait:
     geometry: FaceGeometry
     expression: Expression
     sides: tuple[RevealedSide, RevealedSide]  # left and right of the picture
-    texture: NDArray[np.uint8]  # (596, 596, 4) RGBA, the person
+    texture: NDArray[np.uint8]  # (1192, 1192, 4) RGBA, the person; see `texture_places`
     background: Image  # (256, 256, 3) RGB
     mouth: MouthTextures
     eyes: tuple[EyeTextures, EyeTextures]  # right, left
@@ -53,7 +54,7 @@ class MeshPortrait:
             geometry=geometry,
             expression=Expression.build(geometry),
             sides=(RevealedSide.build(geometry, -1), RevealedSide.build(geometry, 1)),
-            texture=background.moving_texture(portrait.image, alpha),
+            texture=person_texture(portrait.image, alpha),
             background=background.empty_background(portrait.image, alpha),
             mouth=MouthTextures.build(portrait, geometry),
             eyes=(right, left),

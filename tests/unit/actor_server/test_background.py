@@ -5,12 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from actor_server.codec.mesh.background import (
-    TEXTURE_MARGIN,
-    empty_background,
-    moving_texture,
-    person_alpha,
-)
+from actor_server.codec.mesh.background import empty_background, person_alpha
 from actor_server.codec.mesh.prepared import PreparedPortrait
 
 pytestmark = pytest.mark.unit
@@ -44,13 +39,3 @@ def test_hair_that_the_segmentation_misses_moves_with_the_head(
 def test_a_busy_background_does_not_move_with_the_head(prepared: PreparedPortrait) -> None:
     portrait, row = with_a_strand(prepared, busy=True)
     assert person_alpha(portrait)[row - 30 : row + 5, COLUMN + 20 : COLUMN + 40].max() < 0.1
-
-
-def test_a_head_below_the_upper_edge_has_no_mirror_image_above_it(
-    prepared: PreparedPortrait,
-) -> None:
-    lifted = np.roll(person_alpha(prepared), -int(np.argmax(prepared.person.max(1) > 0.5)) + 4, 0)
-    opaque = moving_texture(prepared.image, lifted)[..., 3]
-    assert not opaque[:TEXTURE_MARGIN].any()
-    assert opaque[TEXTURE_MARGIN + 10].any()
-    assert (opaque[-TEXTURE_MARGIN:] == opaque[-TEXTURE_MARGIN - 1]).all()
