@@ -3,7 +3,7 @@
 Shapes: the frame at twice its size, (512, 512, 4). Units: its pixels, which are crop pixels.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -198,8 +198,7 @@ def _blend_skin(
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    alpha = soft[..., None] * np.float32(opacity / 255)
-    part[..., :3] = part[..., :3] * (1 - alpha) + skin * alpha
+    _lay_over(part, skin, soft, opacity)
 
 
 def _draw_lashes(
@@ -221,6 +220,13 @@ def _draw_lashes(
         (ring(edge - 0.4 * core, edge + 0.6 * core), 255),
     ):
         cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], value, cv2.LINE_AA, 4)
-    soft = cv2.GaussianBlur(mask, (3, 3), 0.6)
-    alpha = soft[..., None] * np.float32(opacity * LASH_OPACITY / 255)
-    part[..., :3] = part[..., :3] * (1 - alpha) + textures.lash * alpha
+    _lay_over(part, textures.lash, cv2.GaussianBlur(mask, (3, 3), 0.6), opacity * LASH_OPACITY)
+
+
+def _lay_over(
+    part: NDArray[np.uint8], colour: NDArray[Any], mask: cv2.typing.MatLike, opacity: float
+) -> None:
+    """Mix a colour into premultiplied RGBA (H, W, 4), only where there is a person."""
+    share = mask[..., None] * np.float32(opacity / 255)
+    person = part[..., 3:] * np.float32(1 / 255)
+    part[..., :3] = part[..., :3] * (1 - share) + colour * (share * person)

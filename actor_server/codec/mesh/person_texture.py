@@ -1,7 +1,8 @@
 """The picture of the person that frames are sampled from: wider than the crop, and finer.
 
 A head that moves is read between the pixels of its portrait, where bilinear sampling blurs. The
-texture therefore holds a pixel between each two of the crop's.
+texture therefore holds a pixel between each two of the crop's. Colours are premultiplied: what is
+transparent is black, and mixing pixels at the person's outline mixes what is seen of them.
 """
 
 from typing import Final
@@ -21,15 +22,14 @@ _KERNEL: Final = np.array([-0.125, 0.0, 0.625, 1.0, 0.625, 0.0, -0.125], np.floa
 
 
 def person_texture(image: Image, alpha: Mask) -> NDArray[np.uint8]:
-    """Return (1192, 1192, 4) RGBA of the person, mirrored MARGIN pixels beyond each crop edge.
+    """Return (1192, 1192, 4) premultiplied RGBA, mirrored MARGIN pixels beyond each crop edge.
 
     Nobody goes on there whom the edge does not cut.
     """
     margin = (MARGIN,) * 4
-    opaque = np.round(alpha * 255).astype(np.uint8)
-    colour = cv2.copyMakeBorder(image, *margin, cv2.BORDER_REFLECT_101)
-    edge = cv2.copyMakeBorder(opaque, *margin, cv2.BORDER_REPLICATE)
-    return _finer(np.dstack([colour, edge]))
+    colour = cv2.copyMakeBorder(image, *margin, cv2.BORDER_REFLECT_101).astype(np.float32)
+    opacity = cv2.copyMakeBorder(alpha, *margin, cv2.BORDER_REPLICATE)[..., None]
+    return _finer(np.concatenate([colour * opacity, 255 * opacity], 2))
 
 
 def texture_places(crop: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -37,10 +37,13 @@ def texture_places(crop: NDArray[np.float32]) -> NDArray[np.float32]:
     return (crop + np.float32(MARGIN)) * np.float32(SCALE)
 
 
-def _finer(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _finer(texture: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Put a pixel between each two; those that were there stay as they are."""
     height, width, channels = texture.shape
     spread = np.zeros((height * SCALE, width * SCALE, channels), np.float32)
     spread[::SCALE, ::SCALE] = texture
     filled = cv2.sepFilter2D(spread, -1, _KERNEL, _KERNEL, borderType=cv2.BORDER_REFLECT_101)
-    return np.clip(np.round(filled), 0, 255).astype(np.uint8)
+    # The kernel overshoots at the outline: what is more than opaque loses as much of its colour.
+    kept = np.round(filled / np.maximum(filled[..., 3:] / 255, 1))
+    kept[kept[..., 3] < 0] = 0
+    return np.clip(kept, 0, 255).astype(np.uint8)

@@ -28,7 +28,7 @@ class MeshPortrait:
     geometry: FaceGeometry
     expression: Expression
     sides: tuple[RevealedSide, RevealedSide]  # left and right of the picture
-    texture: NDArray[np.uint8]  # (1192, 1192, 4) RGBA, the person; see `texture_places`
+    texture: NDArray[np.uint8]  # (1192, 1192, 4) of the person; see `texture_places`
     background: Image  # (256, 256, 3) RGB
     mouth: MouthTextures
     eyes: tuple[EyeTextures, EyeTextures]  # right, left

@@ -81,17 +81,13 @@ def draw_triangles(
 def composite(
     foreground: NDArray[np.uint8], background: NDArray[np.uint8], out: NDArray[np.uint8]
 ) -> None:
-    """Lay (H, W, 4) RGBA over (H, W, 3) RGB into (H, W, 3)."""
+    """Lay (H, W, 4) premultiplied RGBA over (H, W, 3) RGB into (H, W, 3)."""
     for y in range(background.shape[0]):
         for x in range(background.shape[1]):
-            alpha = np.int32(foreground[y, x, 3])
+            behind = 255 - np.int32(foreground[y, x, 3])
             for c in range(3):
-                mixed = (
-                    np.int32(foreground[y, x, c]) * alpha
-                    + np.int32(background[y, x, c]) * (255 - alpha)
-                    + 127
-                )
-                out[y, x, c] = mixed // 255
+                mixed = foreground[y, x, c] + (background[y, x, c] * behind + 127) // 255
+                out[y, x, c] = min(mixed, np.int32(255))
 
 
 @njit(cache=True, nogil=True, fastmath=True)

@@ -11,7 +11,7 @@ from actor_server.codec.mesh.basis import mouth_basis
 from actor_server.codec.mesh.canonical import canonical_face
 from actor_server.codec.mesh.decoder import I420_SHAPE, MeshDecoder
 from actor_server.codec.mesh.encoder import MeshEncoder
-from actor_server.codec.mesh.expression import LEFT_EYE
+from actor_server.codec.mesh.expression import EYES, LEFT_EYE
 from actor_server.codec.mesh.geometry import FaceGeometry
 from actor_server.codec.mesh.latent import (
     BREATH,
@@ -181,6 +181,22 @@ def test_pose_beyond_the_limit_is_the_limit(decoder: MeshDecoder) -> None:
     far, limit = portrait_latent(), portrait_latent()
     far[YAW], limit[YAW] = 2.0, 0.30
     assert np.array_equal(decoder.render(far), decoder.render(limit))
+
+
+@pytest.mark.parametrize("name", ["mara", "far-turned"])
+@pytest.mark.parametrize("yaw", [-0.3, -0.11, 0.3])
+def test_a_turned_head_has_no_rim(intake: PortraitIntake, name: str, yaw: float) -> None:
+    """All is one grey: only where eyes are painted may anything else be seen."""
+    (kind,) = kinds(Sources(intake), (name,))
+    prepared = intake.prepare(kind.picture)
+    portrait = MeshPortrait.build(replace(prepared, image=np.full_like(prepared.image, 200)))
+    latent = portrait_latent()
+    latent[YAW] = yaw
+    frame = MeshDecoder(portrait).render_rgb(latent).astype(int)
+    face = portrait.vertices(latent)
+    for eye in EYES:
+        frame[around(face, [*eye.upper, *eye.lower], 2)] = 200
+    assert abs(frame - 200).max() <= 3
 
 
 def test_a_cheek_that_the_portrait_hides_comes_out_less_than_its_depth_would_have_it(

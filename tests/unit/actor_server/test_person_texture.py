@@ -31,9 +31,9 @@ def test_pixels_of_the_crop_stay_as_they_are(prepared: PreparedPortrait) -> None
     places = texture_places(np.stack([columns, rows], -1).reshape(-1, 2).astype(np.float32))
     x, y = places.astype(int).T
     assert (places == places.astype(int)).all()
-    assert (texture[y, x, :3] == prepared.image[rows, columns].reshape(-1, 3)).all()
-    opaque = np.round(alpha[rows, columns] * 255).ravel()
-    assert (texture[y, x, 3] == opaque).all()
+    opacity = alpha[rows, columns].ravel()[:, None]
+    colour = prepared.image[rows, columns].reshape(-1, 3)
+    assert (texture[y, x] == np.round(np.hstack([colour * opacity, 255 * opacity]))).all()
 
 
 def test_fine_stripes_keep_their_contrast_between_the_pixels() -> None:
