@@ -1,6 +1,6 @@
 """The shape of an Actor: everything that decides what its weights are and what they mean."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
 from actor_server.codec.mesh.latent import LATENT_DIM
@@ -77,6 +77,20 @@ class ActorGeometry:
     def condition_width(self) -> int:
         """Width of what cross-attention reads."""
         return self.width if self.project_conditions else self.sight.state_width
+
+    def resized(self, layers: int, width: int, context_chunks: int) -> Self:
+        """With other sizes; heads keep theirs, and the MLP its ratio to the width."""
+        step = self.head_dim * self.kv_heads
+        if width < step or width % step:
+            raise ValueError(f"width {width} must be a multiple of {step}: whole heads that share")
+        return replace(
+            self,
+            layers=layers,
+            width=width,
+            heads=width // self.head_dim,
+            ffn_width=width * self.ffn_width // self.width,
+            context_chunks=context_chunks,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for the header of a weights file."""

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor
 
 from actor_server.schedule import add_noise, velocity_target
@@ -36,7 +37,7 @@ class Forced:
 def draw_levels(
     rng: np.random.Generator, shape: tuple[int, int], stage: Stage, ablation: Ablation
 ) -> NDArray[np.float32]:
-    """Levels t (B, K) in [0, 1]: 0 for clean history, else uniform in (0, 1], or in 1/N to N/N.
+    """Levels t (B, K) in [0, 1]: 0 for clean history, else as the stage says, or in 1/N to N/N.
 
     Each sequence draws its own share of clean chunks: the sampler's context is all clean, and a
     fixed share would make long clean histories too rare to learn from.
@@ -45,6 +46,8 @@ def draw_levels(
         return _last_chunk_levels(rng, shape)
     share = rng.uniform(*stage.clean_share, size=(shape[0], 1))
     noisy = 1.0 - rng.random(shape)
+    if stage.levels == "logit-normal":
+        noisy = expit(rng.standard_normal(shape))
     if stage.noise_steps:
         noisy = np.ceil(noisy * stage.noise_steps) / stage.noise_steps
     levels = np.where(rng.random(shape) < share, 0.0, noisy)

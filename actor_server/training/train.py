@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import torch
 
@@ -22,7 +22,7 @@ from actor_server.model.video_transformer import VideoTransformer
 from actor_server.training.batches import BatchSource
 from actor_server.training.checkpoint import read_checkpoint, write_checkpoint
 from actor_server.training.chunk_store import DatasetIndex
-from actor_server.training.config import PRESETS, Ablation, Budget, TrainingConfig
+from actor_server.training.config import PRESETS, Ablation, Budget, Levels, TrainingConfig
 from actor_server.training.journal import Journal
 from actor_server.training.trainer import Compute, Trainer
 from actor_server.training.validation import HeldOut
@@ -211,10 +211,16 @@ def main() -> None:
     parser.add_argument("--teacher-forcing", action="store_true", help="ablation, table 3")
     parser.add_argument("--no-reference", action="store_true", help="ablation, table 3")
     parser.add_argument("--token-causal", action="store_true", help="ablation, table 3")
+    parser.add_argument("--levels", choices=get_args(Levels), default="uniform", help="of noise")
+    parser.add_argument("--layers", type=int, default=NANO.layers)
+    parser.add_argument("--width", type=int, default=NANO.width, help="a multiple of 128")
+    parser.add_argument("--context-chunks", type=int, default=NANO.context_chunks)
     options = parser.parse_args()
     run = run_of(options)
     ablation = Ablation(options.teacher_forcing, options.no_reference, options.token_causal)
-    train(replace(run, config=run.config.ablated(ablation)))
+    config = run.config.ablated(ablation).with_levels(options.levels)
+    geometry = NANO.resized(options.layers, options.width, options.context_chunks)
+    train(replace(run, config=config), geometry)
 
 
 if __name__ == "__main__":

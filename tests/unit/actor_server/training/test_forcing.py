@@ -49,6 +49,14 @@ def test_every_chunk_has_its_own_level_and_many_histories_are_clean() -> None:
     assert shares.max() > 0.55
 
 
+def test_logit_normal_levels_are_in_the_middle() -> None:
+    levels = draw_levels(dice(), (400, 16), replace(STAGE, levels="logit-normal"), Ablation())
+    assert 0.25 < (levels == 0).mean() < 0.35
+    noisy = levels[levels > 0]
+    wanted = 1 / (1 + np.exp(0.6745 * np.array([1, 0, -1])))
+    np.testing.assert_allclose(np.quantile(noisy, [0.25, 0.5, 0.75]), wanted, atol=0.02)
+
+
 def test_teacher_forcing_noises_one_chunk_of_each_sequence() -> None:
     levels = draw_levels(dice(), (200, 16), STAGE, Ablation(teacher_forcing=True))
     assert ((levels > 0).sum(1) == 1).all()
