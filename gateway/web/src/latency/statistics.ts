@@ -11,6 +11,9 @@ export interface Inbound {
   totalSamplesReceived?: number;
   concealedSamples?: number;
   silentConcealedSamples?: number;
+  /** Seconds for which each sample so far was meant to be held, added up; and how many samples. */
+  jitterBufferTargetDelay?: number;
+  jitterBufferEmittedCount?: number;
 }
 
 export interface Counted {
@@ -43,13 +46,15 @@ export class Statistics {
   #before: { audio: Inbound; video: Inbound } | undefined;
   #now: { audio: Inbound; video: Inbound } | undefined;
 
-  add(audio: Inbound, video: Inbound): void {
+  /** Returns how late the picture was against the sound at this reading, where that is known. */
+  add(audio: Inbound, video: Inbound): number | undefined {
     this.#now = { audio, video };
     this.#before ??= this.#now;
     const [heard, seen] = [playedAgeMs(audio), playedAgeMs(video)];
-    if (heard === undefined || seen === undefined) return;
+    if (heard === undefined || seen === undefined) return undefined;
     this.#offsets.push(seen - heard);
     if (this.#offsets.length > KEPT_OFFSETS) this.#offsets.shift();
+    return seen - heard;
   }
 
   /** How late the picture is against the sound. */

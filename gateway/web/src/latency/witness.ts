@@ -1,10 +1,11 @@
 /**
  * Tells the agent what this page heard and saw, on the agent's clock (services/room_agent/witness.py
- * is the other end). Nothing here touches how sound and picture are played.
+ * is the other end), and lets `LipSync` have its readings, which alone touches how they are played.
  */
 
 import { type Room, Track } from "livekit-client";
 import { onAgentData } from "../agent-data";
+import { LipSync } from "../call/lip-sync";
 import { AgentClock } from "./clock";
 import { FrameHistory } from "./frames";
 import { inbound, Statistics } from "./statistics";
@@ -36,6 +37,7 @@ export class Witness {
   readonly #room: Room;
   readonly #onTurn: (turn: TurnTrace) => void;
   readonly #clock = new AgentClock();
+  readonly #lipSync = new LipSync();
   readonly #timers: number[] = [];
   readonly #stopListening: () => void;
   #frames = new FrameHistory();
@@ -145,11 +147,14 @@ export class Witness {
   }
 
   async #readStatistics(): Promise<void> {
+    const sound = this.#receiver(Track.Kind.Audio);
     const [audio, video] = await Promise.all([
-      inbound(this.#receiver(Track.Kind.Audio)),
+      inbound(sound),
       inbound(this.#receiver(Track.Kind.Video)),
     ]);
-    if (audio && video) this.#statistics.add(audio, video);
+    if (!sound || !audio || !video) return;
+    const lateMs = this.#statistics.add(audio, video);
+    if (lateMs !== undefined) this.#lipSync.take(sound, audio, lateMs);
   }
 
   #receiver(kind: Track.Kind): RTCRtpReceiver | undefined {
