@@ -33,7 +33,7 @@ GAZE_UNIT: Final = 0.42  # eye widths
 LID_WIDEN: Final = 0.6  # at closure -1 the eye would be this much wider
 LID_LOWER_SHARE: Final = 0.08  # of a closure is done by the lower lid
 UPPER_LIP_SHARE: Final = 0.4  # of a closing mouth is done by the upper lip
-LIPS_TOUCH: Final = 0.05  # inter-iris distances
+LIPS_TOUCH: Final = 0.07  # inter-iris distances
 LIP_FOLLOWS: Final = 0.6  # the outer edge of a lip follows the inner one by this much
 CREASE_SHARE: Final = 0.30  # of the closure is followed by the fold above the lid
 
