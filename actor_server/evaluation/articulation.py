@@ -89,16 +89,19 @@ def middle_frame(phone: Phone) -> int:
     return round((phone.start_us + phone.end_us) / 2 / FRAME_US)
 
 
+def bilabial_frames(take: Take) -> list[slice]:
+    """The frames of each B, P and M of which every frame is trusted."""
+    spoken = [
+        slice(phone.start_us // FRAME_US, -(-phone.end_us // FRAME_US) + 1)
+        for phone in take.phones
+        if phone.symbol in BILABIALS
+    ]
+    return [frames for frames in spoken if frames.stop <= take.frames and take.usable[frames].all()]
+
+
 def bilabial_closures(take: Take, track: LipTrack) -> list[bool]:
-    """Whether the lips met during each B, P and M of which every frame is trusted."""
-    met = []
-    for phone in take.phones:
-        if phone.symbol not in BILABIALS:
-            continue
-        frames = slice(phone.start_us // FRAME_US, -(-phone.end_us // FRAME_US) + 1)
-        if frames.stop <= take.frames and take.usable[frames].all():
-            met.append(bool(track.gap[frames].min() <= CLOSED))
-    return met
+    """Whether the lips met during each of them."""
+    return [bool(track.gap[frames].min() <= CLOSED) for frames in bilabial_frames(take)]
 
 
 def _against_truth(
