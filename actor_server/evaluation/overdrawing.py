@@ -13,13 +13,15 @@ from numpy.typing import NDArray
 from actor_server.codec.mesh import topology
 from actor_server.codec.mesh.expression import EYES
 from actor_server.codec.mesh.prepared import CROP_SIZE, Image, PreparedPortrait
-from actor_server.codec.mesh.shaping import smoothstep
+from actor_server.codec.mesh.shaping import index, smoothstep
 
 FINE: Final = 4  # drawn in sixteenths of a pixel
 FRAME_INK: Final = (38, 30, 28)
 WIDE_PICTURE: Final = (720, 1280)  # rows, columns
 FAR_SHARE: Final = 0.5  # of the wide picture's height that the portrait takes
 SHADES: Final = 6  # of a cartoon
+CHEEK: Final = 425  # the landmark in the middle of the left one
+CLOTH: Final = np.array((96.0, 118.0, 150.0))
 LAMP: Final = (1.0, 0.74, 0.42)
 SCREEN: Final = (0.55, 0.78, 1.0)
 """Shares of red, green and blue that are left: of a bulb at home, of a monitor in the dark."""
@@ -77,6 +79,50 @@ def microphone(portrait: PreparedPortrait) -> Image:
     grille = (light * mesh * 190)[..., None] * np.ones(3)
     picture = _mix(portrait.image.astype(np.float64), np.full(3, 34.0), body.astype(np.float64))
     return _picture(_mix(picture, grille, head.astype(np.float64)))
+
+
+def hand(portrait: PreparedPortrait) -> Image:
+    """A hand on the chin, in the skin's own colour, fingers over one corner of the lips."""
+    unit = _iris_distance(portrait)
+    corner = portrait.landmarks[topology.OUTER_CORNERS[1], :2]
+    x, y = portrait.landmarks[CHEEK, :2].astype(int)
+    skin = portrait.image[y - 4 : y + 5, x - 4 : x + 5].mean((0, 1))
+
+    def place(right: float, down: float) -> Floats:
+        beside: Floats = corner + unit * np.array((right, down))
+        return beside
+
+    picture = portrait.image.astype(np.float64)
+    palm = [place(*at) for at in ((0.2, 0.4), (0.75, 0.5), (1.6, 2.4), (0.8, 2.4), (0.5, 1.5))]
+    picture = _mix(picture, 0.9 * skin, cv2.GaussianBlur(_filled(palm), (0, 0), 0.04 * unit))
+    for finger in (3, 2, 1, 0):  # the uppermost lies over the others
+        tip = place(0.03 * finger - 0.28, 0.17 * finger - 0.02)
+        root = place(0.03 * finger + 0.55, 0.17 * finger + 0.62)
+        for width, shade in ((0.21, 0.62), (0.18, 0.95), (0.08, 1.06)):
+            shape = _blank()
+            cv2.line(shape, _fine(tip), _fine(root), 255, round(width * unit), cv2.LINE_AA, FINE)
+            soft = cv2.GaussianBlur(shape, (0, 0), 0.012 * unit)
+            picture = _mix(picture, shade * skin, soft)
+    return _picture(picture)
+
+
+def headscarf(portrait: PreparedPortrait) -> Image:
+    """Cloth over hair, ears and neck; the face from brows to chin stays free."""
+    unit = _iris_distance(portrait)
+    oval = portrait.landmarks[index(topology.FACE_OVAL), :2]
+    middle = oval.mean(0)
+    hood = middle + (oval - middle) * np.array((1.6, 1.6)) - np.array((0, 0.2 * unit))
+    left, right = hood[np.argmin(hood[:, 0])], hood[np.argmax(hood[:, 0])]
+    cape = [left, right, *(middle + unit * np.array((x, 5.0)) for x in (2.6, -2.6))]
+    cloth = np.maximum(_filled(list(hood)), _filled(cape))
+    face = _filled(list(middle + (oval - middle) * np.array((0.97, 0.93))))
+    free = 1 - cv2.GaussianBlur(face, (0, 0), 1.5) / 255.0
+    rows, columns = np.mgrid[:CROP_SIZE, :CROP_SIZE]
+    around = np.arctan2(rows - middle[1], columns - middle[0])
+    away = np.hypot(rows - middle[1], columns - middle[0]) / unit
+    folds = 0.86 + 0.07 * np.sin(7 * around + 2 * away) + 0.04 * np.sin(15 * around - 4 * away)
+    cover = cv2.GaussianBlur(cloth, (0, 0), 1.5) * free
+    return _picture(_mix(portrait.image.astype(np.float64), folds[..., None] * CLOTH, cover))
 
 
 def far_away(portrait: PreparedPortrait) -> Image:
@@ -157,6 +203,14 @@ def dim(portrait: PreparedPortrait) -> Image:
 
 def _blank() -> NDArray[np.uint8]:
     return np.zeros((CROP_SIZE, CROP_SIZE), np.uint8)
+
+
+def _filled(outline: list[Floats]) -> NDArray[np.uint8]:
+    """An area of 255."""
+    area = _blank()
+    corners = np.array([_fine(corner) for corner in outline], np.int32)
+    cv2.fillPoly(area, [corners], 255, cv2.LINE_AA, FINE)
+    return area
 
 
 def _fine(point: Floats) -> tuple[int, int]:

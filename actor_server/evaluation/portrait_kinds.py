@@ -3,7 +3,7 @@
 Seven avatars ship with the product; a photograph in the public domain comes with matplotlib, which
 the landmarker needs anyway. All other kinds are SYNTHETIC: drawn over an avatar's crop, filtered,
 or drawn by the mesh decoder itself. They show what a picture of that kind does to the codec, not
-how such people look. Missing, for nothing synthetic stands for them: children, hands, veils.
+how such people look: a child is an avatar bent to a child's proportions, a hand is drawn.
 
 Shapes: pictures are (height, width, 3) RGB, crops (512, 512, 3).
 """
@@ -24,6 +24,7 @@ from actor_server.codec.mesh.latent import MOUTH, YAW, Latent, speech_neutral_la
 from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.prepared import CROP_SIZE, Image, PreparedPortrait
 from actor_server.evaluation import overdrawing
+from actor_server.evaluation.child_portrait import child
 from actor_server.evaluation.rendered import PORTRAITS
 from actor_server.portrait.intake import PortraitIntake
 
@@ -109,6 +110,9 @@ def _recipes() -> Iterator[Recipe]:
     yield "glasses", "drawn over tomas", _over("tomas", over.glasses)
     yield "sunglasses", "drawn over priya", _over("priya", partial(over.glasses, opacity=0.92))
     yield "microphone", "drawn over ingrid's lips", _over("ingrid", over.microphone)
+    yield "hand", "drawn on priya's chin and one corner of her lips", _over("priya", over.hand)
+    yield "headscarf", "drawn over ingrid", _over("ingrid", over.headscarf)
+    yield "child", "priya with a child's proportions", _over("priya", child)
     yield (
         "smiling",
         "mara by the decoder",

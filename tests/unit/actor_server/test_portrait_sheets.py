@@ -30,7 +30,7 @@ pytestmark = pytest.mark.unit
 def test_what_is_drawn_over_a_portrait_is_a_picture_that_intake_takes(
     intake: PortraitIntake,
 ) -> None:
-    names = ("glasses", "three-quarter", "chest-level", "cartoon")
+    names = ("glasses", "hand", "headscarf", "child", "three-quarter", "chest-level", "cartoon")
     made = {kind.name: kind for kind in kinds(Sources(intake), names)}
     assert set(made) == set(names)
     for kind in made.values():
@@ -44,6 +44,23 @@ def test_what_is_drawn_over_a_portrait_is_a_picture_that_intake_takes(
 def test_every_avatar_is_a_kind_of_its_own(intake: PortraitIntake) -> None:
     found = list(kinds(Sources(intake), AVATARS))
     assert [kind.name for kind in found] == list(AVATARS)
+
+
+def test_a_child_has_larger_eyes_and_a_lower_face_that_is_shorter(intake: PortraitIntake) -> None:
+    sources = Sources(intake)
+    (kind,) = kinds(sources, ("child",))
+    shapes = []
+    for portrait in (sources.prepared("priya"), intake.prepare(kind.picture)):
+        face = portrait.landmarks[:, :2]
+        eyes = face[[*topology.RIGHT_LID_UPPER, *topology.LEFT_LID_UPPER]].mean(0)
+        below, above = (
+            np.linalg.norm(face[end] - eyes) for end in (topology.CHIN, topology.FOREHEAD)
+        )
+        eye = np.linalg.norm(face[topology.RIGHT_LID_UPPER[0]] - face[topology.RIGHT_LID_UPPER[-1]])
+        shapes.append((eye / (below + above), below / above))
+    (eye, lower), (large_eye, short) = shapes
+    assert large_eye > 1.15 * eye
+    assert short < 0.92 * lower
 
 
 def test_a_microphone_hides_lips_and_glasses_hide_nothing_below(
