@@ -29,6 +29,7 @@ from actor_server.codec.mesh.pose import Points, euler_angles
 from actor_server.codec.mesh.prepared import CROP_SIZE, FRAME_SIZE
 from actor_server.codec.mesh.raster import composite, draw_triangles
 from actor_server.codec.mesh.shaping import index
+from actor_server.codec.mesh.wrinkles import Creaser
 
 I420_SHAPE: Final = (FRAME_SIZE * 3 // 2, FRAME_SIZE)
 # Restores the sharpness that sampling twice takes (CPBD .49 -> .53, the portrait's own level).
@@ -50,6 +51,7 @@ class MeshDecoder:
         yaw = euler_angles(portrait.geometry.alignment.rotation)[0]
         self._turned = bool(abs(yaw) > TURNED_RAD)
         self._at_lips = np.isin(portrait.geometry.face_triangles, _LIPS).any(1)
+        self._creaser = Creaser(portrait.wrinkles, portrait.texture)
         self._map_x = np.empty((CROP_SIZE, CROP_SIZE), np.float32)
         self._map_y = np.zeros((CROP_SIZE, CROP_SIZE), np.float32)
         self._large = np.empty((CROP_SIZE, CROP_SIZE, 4), np.uint8)
@@ -92,7 +94,7 @@ class MeshDecoder:
         self._map_x.fill(_UNCOVERED)
         self._map_triangles(placed, texture_places(sources))
         cv2.remap(
-            portrait.texture,
+            self._creaser.crease(latent),
             self._map_x,
             self._map_y,
             cv2.INTER_LINEAR,

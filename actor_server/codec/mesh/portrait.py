@@ -19,6 +19,7 @@ from actor_server.codec.mesh.person_texture import person_texture
 from actor_server.codec.mesh.pose import Points
 from actor_server.codec.mesh.prepared import Image, PreparedPortrait
 from actor_server.codec.mesh.revealed_side import RevealedSide, flatten_sides
+from actor_server.codec.mesh.wrinkles import Wrinkles
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class MeshPortrait:
     expression: Expression
     sides: tuple[RevealedSide, RevealedSide]  # left and right of the picture
     texture: NDArray[np.uint8]  # (1192, 1192, 4) of the person; see `texture_places`
+    wrinkles: Wrinkles
     background: Image  # (256, 256, 3) RGB
     mouth: MouthTextures
     eyes: tuple[EyeTextures, EyeTextures]  # right, left
@@ -49,12 +51,14 @@ class MeshPortrait:
                 alpha, geometry.vertices, geometry.outer_triangles
             ),
         )
+        texture = person_texture(portrait.image, alpha)
         right, left = (EyeTextures.build(portrait.image, portrait.landmarks, eye) for eye in EYES)
         return cls(
             geometry=geometry,
             expression=Expression.build(geometry),
             sides=(RevealedSide.build(geometry, -1), RevealedSide.build(geometry, 1)),
-            texture=person_texture(portrait.image, alpha),
+            texture=texture,
+            wrinkles=Wrinkles.build(portrait, texture),
             background=background.empty_background(portrait.image, alpha),
             mouth=MouthTextures.build(portrait, geometry),
             eyes=(right, left),
