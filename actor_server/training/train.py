@@ -220,6 +220,10 @@ def main() -> None:
     ablation = Ablation(options.teacher_forcing, options.no_reference, options.token_causal)
     config = run.config.ablated(ablation).with_levels(options.levels)
     geometry = NANO.resized(options.layers, options.width, options.context_chunks)
+    if options.begin is not None and geometry != NANO:
+        parser.error("the size is that of the weights to begin with: leave out --begin or the size")
+    if options.teacher_forcing and options.levels != "uniform":
+        parser.error("teacher forcing draws its one noisy chunk uniformly: leave out --levels")
     train(replace(run, config=config), geometry)
 
 

@@ -1,7 +1,7 @@
 """Folds of skin that come and go: across the forehead, between the brows, beside a smiling mouth.
 
-The mesh moves skin and cannot crease it. Each fold is a part of the texture, once as the portrait
-shows it and once creased; how much of each is seen follows from the latent.
+The mesh moves skin and cannot crease it. Each fold darkens and lightens a part of the texture, as
+deeply as the latent asks.
 
 Shapes: N points (N, 2) in pixels of the crop. Units: inter-iris distances.
 """
@@ -53,12 +53,12 @@ STEP: Final = 1 / 128
 
 @dataclass(frozen=True)
 class Fold:
-    """A part of the texture, as it is and creased: (h, w, 4) premultiplied RGBA."""
+    """What a fold at its deepest takes from a part of the texture, and adds to it, (h, w, 4)."""
 
     rows: slice
     columns: slice
-    plain: NDArray[np.uint8]
-    creased: NDArray[np.uint8]
+    darker: NDArray[np.uint8]
+    lighter: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -105,23 +105,30 @@ class Wrinkles:
 class Creaser:
     """One call's texture, in which folds come and go."""
 
-    def __init__(self, wrinkles: Wrinkles, texture: NDArray[np.uint8]) -> None:
-        self.texture = texture.copy()
+    def __init__(self, wrinkles: Wrinkles, plain: NDArray[np.uint8]) -> None:
         self._wrinkles = wrinkles
-        self._shown = [0.0] * len(wrinkles.folds)
+        self._plain = plain
+        self._texture = plain.copy()
+        self._shown = (0.0,) * len(wrinkles.folds)
 
     def crease(self, latent: Latent) -> NDArray[np.uint8]:
-        """Return the texture as a latent (31,) has it."""
-        for number, depth in enumerate(self._wrinkles.depths(latent)):
-            change = abs(depth - self._shown[number])
-            if change == 0 or (change < STEP and depth > 0):
-                continue
-            fold = self._wrinkles.folds[number]
-            self.texture[fold.rows, fold.columns] = cv2.addWeighted(
-                fold.plain, 1 - depth, fold.creased, depth, 0
-            )
-            self._shown[number] = depth
-        return self.texture
+        """Return the texture as a latent (31,) has it. Where folds overlap, all are seen."""
+        depths = self._wrinkles.depths(latent)
+        if all(
+            depth == shown or (depth > 0 and abs(depth - shown) < STEP)
+            for depth, shown in zip(depths, self._shown, strict=True)
+        ):
+            return self._texture
+        folds = self._wrinkles.folds
+        for fold in folds:
+            self._texture[fold.rows, fold.columns] = self._plain[fold.rows, fold.columns]
+        for fold, depth in zip(folds, depths, strict=True):
+            if depth > 0:
+                part = self._texture[fold.rows, fold.columns]
+                darkened = cv2.addWeighted(part, 1, fold.darker, -depth, 0)
+                part[:] = cv2.addWeighted(darkened, 1, fold.lighter, depth, 0)
+        self._shown = depths
+        return self._texture
 
 
 def _fold(
@@ -143,7 +150,7 @@ def _fold(
     low = np.clip(np.floor(points.min(0) - margin), 0, size - 2).astype(int)
     high = np.clip(np.ceil(points.max(0) + margin), low + 2, size).astype(int)
     rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
-    plain = texture[rows, columns].copy()
+    plain = texture[rows, columns]
     groove = np.zeros(plain.shape[:2], np.float32)
     for line in drawn:
         groove = np.maximum(groove, _line(plain.shape[:2], line - low, width))
@@ -152,9 +159,10 @@ def _fold(
     relief *= _skin(plain, colour) if _is_skin(colour, cheeks) else 0.0
     tint = 1 + (TINT - 1) * np.clip((colour[0] - colour[2]) / COLOURED, 0, 1)
     light = 1 - depth * relief[..., None] * tint
-    creased = plain.copy()
+    creased = plain.astype(np.int16)
     creased[..., :3] = np.clip(np.round(plain[..., :3] * light), 0, plain[..., 3:])
-    return Fold(rows, columns, plain, creased)
+    darker = np.clip(plain - creased, 0, 255).astype(np.uint8)
+    return Fold(rows, columns, darker, np.clip(creased - plain, 0, 255).astype(np.uint8))
 
 
 def _line(size: tuple[int, int], points: NDArray[np.float32], width: float) -> NDArray[np.float32]:

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LipSync } from "../src/call/lip-sync";
+import { LipSync } from "../src/latency/lip-sync";
 
 const SAMPLES_A_SECOND = 48_000;
 

@@ -47,7 +47,10 @@ def creases(portrait: MeshPortrait, latent: Latent) -> np.ndarray:
     smooth = replace(
         portrait,
         wrinkles=replace(
-            portrait.wrinkles, folds=tuple(replace(fold, creased=fold.plain) for fold in folds)
+            portrait.wrinkles,
+            folds=tuple(
+                replace(fold, darker=0 * fold.darker, lighter=0 * fold.lighter) for fold in folds
+            ),
         ),
     )
     with_folds, without = (
@@ -108,6 +111,18 @@ def test_folds_deepen_and_go_without_a_trace(portrait: MeshPortrait) -> None:
     assert (creaser.crease(raised(0.0)) == portrait.texture).all()
 
 
+def test_folds_that_share_a_place_do_not_smooth_each_other(portrait: MeshPortrait) -> None:
+    both = raised(1.5)
+    both[FURROW] = 1.2
+    creaser = Creaser(portrait.wrinkles, portrait.texture)
+    forehead = creaser.crease(raised(1.5)) < portrait.texture
+    brows = Creaser(portrait.wrinkles, portrait.texture).crease(furrowed()) < portrait.texture
+    together = creaser.crease(both)
+    assert (together < portrait.texture)[forehead & ~brows].mean() > 0.95
+    assert (together < portrait.texture)[brows & ~forehead].mean() > 0.95
+    assert (together == Creaser(portrait.wrinkles, portrait.texture).crease(both)).all()
+
+
 @pytest.mark.parametrize("colour", [(20, 20, 24), (90, 120, 160), (240, 240, 240)])
 def test_a_cap_is_not_creased(prepared: PreparedPortrait, colour: tuple[int, int, int]) -> None:
     image = prepared.image.copy()
@@ -122,5 +137,6 @@ def test_a_grey_portrait_stays_grey(prepared: PreparedPortrait) -> None:
     grey = np.repeat(prepared.image.mean(2, keepdims=True), 3, 2).astype(np.uint8)
     texture = MeshPortrait.build(replace(prepared, image=grey)).texture
     for fold in Wrinkles.build(replace(prepared, image=grey), texture).folds:
-        assert (np.ptp(fold.creased[..., :3].astype(int), axis=2) <= 1).all()
-        assert (fold.creased[..., 3] == fold.plain[..., 3]).all()
+        for change in (fold.darker, fold.lighter):
+            assert (np.ptp(change[..., :3].astype(int), axis=2) <= 1).all()
+            assert not change[..., 3].any()

@@ -5,9 +5,9 @@
 
 import { type Room, Track } from "livekit-client";
 import { onAgentData } from "../agent-data";
-import { LipSync } from "../call/lip-sync";
 import { AgentClock } from "./clock";
 import { FrameHistory } from "./frames";
+import { LipSync } from "./lip-sync";
 import { inbound, Statistics } from "./statistics";
 import type { TurnTrace } from "./turn";
 

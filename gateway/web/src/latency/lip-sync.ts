@@ -7,8 +7,8 @@
  * for a face waits long enough.
  */
 
-import { median } from "../latency/frames";
-import type { Inbound } from "../latency/statistics";
+import { median } from "./frames";
+import type { Inbound } from "./statistics";
 
 const READINGS = 5;
 /** Until sound that is held longer or shorter has become so: it is stretched, not cut. */
@@ -27,7 +27,7 @@ export class LipSync {
 
   /** One reading of the sound's statistics, and by how much the picture was late then. */
   take(receiver: Holding, sound: Inbound, lateMs: number): void {
-    // Firefox and Safari do not know it, and leave the two as they are.
+    // Not every browser knows it; the others leave the two as they are.
     if (!("jitterBufferTarget" in receiver)) return;
     if (receiver !== this.#receiver) this.#begin(receiver, sound);
     this.#late.push(lateMs);
