@@ -127,8 +127,8 @@ def test_folds_that_share_a_place_are_both_seen(portrait: MeshPortrait) -> None:
     both[FURROW] = 1.2
     creaser.crease(raised(1.5))
     creased = creaser.crease(both)
-    assert np.flatnonzero((creased[:, 0, 0] == 150)).tolist() == [6, 12]
-    assert np.flatnonzero((creaser.crease(furrowed())[:, 0, 0] == 150)).tolist() == [12]
+    assert np.flatnonzero(creased[:, 0, 0] == 150).tolist() == [6, 12]
+    assert np.flatnonzero(creaser.crease(furrowed())[:, 0, 0] == 150).tolist() == [12]
 
 
 @pytest.mark.parametrize("colour", [(20, 20, 24), (90, 120, 160), (240, 240, 240)])
