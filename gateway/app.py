@@ -19,8 +19,8 @@ from gateway.calls import Calls
 from gateway.capacity import EngineMeter, LoadMeter
 from gateway.defaults import crop_defaults, seed
 from gateway.deps import Services
-from gateway.errors import PROBLEM_JSON, Problem, install_error_handlers
-from gateway.guard import GuardMiddleware
+from gateway.errors import PROBLEM_JSON, Problem, install_error_handlers, problem_docs
+from gateway.guard import READING, GuardMiddleware
 from gateway.headers import HeadersMiddleware
 from gateway.keys import Keys
 from gateway.latency import Latency
@@ -42,6 +42,7 @@ from gateway.routes import (
     rooms,
     webhook,
 )
+from gateway.routes.keys import NewKey
 from gateway.schemas import AtCapacity, NewRoom
 from gateway.settings import GatewaySettings
 from gateway.signal_proxy import router as signal_router
@@ -53,6 +54,7 @@ from gateway.store.keys import KeyStore
 from gateway.store.turns import TurnStore
 from gateway.watchdog import Watchdog
 from gateway.workers import Workers
+from proto.messages import Mood
 
 logger = logging.getLogger(__name__)
 API_VERSION = "1"
@@ -165,6 +167,11 @@ def _prepare(database: Database, services: Services) -> None:
     services.avatars.drop_originals()
 
 
+def _guarded(writes: bool) -> dict[int | str, dict[str, Any]]:
+    """What any route may answer, for the guard stands before all of them."""
+    return problem_docs(400, 421, 429, *((403,) if writes else ()))
+
+
 def _openapi(app: FastAPI) -> dict[str, Any]:
     """FastAPI's document, with the models that hand-read bodies and problems refer to.
 
@@ -176,14 +183,16 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
         for operations in document["paths"].values():
-            for operation in operations.values():
-                answer = operation["responses"].get("422", {})
-                if PROBLEM_JSON not in answer.get("content", {PROBLEM_JSON: None}):
-                    del operation["responses"]["422"]
+            for method, operation in operations.items():
+                answers = operation["responses"]
+                if PROBLEM_JSON not in answers.get("422", {}).get("content", {PROBLEM_JSON: None}):
+                    del answers["422"]
+                for status, answer in _guarded(method.upper() not in READING).items():
+                    answers.setdefault(str(status), answer)
         schemas = document["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        for model in (Problem, AtCapacity, NewRoom):
+        for model in (Problem, AtCapacity, NewRoom, NewKey, Mood):
             schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas |= schema.pop("$defs", {})
             schemas[model.__name__] = schema

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
@@ -75,6 +75,12 @@ def problem_docs(
         }
         for status in statuses
     }
+
+
+def wrong_fields(error: ValidationError) -> RequestValidationError:
+    """What a model found wrong with a body that was read by hand."""
+    errors = error.errors(include_url=False, include_context=False)
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in errors])
 
 
 def install_error_handlers(app: FastAPI) -> None:

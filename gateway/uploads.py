@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -11,9 +10,10 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.types import Message, Receive
+from starlette.types import Message
 
-from gateway.errors import GatewayError
+from gateway.bodies import content_type, unstalled, unsupported_type
+from gateway.errors import GatewayError, wrong_fields
 from gateway.portrait_check import too_large
 from gateway.schemas import NewAvatar
 
@@ -21,7 +21,6 @@ FIELDS_BYTES = 64 * 1024
 """Room for the text fields and part headers beside the picture."""
 MAX_FIELDS = 8
 MAX_LENGTH_DIGITS = 19
-STALL_S = 15.0
 DRAIN_BYTES = 32 * 1024 * 1024
 DRAIN_S = 10.0
 """A refused body is read on and thrown away up to here: a client that is still sending when the
@@ -42,33 +41,16 @@ class PortraitForm:
         try:
             return model.model_validate(self.fields)
         except ValidationError as error:
-            errors = error.errors(include_url=False, include_context=False)
-            raise RequestValidationError(
-                [{**e, "loc": ("body", *e["loc"])} for e in errors]
-            ) from None
-
-
-async def _unstalled(receive: Receive) -> Message:
-    """The next part of a body: one that stalls would hold a place for a call for ever."""
-    try:
-        async with asyncio.timeout(STALL_S):
-            return await receive()
-    except TimeoutError:
-        raise GatewayError(
-            408, "too_slow", f"Nothing of the body came for {STALL_S:.0f} s", "Try again."
-        ) from None
+            raise wrong_fields(error) from None
 
 
 async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm:
     """Raises GatewayError 413 as soon as the limit is passed, 415 for another content type, 408,
     and 400 for what cannot be read."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type(request)
     if kind != "multipart/form-data":
-        raise GatewayError(
-            415,
-            "unsupported_media_type",
-            f"The body is {kind or 'of no type'}, not multipart/form-data",
-            "Send the picture as the part `portrait` of a multipart/form-data body.",
+        raise unsupported_type(
+            kind, "Send the picture as the part `portrait` of a multipart/form-data body."
         )
     body = _LimitedBody(request, limit_bytes + FIELDS_BYTES)
     if body.declared_bytes > body.limit_bytes:
@@ -94,18 +76,6 @@ async def read_portrait_form(request: Request, limit_bytes: int) -> PortraitForm
     if len(image) > limit_bytes:
         raise too_large(limit_bytes)
     return PortraitForm(image, fields)
-
-
-async def read_body(request: Request, limit_bytes: int) -> bytes:
-    """A small body, whole. Raises GatewayError 413 as soon as it is longer than that, and 408."""
-    body = bytearray()
-    patient = Request(request.scope, partial(_unstalled, request.receive))
-    async for part in patient.stream():
-        body += part
-        if len(body) > limit_bytes:
-            limit = f"Send at most {limit_bytes} bytes."
-            raise GatewayError(413, "too_large", "The body is too large", limit)
-    return bytes(body)
 
 
 class _InMemory(MultiPartParser):
@@ -140,7 +110,7 @@ class _LimitedBody:
         self._complete = False
 
     async def receive(self) -> Message:
-        message = await _unstalled(self._request.receive)
+        message = await unstalled(self._request.receive)
         self._received_bytes += len(message.get("body", b""))
         self._complete = not message.get("more_body", False)
         if self._received_bytes > self.limit_bytes:

@@ -57,7 +57,7 @@ _UPLOAD_BODY = {
     "/avatars",
     status_code=201,
     dependencies=[Counted],
-    responses=problem_docs(400, 401, 403, 413, 415, 422, 429, 503),
+    responses=problem_docs(400, 401, 403, 408, 413, 415, 422, 429, 503),
     openapi_extra=_UPLOAD_BODY,
 )
 async def create_avatar(

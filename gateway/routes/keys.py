@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from gateway.access import SESSION_COOKIE, AdminKey, Caller, CallerDep, Counted
+from gateway.bodies import json_body_docs, read_json
 from gateway.deps import ServicesDep
 from gateway.errors import GatewayError, not_found, problem_docs
 from gateway.keys import Scope
@@ -55,11 +56,13 @@ class SessionView(BaseModel):
     "/keys",
     status_code=201,
     dependencies=[Counted],
-    responses=problem_docs(400, 401, 403, 422, 429),
+    responses=problem_docs(400, 401, 403, 408, 413, 415, 422, 429),
+    openapi_extra=json_body_docs(NewKey),
 )
-async def create_key(wanted: NewKey, caller: AdminKey, services: ServicesDep) -> KeyCreated:
+async def create_key(request: Request, caller: AdminKey, services: ServicesDep) -> KeyCreated:
     """The key is in this answer and nowhere else: only its hash is kept."""
     _sent_with_a_key(caller)
+    wanted = await read_json(request, NewKey)
     scopes: tuple[Scope, ...] = tuple(sorted(set(wanted.scopes)))
     key, shown = await asyncio.to_thread(services.keys.create, wanted.name, scopes)
     return KeyCreated(**KeyView.of(key).model_dump(), key=shown)

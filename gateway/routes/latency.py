@@ -8,12 +8,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 
 from gateway.access import MetricsKey, RoomCall
+from gateway.bodies import read_body
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError, not_found, problem_docs
 from gateway.latency import SUMMED_TURNS, record_of, summarise
 from gateway.latency_schemas import LatencyView, LiveCall, StageFigures, TurnDetail, TurnView
 from gateway.signatures import check_signature
-from gateway.uploads import read_body
 from services.room_agent.gateway_line import report_claim
 from services.room_agent.records import CallReport
 

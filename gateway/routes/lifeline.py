@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response, WebSocket
 from pydantic import ValidationError
 
+from gateway.bodies import read_body
 from gateway.deps import ServicesDep, services_of
 from gateway.errors import GatewayError
 from gateway.lifelines import Agent
 from gateway.signatures import check_signature
-from gateway.uploads import read_body
 from services.room_agent.announcement import WORKERS_PATH, Announcement
 from services.room_agent.lifeline import claim
 

@@ -4,22 +4,20 @@ from dataclasses import dataclass
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Header, Request, Response
-from fastapi.exceptions import RequestValidationError
 from livekit import api
-from pydantic import ValidationError
 from starlette.requests import HTTPConnection
 
 from gateway.access import Caller, CallerDep, RoomCall, RoomsKey, creating, the_avatar
+from gateway.bodies import content_type, json_body_docs, read_json, unsupported_type
 from gateway.deps import PublicUrls, PublicUrlsDep, Services, ServicesDep
 from gateway.errors import GatewayError, Problem, problem_docs
 from gateway.routes.avatars import portrait_form_schema
 from gateway.schemas import AtCapacity, NewRoom, NewUnnamedAvatar, RoomCreated, RoomView
 from gateway.store.tables import Avatar, Call
-from gateway.uploads import read_body, read_portrait_form
+from gateway.uploads import read_portrait_form
 from proto.messages import Expression, Mood
 
 router = APIRouter(prefix="/api", tags=["rooms"])
-MAX_JSON_BYTES = 16 * 1024
 TicketHeader = Annotated[
     str | None,
     Header(alias="XStreamer-Ticket", description="Of an earlier answer 429: keeps the place"),
@@ -56,7 +54,7 @@ _ROOM_BODY = {
     "/rooms",
     status_code=201,
     dependencies=[Depends(creating_or_waiting)],
-    responses=problem_docs(400, 401, 403, 404, 413, 415, 422, 503)
+    responses=problem_docs(400, 401, 403, 404, 408, 413, 415, 422, 503)
     | problem_docs(429, schemas=(AtCapacity, Problem)),
     openapi_extra=_ROOM_BODY,
 )
@@ -107,15 +105,19 @@ async def get_room(call: RoomCall, services: ServicesDep, urls: PublicUrlsDep) -
     return _view(call, services, urls)
 
 
-@router.put("/rooms/{room}/mood", responses=problem_docs(400, 401, 404, 409, 422, 503))
+@router.put(
+    "/rooms/{room}/mood",
+    responses=problem_docs(400, 401, 404, 408, 409, 413, 415, 422, 503),
+    openapi_extra=json_body_docs(Mood),
+)
 async def set_mood(
-    mood: Mood, call: RoomCall, services: ServicesDep, urls: PublicUrlsDep
+    request: Request, call: RoomCall, services: ServicesDep, urls: PublicUrlsDep
 ) -> RoomView:
     """The face's own mood from now on; replies lay theirs over it. Eased in within half a second.
 
     Takes the room's own token too. A face of pixels (the LTX codec) does not change.
     """
-    await services.calls.set_mood(call, mood)
+    await services.calls.set_mood(call, await read_json(request, Mood))
     return _view(await services.calls.get(call.room), services, urls)
 
 
@@ -154,7 +156,7 @@ class _Wanted:
 
 
 async def _wanted(request: Request, caller: Caller, services: Services) -> _Wanted:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = content_type(request)
     if kind == "multipart/form-data":
         form = await read_portrait_form(request, services.settings.max_upload_bytes)
         new = form.read_as(NewUnnamedAvatar)
@@ -162,21 +164,9 @@ async def _wanted(request: Request, caller: Caller, services: Services) -> _Want
         mood = None if new.mood is None else Mood(expression=new.mood)
         return _Wanted(avatar, True, new.transcript, mood)
     if kind != "application/json":
-        raise GatewayError(
-            415,
-            "unsupported_media_type",
-            f"The body is {kind or 'of no type'}",
-            "Send {avatar_id} as application/json, or a portrait as multipart/form-data.",
+        raise unsupported_type(
+            kind, "Send {avatar_id} as application/json, or a portrait as multipart/form-data."
         )
-    room = await _read_json(request)
+    room = await read_json(request, NewRoom)
     avatar = await the_avatar(room.avatar_id, caller, services)
     return _Wanted(avatar, False, room.transcript, room.mood)
-
-
-async def _read_json(request: Request) -> NewRoom:
-    body = await read_body(request, MAX_JSON_BYTES)
-    try:
-        return NewRoom.model_validate_json(body)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False)
-        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in errors]) from None

@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 from google.protobuf.json_format import Parse, ParseError
 from livekit import api
 
+from gateway.bodies import read_body
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError
 from gateway.signatures import check_signature
 from gateway.tokens import ROOM_PREFIX
-from gateway.uploads import read_body
 
 logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)

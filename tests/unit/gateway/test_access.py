@@ -116,7 +116,7 @@ def _walk(entries: Any) -> Iterator[tuple[str, str]]:
 
 
 def address(path: str) -> str:
-    for name in ("room", "avatar_id", "key_id"):
+    for name in ("room", "avatar_id", "key_id", "ticket"):
         path = path.replace(f"{{{name}}}", "mara")
     return path.replace("{turn_id}", "1")
 
@@ -137,6 +137,40 @@ def test_every_route_is_public_by_name_or_refuses_without_a_key(network: TestCli
         if (method, path) not in SIGNED:
             assert answer.json()["code"] == "key_needed", (method, path)
             assert answer.headers["www-authenticate"] == "Bearer"
+
+
+MOST_OF_A_SIGNED_BODY = 1024 * 1024
+"""A signature is over its body, so that much of a stranger's is read."""
+
+
+async def test_a_stranger_is_refused_before_the_body_is_read(network: TestClient):
+    """An endless body would else fill the memory, and one that stalls hold a place for ever."""
+    block = b"x" * 64 * 1024
+    for method, path in routes(network):
+        if method in {"GET", "WEBSOCKET"}:
+            continue
+        taken = 0
+        answer: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            nonlocal taken
+            taken += len(block)
+            assert taken <= 2 * MOST_OF_A_SIGNED_BODY, (method, path)  # noqa: B023
+            return {"type": "http.request", "body": block, "more_body": True}
+
+        async def send(message: Any) -> None:
+            answer.append(message)  # noqa: B023
+
+        headers = [(b"host", b"calls.example:8443"), (b"content-type", b"application/json")]
+        url = {"scheme": "https", "path": address(path), "raw_path": b"", "query_string": b""}
+        scope = {"type": "http", "method": method, "headers": headers, "client": ("9.9.9.9", 1)}
+        await network.app({**scope, **url, "http_version": "1.1"}, receive, send)
+        if (method, path) in SIGNED:
+            assert answer[0]["status"] in {401, 413}, (method, path)
+            assert taken <= MOST_OF_A_SIGNED_BODY, (method, path)
+        else:
+            assert answer[0]["status"] == 401, (method, path)
+            assert taken == 0, (method, path)
 
 
 @pytest.mark.parametrize("ready", [True, False])
@@ -172,6 +206,7 @@ NEEDS: dict[tuple[str, str], set[Scope]] = {
     ("DELETE", "/api/avatars/{avatar_id}"): {"avatars"},
     ("GET", "/api/voices"): {"avatars", "rooms"},
     ("POST", "/api/rooms"): {"rooms"},
+    ("DELETE", "/api/waiting/{ticket}"): {"rooms"},
     ("GET", "/metrics"): {"metrics"},
     ("GET", "/api/latency"): {"metrics"},
     ("GET", "/api/turns"): {"metrics"},
@@ -193,21 +228,31 @@ def test_a_key_does_what_its_scope_says_and_nothing_else(
         assert refused == (scope not in {*scopes, "admin"}), (method, path, answer.text)
 
 
+OWNED = {
+    ("GET", "/api/avatars/{avatar_id}"): "avatar_not_found",
+    ("GET", "/api/avatars/{avatar_id}/portrait"): "avatar_not_found",
+    ("DELETE", "/api/avatars/{avatar_id}"): "avatar_not_found",
+    ("GET", "/api/rooms/{room}"): "room_not_found",
+    ("GET", "/api/rooms/{room}/turns"): "room_not_found",
+    ("DELETE", "/api/rooms/{room}"): "room_not_found",
+    ("DELETE", "/api/rooms/{room}/record"): "room_not_found",
+    ("PUT", "/api/rooms/{room}/mood"): "room_not_found",
+}
+"""What belongs to somebody, and what all others are told of it."""
+
+
+def test_every_route_is_tried_by_a_stranger_a_wrong_scope_or_another_owner(network: TestClient):
+    guarded = {found for found in routes(network) if found[0] != "WEBSOCKET"} - PUBLIC
+    assert guarded == {*NEEDS, *OWNED, ("POST", "/api/session"), ("DELETE", "/api/session")}
+
+
 def test_one_key_never_sees_what_another_made(network: TestClient, its_services: Services):
     mine = bearer(its_services, "avatars", "rooms")
     theirs = bearer(its_services, "avatars", "rooms", "metrics")
     avatar = upload(network, mine)
     room = call(network, mine, avatar)["room"]
-    for method, path, code in [
-        ("GET", f"/api/avatars/{avatar}", "avatar_not_found"),
-        ("GET", f"/api/avatars/{avatar}/portrait", "avatar_not_found"),
-        ("DELETE", f"/api/avatars/{avatar}", "avatar_not_found"),
-        ("GET", f"/api/rooms/{room}", "room_not_found"),
-        ("GET", f"/api/rooms/{room}/turns", "room_not_found"),
-        ("DELETE", f"/api/rooms/{room}", "room_not_found"),
-        ("PUT", f"/api/rooms/{room}/mood", "room_not_found"),
-    ]:
-        answer = network.request(method, path, headers=theirs)
+    for (method, path), code in OWNED.items():
+        answer = network.request(method, path.format(avatar_id=avatar, room=room), headers=theirs)
         assert (answer.status_code, answer.json()["code"]) == (404, code), (method, path)
     called = network.post("/api/rooms", json={"avatar_id": avatar}, headers=theirs)
     assert (called.status_code, called.json()["code"]) == (404, "avatar_not_found")
@@ -230,15 +275,11 @@ def test_a_rooms_token_reaches_its_own_room_and_no_other(
     assert network.get(f"/api/rooms/{mine['room']}", headers=token).status_code == 200
     assert network.get(f"/api/rooms/{mine['room']}/turns", headers=token).json() == []
     assert network.get(f"/api/avatars/{own}/portrait", headers=token).content == CROP
-    for method, path in [
-        ("GET", f"/api/rooms/{theirs['room']}"),
-        ("GET", f"/api/rooms/{theirs['room']}/turns"),
-        ("DELETE", f"/api/rooms/{theirs['room']}"),
-        ("PUT", f"/api/rooms/{theirs['room']}/mood"),
-        ("GET", f"/api/avatars/{other}"),
-        ("GET", f"/api/avatars/{other}/portrait"),
-        ("GET", "/api/avatars/mara/portrait"),
-    ]:
+    not_mine = [
+        (method, path.format(avatar_id=other, room=theirs["room"]))
+        for method, path in OWNED.keys() - NEEDS.keys()
+    ]
+    for method, path in [*not_mine, ("GET", "/api/avatars/mara/portrait")]:
         assert network.request(method, path, headers=token).status_code == 404, (method, path)
     for method, path in NEEDS:
         answer = network.request(method, address(path), headers=token)

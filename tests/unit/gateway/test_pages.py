@@ -64,13 +64,16 @@ def test_the_rest_documentation_needs_no_other_server(client: TestClient):
 def test_the_rest_document_lists_every_answer_that_a_route_may_give(client: TestClient):
     paths = client.get("/openapi.json").json()["paths"]
     upload = paths["/api/avatars"]["post"]
-    refusals = {"400", "401", "403", "413", "415", "422", "429", "503"}
+    refusals = {"400", "401", "403", "408", "413", "415", "421", "422", "429", "503"}
     assert set(upload["responses"]) == {"201", *refusals}
     assert "multipart/form-data" in upload["requestBody"]["content"]
     room = paths["/api/rooms"]["post"]
     assert set(room["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert set(paths["/api/rooms/{room}"]) == {"get", "delete"}
     assert set(paths["/api/rooms/{room}/mood"]) == {"put"}
+    for read_by_hand in (paths["/api/rooms/{room}/mood"]["put"], paths["/api/keys"]["post"]):
+        assert list(read_by_hand["requestBody"]["content"]) == ["application/json"]
+        assert {"408", "413", "415", "421"} <= set(read_by_hand["responses"])
     assert "/api/livekit/webhook" not in paths
 
 

@@ -9,8 +9,9 @@ import pytest
 from fastapi.testclient import TestClient
 from starlette.requests import Request
 
+from gateway.bodies import read_body
 from gateway.errors import GatewayError
-from gateway.uploads import FIELDS_BYTES, read_body, read_portrait_form
+from gateway.uploads import FIELDS_BYTES, read_portrait_form
 from tests.unit.gateway.conftest import FakeChecker
 
 pytestmark = pytest.mark.unit
@@ -146,5 +147,5 @@ async def stalled(reads: Callable[[Request], Awaitable[object]]) -> GatewayError
 async def test_a_body_that_stalls_is_given_up(
     reads: Callable[[Request], Awaitable[object]], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("gateway.uploads.STALL_S", 0.05)
+    monkeypatch.setattr("gateway.bodies.STALL_S", 0.05)
     assert (await asyncio.wait_for(stalled(reads), 5)).problem.status == 408

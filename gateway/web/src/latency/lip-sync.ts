@@ -15,8 +15,8 @@ const READINGS = 5;
 const SETTLING = 2;
 /** A quarter of a frame: not seen, and readings vary by as much. */
 const NEAR_MS = 10;
-/** Sound that is held longer makes an interruption be noticed late. */
-const MOST_MS = 200;
+/** A machine that was starved once shows its picture 250 ms late from then on. Sound that is held longer makes interruptions late. */
+const MOST_MS = 400;
 
 type Holding = Pick<RTCRtpReceiver, "jitterBufferTarget">;
 
