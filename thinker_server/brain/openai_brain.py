@@ -8,6 +8,7 @@ import httpx
 
 from thinker_server.brain.brain import BrainLabel, BrainToken, ChatMessage, Conversation
 from thinker_server.errors import BrainUnavailable
+from thinker_server.openai_problems import named, refusal
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -20,7 +21,7 @@ class OpenAIBrain:
     """Speaks `POST {base_url}/chat/completions` with stream=true."""
 
     def __init__(self, base_url: str, model: str, api_key: str, max_tokens: int) -> None:
-        self.label = BrainLabel(name=f"{model} at {base_url}", why="configured: brain = openai")
+        self.label = BrainLabel(name=model, why=f"configured: brain = openai, at {base_url}")
         self.model = model
         self.max_tokens = max_tokens
         self.url = f"{base_url.rstrip('/')}/chat/completions"
@@ -60,14 +61,14 @@ class _RemoteConversation:
         }
         try:
             async with brain.client.stream("POST", brain.url, json=body) as answer:
-                await _check(answer, brain.url)
+                await _check(answer)
                 async with aclosing(_pieces(answer)) as pieces:
                     async for piece in pieces:
                         yield BrainToken(NO_TOKEN, piece)
         except httpx.HTTPError as error:
             raise BrainUnavailable(
-                f"the chat server {brain.url} does not answer ({type(error).__name__}); start it, "
-                "or correct openai_base_url in [thinker] of xstreamer.toml"
+                f"the chat server does not answer ({type(error).__name__}); start it, or correct "
+                "openai_base_url in [thinker] of xstreamer.toml"
             ) from error
 
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
@@ -77,12 +78,11 @@ class _RemoteConversation:
         """Nothing to free."""
 
 
-async def _check(answer: httpx.Response, url: str) -> None:
+async def _check(answer: httpx.Response) -> None:
     if answer.status_code != httpx.codes.OK:
-        reason = (await answer.aread()).decode(errors="replace")[:200]
         raise BrainUnavailable(
-            f"the chat server {url} refused with {answer.status_code}: {reason}; check "
-            "openai_model and openai_api_key in [thinker] of xstreamer.toml"
+            f"the chat server refused with {await refusal(answer)}; check openai_model and "
+            "openai_api_key in [thinker] of xstreamer.toml"
         )
 
 
@@ -105,8 +105,8 @@ def _text_of(event: str) -> str:
     try:
         told = json.loads(event)
         if problem := told.get("error"):
-            raise BrainUnavailable(f"the chat server failed: {str(problem)[:200]}")
+            raise BrainUnavailable(f"the chat server failed{named(problem)}")
         choices = told.get("choices") or [{}]
         return str((choices[0].get("delta") or {}).get("content") or "")
     except (json.JSONDecodeError, AttributeError, LookupError, TypeError) as error:
-        raise BrainUnavailable(f"the chat server sent no JSON event: {event[:80]}") from error
+        raise BrainUnavailable("the chat server sent no JSON event") from error

@@ -8,6 +8,7 @@ import httpx
 from PIL import Image
 
 from thinker_server.errors import EyesUnavailable
+from thinker_server.openai_problems import refusal
 from thinker_server.seeing.eyes import INSTRUCTION
 
 TIMEOUT_S = 10.0
@@ -19,7 +20,7 @@ class OpenAIEyes:
     """Speaks `POST {base_url}/chat/completions` with the picture as a data URL."""
 
     def __init__(self, base_url: str, model: str, api_key: str, max_tokens: int) -> None:
-        self.label = f"{model} at {base_url}"
+        self.label = model
         self._model = model
         self._max_tokens = max_tokens
         self._url = f"{base_url.rstrip('/')}/chat/completions"
@@ -41,10 +42,10 @@ class OpenAIEyes:
             answer = await self._client.post(self._url, json=body)
         except httpx.HTTPError as error:
             raise EyesUnavailable(
-                f"the vision server {self._url} does not answer ({type(error).__name__}); start "
-                f'it, correct eyes_base_url, or set eyes = "" {_WHAT_TO_DO}'
+                f"the vision server does not answer ({type(error).__name__}); start it, correct "
+                f'eyes_base_url, or set eyes = "" {_WHAT_TO_DO}'
             ) from error
-        return _words(answer, self._url)
+        return await _words(answer)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -57,14 +58,14 @@ def _data_url(picture: Image.Image) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
-def _words(answer: httpx.Response, url: str) -> str:
+async def _words(answer: httpx.Response) -> str:
     if answer.status_code != httpx.codes.OK:
         raise EyesUnavailable(
-            f"the vision server {url} refused with {answer.status_code}: {answer.text[:200]}; "
-            f"check eyes_model and openai_api_key {_WHAT_TO_DO}"
+            f"the vision server refused with {await refusal(answer)}; check eyes_model and "
+            f"openai_api_key {_WHAT_TO_DO}"
         )
     try:
         words = answer.json()["choices"][0]["message"]["content"]
     except (json.JSONDecodeError, KeyError, IndexError, TypeError) as error:
-        raise EyesUnavailable(f"the vision server {url} sent no chat completion") from error
+        raise EyesUnavailable("the vision server sent no chat completion") from error
     return words if isinstance(words, str) else ""

@@ -1,5 +1,6 @@
 """Migrations and records on a real SQLite file."""
 
+import traceback
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -195,6 +196,16 @@ def test_a_failed_transaction_leaves_nothing(database: Database):
     with pytest.raises(RuntimeError):
         fail_half_way()
     assert AvatarStore(database).all() == []
+
+
+def test_an_error_tells_nothing_of_what_was_to_be_stored(database: Database):
+    """Errors go into logs."""
+    with database.session() as session:
+        session.execute(text("DROP TABLE calls"))
+    said = "what nobody else may read"
+    with pytest.raises(SQLAlchemyError, match="UPDATE calls") as failed:
+        CallStore(database).remember("room", said)
+    assert said not in "".join(traceback.format_exception(failed.value))
 
 
 def test_a_plain_postgresql_address_uses_the_driver_that_is_installed():

@@ -70,4 +70,4 @@ def test_eyes_on_a_server_need_a_model_and_use_the_brains_address() -> None:
         choose_eyes(ThinkerConfig(eyes="openai"))
     eyes = choose_eyes(ThinkerConfig(eyes="openai", eyes_model="m", openai_base_url="http://a/v1"))
     assert isinstance(eyes, OpenAIEyes)
-    assert eyes.label == "m at http://a/v1"
+    assert eyes.label == "m"
