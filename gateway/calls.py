@@ -14,7 +14,7 @@ from gateway.portraits import PortraitFiles
 from gateway.settings import GatewaySettings
 from gateway.store.calls import CallStore
 from gateway.store.tables import Avatar, Call
-from gateway.tokens import caller_token, new_room_name
+from gateway.tokens import ROOM_PREFIX, caller_token, new_room_name
 from proto.messages import Mood
 from services.room_agent.conversation import Conversation
 from services.room_agent.job import AvatarJob, CallJob, RoomState
@@ -95,6 +95,16 @@ class Calls:
             await asyncio.to_thread(self.store.not_ending, room)
             raise
         await asyncio.to_thread(self.store.end, room, reason)
+
+    async def close_if_over(self, room: str) -> None:
+        """A token outlives its call and may make the room again: close what ended or was deleted.
+
+        The record of a call is there before its room: a room of ours without one was deleted.
+        """
+        call = await asyncio.to_thread(self.store.get, room)
+        over = room.startswith(ROOM_PREFIX) if call is None else call.state == "ended"
+        if over:
+            await self.rooms.delete(room)
 
     async def caller_joined(self, room: str) -> None:
         """A room that closed before its caller came was made again by the token, without agent."""

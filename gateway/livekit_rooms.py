@@ -40,6 +40,8 @@ class RoomServer(Protocol):
 
     async def create(self, room: str, config: api.RoomConfiguration) -> None: ...
 
+    async def names(self) -> set[str]: ...
+
     async def presence(self, room: str) -> Presence: ...
 
     async def dispatch(self, room: str) -> Dispatch: ...
@@ -73,6 +75,12 @@ class LiveKitRooms:
         )
         async with _answering():
             await self._client.room.create_room(request)
+
+    async def names(self) -> set[str]:
+        """All rooms that are there now."""
+        async with _answering():
+            found = await self._client.room.list_rooms(api.ListRoomsRequest())
+        return {room.name for room in found.rooms}
 
     async def presence(self, room: str) -> Presence:
         try:

@@ -61,6 +61,7 @@ class Watchdog:
         while True:
             try:
                 await self.look()
+                await self.close_remade()
             except (GatewayError, api.TwirpError, SQLAlchemyError) as error:
                 logger.warning("watchdog could not look", extra={"reason": str(error)})
             with suppress(TimeoutError):
@@ -114,6 +115,11 @@ class Watchdog:
             except (GatewayError, api.TwirpError, SQLAlchemyError, ValidationError) as error:
                 told = {"room": call.room, "reason": str(error)}
                 logger.warning("watchdog could not look at a call", extra=told)
+
+    async def close_remade(self) -> None:
+        """Close rooms that a token made again; a webhook tells sooner, where LiveKit reaches us."""
+        for room in await self.calls.rooms.names():
+            await self.calls.close_if_over(room)
 
     async def _look_at(self, call: Call) -> None:
         if call.expires_at <= datetime.now(UTC):

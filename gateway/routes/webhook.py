@@ -12,7 +12,6 @@ from gateway.bodies import read_body
 from gateway.deps import Services, ServicesDep
 from gateway.errors import GatewayError
 from gateway.signatures import check_signature
-from gateway.tokens import ROOM_PREFIX
 
 logger = logging.getLogger(__name__)
 router = APIRouter(include_in_schema=False)
@@ -39,15 +38,7 @@ def verified_event(verifier: api.TokenVerifier, body: bytes, signature: str) -> 
 
 
 async def _room_started(services: Services, event: api.WebhookEvent) -> None:
-    """A token outlives its call and may make the room again: close what has ended or was deleted.
-
-    The record of a call is there before its room: a room of ours without one was deleted.
-    """
-    room = event.room.name
-    call = await asyncio.to_thread(services.calls.store.get, room)
-    over = room.startswith(ROOM_PREFIX) if call is None else call.state == "ended"
-    if over:
-        await services.calls.rooms.delete(room)
+    await services.calls.close_if_over(event.room.name)
 
 
 async def _participant_joined(services: Services, event: api.WebhookEvent) -> None:

@@ -10,6 +10,8 @@ import numpy as np
 
 KEPT_FRAMES = 100
 """4 s, 10 MB a call."""
+ENOUGH_FRAMES = 25
+"""Fewer, forth and back, would twitch: frames from before the last speech are better."""
 PATIENCE_FRAMES = 8
 """A gap up to a chunk long is a late chunk: the frame before it stays."""
 BLEND_FRAMES = 6
@@ -21,6 +23,8 @@ class StandIn:
 
     def __init__(self) -> None:
         self._kept: deque[np.ndarray] = deque(maxlen=KEPT_FRAMES)
+        self._newest = self._kept
+        """Since the last speech: between these and the ones before it lies a jump."""
         self._shown: np.ndarray | None = None
         self._missing = 0
         self._blend = 0
@@ -32,9 +36,11 @@ class StandIn:
             self._blend = BLEND_FRAMES
         self._missing = 0
         if quiet and self._spoke:
-            self._kept.clear()  # between these and the ones before the speech lies a jump
+            self._newest = deque(maxlen=KEPT_FRAMES)
         if quiet:
-            self._kept.append(frame)
+            self._newest.append(frame)
+        if len(self._newest) >= min(ENOUGH_FRAMES, len(self._kept)):
+            self._kept = self._newest
         self._spoke = not quiet
         return self._towards(frame)
 

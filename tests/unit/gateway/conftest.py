@@ -63,6 +63,10 @@ class FakeRooms:
         self.configs[room] = config
         self.dispatches[room] = [agent.metadata for agent in config.agents]
 
+    async def names(self) -> set[str]:
+        self._answer()
+        return {name for name, presence in self.rooms.items() if presence.exists}
+
     async def presence(self, room: str) -> Presence:
         self._answer()
         return self.rooms.get(room, Presence(exists=False))

@@ -401,3 +401,17 @@ async def test_an_agent_that_died_after_its_caller_left_is_not_replaced(
     await after_death(calls, monkeypatch, Agent(room, "avatar-1"))
     assert rooms.removed
     assert len(rooms.dispatches[room]) == 1
+
+
+async def test_a_token_cannot_bring_a_call_back_where_no_webhook_tells(
+    watchdog: Watchdog, rooms: FakeRooms, client: TestClient
+):
+    ended, deleted, live = (
+        str(client.post("/api/rooms", json={"avatar_id": "mara"}).json()["room"]) for _ in range(3)
+    )
+    client.delete(f"/api/rooms/{ended}")
+    client.delete(f"/api/rooms/{deleted}/record")
+    for name in (ended, deleted, "somebody-elses"):
+        rooms.rooms[name] = Presence(exists=True, callers=1)
+    await watchdog.close_remade()
+    assert set(rooms.rooms) == {live, "somebody-elses"}

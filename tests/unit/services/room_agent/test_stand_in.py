@@ -5,7 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from services.room_agent.stand_in import BLEND_FRAMES, KEPT_FRAMES, PATIENCE_FRAMES, StandIn
+from services.room_agent.stand_in import (
+    BLEND_FRAMES,
+    ENOUGH_FRAMES,
+    KEPT_FRAMES,
+    PATIENCE_FRAMES,
+    StandIn,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -66,13 +72,35 @@ def test_an_actor_lost_in_mid_word_leaves_a_quiet_face() -> None:
     assert max(missing[PATIENCE_FRAMES + BLEND_FRAMES :]) < 100
 
 
-def test_frames_from_before_the_last_speech_are_forgotten_at_the_next_quiet_one() -> None:
-    face, _ = moving(30)
-    face.real(frame(220), quiet=False)
-    for i in range(10):
+def lost_after_speech(quiet_frames: int) -> list[int]:
+    """What is shown where the Actor dies so long after an answer, which a long rest preceded."""
+    face, _ = moving(60)
+    for _ in range(20):
+        face.real(frame(220), quiet=False)
+    for i in range(quiet_frames):
         face.real(frame(150 + STEP * i), quiet=True)
-    missing = [luma(face.missing()) for _ in range(100)]
-    assert min(missing) >= 150
+    return [luma(face.missing()) for _ in range(200)][PATIENCE_FRAMES + BLEND_FRAMES :]
+
+
+@pytest.mark.parametrize("quiet_frames", [0, 1, 5, ENOUGH_FRAMES - 1])
+def test_an_actor_lost_just_after_a_word_leaves_the_quiet_face_of_before(quiet_frames: int) -> None:
+    shown = lost_after_speech(quiet_frames)
+    assert max(shown) < 150
+    assert len(set(shown)) > 50, "it moves"
+    assert max(abs(b - a) for a, b in pairwise(shown)) <= STEP
+
+
+def test_frames_from_before_the_last_speech_are_forgotten_once_there_are_enough_new_ones() -> None:
+    assert min(lost_after_speech(ENOUGH_FRAMES)) >= 150
+
+
+def test_the_first_frames_of_a_call_are_used_however_few_there_are() -> None:
+    face = StandIn()
+    face.real(frame(220), quiet=False)
+    for i in range(3):
+        face.real(frame(100 + STEP * i), quiet=True)
+    shown = [luma(face.missing()) for _ in range(50)][PATIENCE_FRAMES + BLEND_FRAMES :]
+    assert set(shown) == {100, 100 + STEP, 100 + 2 * STEP}
 
 
 def test_without_any_frame_there_is_nothing_to_show() -> None:
