@@ -20,20 +20,24 @@ from services.assets.store import AssetStore
 from services.bootstrap.asset_files import TEST_GROUPS
 from services.paths import cache_paths
 from tests.leaks import leaks
+from tests.promises import PromiseBroken
 
 START_TIMEOUT_S = 240.0
 STOP_TIMEOUT_S = 30.0
 ORDER = ("unit", "integration", "browser", "gpu")
-REALTIME_TRIES = 3
-"""A call misses its moments when the machine is busy with something else: one good try in three
-shows that the product can; what is broken fails every time. Each repetition is reported."""
+REALTIME_TRIES = 2
+"""A call misses its moments when the machine is busy with something else, so one more try may show
+that the product can. Each repetition is reported; a broken promise is never tried again."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Quick tests first, each of a category; what runs in real time may be tried again."""
     for item in items:
         if item.get_closest_marker("realtime"):
-            item.add_marker(pytest.mark.flaky(reruns=REALTIME_TRIES - 1, reruns_delay=3))
+            once_more = pytest.mark.flaky(
+                reruns=REALTIME_TRIES - 1, reruns_delay=3, rerun_except=[PromiseBroken.__name__]
+            )
+            item.add_marker(once_more)
 
     def rank(item: pytest.Item) -> int:
         found = [place for place, name in enumerate(ORDER) if item.get_closest_marker(name)]

@@ -151,8 +151,9 @@ def _line(sample: Sample) -> str:
     got = sample.reception
     fps = "no picture" if got.fps is None else f"{got.fps:.1f} fps"
     offset = "" if got.av_offset_ms is None else f", A/V {got.av_offset_ms:+.0f} ms"
+    stolen = "" if not sample.stolen else f", {100 * sample.stolen:.0f} % of the time stolen"
     same = "" if sample.likeness is None else f", identity {sample.likeness.portrait:.2f}"
     return (
         f"{sample.at_s / 60:6.1f} min: {product_mb:.0f} MB, {fps}{offset}{same}, "
-        f"{sample.asked} asked, {len(sample.unanswered)} unanswered now"
+        f"{sample.asked} asked, {len(sample.unanswered)} unanswered now{stolen}"
     )

@@ -74,6 +74,13 @@ def _charts(soak: Soak) -> list[Chart]:
             {"median": single["av_offset_ms"], "p95 either way": single["av_offset_abs_p95_ms"]},
             line=slope(drawn.at_h, single["av_offset_ms"]),
         ),
+        chart(
+            "held by the browser",
+            "ms",
+            {"sound": single["sound_held_ms"], "picture": single["picture_held_ms"]},
+            from_zero=True,
+        ),
+        chart("time that the host took", "", {"stolen": single["stolen"]}, from_zero=True),
         fitted("voice end to lips moving", "ms", "voice_to_face_ms"),
         chart(
             "likeness",

@@ -34,6 +34,21 @@ def process_uses(state: Mapping[str, Any]) -> dict[str, ProcessUse]:
     return {name: _together(uses) for name, uses in sorted(found.items())}
 
 
+class StolenTime:
+    """How much of the processors' time the host of a virtual machine gave to others."""
+
+    def __init__(self) -> None:
+        self._before = psutil.cpu_times()
+
+    def share(self) -> float | None:
+        """Since the last time; None where the system does not tell."""
+        before, now = self._before, psutil.cpu_times()
+        self._before = now
+        taken = getattr(now, "steal", None)
+        passed = sum(now) - sum(before)
+        return None if taken is None or passed <= 0 else (taken - before.steal) / passed
+
+
 def _name(pid: int, parents: Mapping[int, int], named: Mapping[int, str]) -> str:
     if pid in named:
         return named[pid]

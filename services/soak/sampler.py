@@ -16,7 +16,7 @@ from services.callbench.own_stack import OwnStack
 from services.callbench.recording import CallRecording
 from services.soak.conversation import Conversation
 from services.soak.likeness import LikenessMeter
-from services.soak.processes import process_uses
+from services.soak.processes import StolenTime, process_uses
 from services.soak.reception import ReceptionMeter
 from services.soak.samples import Likeness, Sample
 from services.supervisor.directories import read_state
@@ -46,6 +46,7 @@ class Sampler:
         self._stack, self._gateway, self._caller, self._page = stack, gateway, caller, page
         self._conversation, self._likeness = conversation, likeness
         self._reception = ReceptionMeter()
+        self._stolen = StolenTime()
         self._incidents: Counter[str] = Counter()
         self._known_turns: set[int] = set()
         self._taken = 0
@@ -75,6 +76,7 @@ class Sampler:
             restarts=sum(process["restarts"] for process in state["processes"].values()),
             incidents=await self._count_incidents(recording),
             cost_s=round(time.process_time() - began_s, 3),
+            stolen=self._stolen.share(),
         )
 
     async def _look(self, name: str) -> Likeness | None:

@@ -42,7 +42,8 @@ class ProcessUse(Line):
 class Reception(Line):
     """What the browser got since the last sample. Offsets: picture late against sound.
 
-    `av_offsets_ms`: every reading, which soaks of before did not keep (None).
+    `av_offsets_ms`: every reading. `sound_held_ms`, `picture_held_ms`: for how long each lay in the
+    browser's jitter buffer, in the mean. Soaks of before did not keep these (None).
     """
 
     fps: float | None
@@ -53,6 +54,8 @@ class Reception(Line):
     av_offset_ms: float | None
     av_offset_abs_p95_ms: float | None
     av_offsets_ms: list[float] | None = None
+    sound_held_ms: float | None = None
+    picture_held_ms: float | None = None
 
 
 class Likeness(Line):
@@ -74,7 +77,7 @@ class Sample(Line):
     """Half a minute. `at_s`: since the call began. `cost_s`: CPU time that this sample took.
 
     `asked`, `barge_ins`, `restarts` and `incidents` count from the call's beginning, all else since
-    the last sample.
+    the last sample. `stolen`: share of the processors' time since then that the host took.
     """
 
     at_s: float
@@ -89,6 +92,7 @@ class Sample(Line):
     restarts: int
     incidents: dict[str, int]
     cost_s: float
+    stolen: float | None = None
 
     @property
     def product(self) -> dict[str, ProcessUse]:

@@ -40,6 +40,9 @@ def curves(samples: Sequence[Sample]) -> Curves:
             "concealed_ms": [sample.reception.concealed_ms for sample in samples],
             "av_offset_ms": [sample.reception.av_offset_ms for sample in samples],
             "av_offset_abs_p95_ms": [sample.reception.av_offset_abs_p95_ms for sample in samples],
+            "sound_held_ms": [sample.reception.sound_held_ms for sample in samples],
+            "picture_held_ms": [sample.reception.picture_held_ms for sample in samples],
+            "stolen": [sample.stolen for sample in samples],
             "voice_to_face_ms": [
                 median(sample.voice_to_face_ms) if sample.voice_to_face_ms else None
                 for sample in samples

@@ -37,11 +37,16 @@ def main(out: str, *names: str) -> int:
     if reason := why_not():
         console.print(reason, style="red", markup=False)
         return 1
-    machine = this_machine()
+    machine = asdict(this_machine())
     played = play_scenarios(*(names or SCENARIOS))
-    figures = {name: figure(name, seen) for name, seen in played["scenarios"].items()}
+    figures = {
+        name: figure(name, seen) | {"machine": machine}
+        for name, seen in played["scenarios"].items()
+    }
     crashes = [word for word in CRASHES if word in played["worker_log"]]
-    report = {"machine": asdict(machine), "scenarios": figures, "crashes_in_agent_log": crashes}
+    # Those that were not played now keep the figures they have.
+    others = json.loads(Path(out).read_text())["scenarios"] if names and Path(out).exists() else {}
+    report = {"scenarios": others | figures, "crashes_in_agent_log": crashes}
     Path(out).write_text(json.dumps(report, indent=2) + "\n")
     console.print(table(figures))
     console.print(f"Written to {out}")

@@ -4,13 +4,14 @@ import mmap
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from services.soak.processes import process_uses
+from services.soak.processes import StolenTime, process_uses
 
 pytestmark = pytest.mark.unit
 
@@ -84,3 +85,23 @@ def test_memory_that_is_kept_is_heap_and_mapped_files_are_not(tmp_path: Path) ->
         grown = process_uses(state())["measuring"].heap_mb - before
         mapped.close()
     assert len(kept) / 1e6 == pytest.approx(grown, abs=5)
+
+
+Times = namedtuple("Times", ["user", "idle", "steal"])
+
+
+def test_stolen_time_is_a_share_of_what_passed_since_the_last_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = iter([Times(100, 100, 50), Times(106, 102, 52), Times(110, 108, 52)])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(looks))
+    stolen = StolenTime()
+    assert [stolen.share(), stolen.share()] == [pytest.approx(0.2), 0.0]
+
+
+def test_where_the_system_tells_nothing_of_stolen_time_nothing_is_claimed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = iter([(1.0, 2.0), (3.0, 4.0)])
+    monkeypatch.setattr(psutil, "cpu_times", lambda: next(looks))
+    assert StolenTime().share() is None

@@ -24,6 +24,8 @@ def window(at_s: list[float], presented: list[int], **counted: float) -> CallRec
             "concealedSamples",
             "silentConcealedSamples",
             "estimatedPlayoutTimestamp",
+            "jitterBufferDelay",
+            "jitterBufferEmittedCount",
         ),
         None,
     )
@@ -48,6 +50,16 @@ def test_counters_are_told_by_what_they_gained() -> None:
     assert (first.freezes, second.freezes) == (2, 1)
     assert first.concealed_ms == pytest.approx(100)
     assert second.concealed_ms == pytest.approx(50)
+
+
+def test_how_long_the_browser_held_what_it_got_is_of_this_half_minute_alone() -> None:
+    meter = ReceptionMeter()
+    first = meter.read(window([0.0], [0], jitterBufferDelay=10.0, jitterBufferEmittedCount=100))
+    second = meter.read(window([1.0], [25], jitterBufferDelay=14.0, jitterBufferEmittedCount=200))
+    nothing = meter.read(window([2.0], [50], jitterBufferDelay=14.0, jitterBufferEmittedCount=200))
+    assert (first.sound_held_ms, first.picture_held_ms) == (pytest.approx(100), pytest.approx(100))
+    assert second.picture_held_ms == pytest.approx(40)
+    assert nothing.sound_held_ms is None
 
 
 def test_a_new_track_counts_from_zero() -> None:
