@@ -19,6 +19,11 @@ from proto.messages import Mood
 from services.room_agent.conversation import Conversation
 from services.room_agent.job import AvatarJob, CallJob, RoomState
 
+PLAYOUT_DELAY_MS = (80, 250)
+"""Bounds of how long browsers hold the picture, decision 18: about what they hold the sound, and
+what a lost packet over the widest network takes to come again.
+"""
+
 
 @dataclass(frozen=True)
 class Calls:
@@ -143,12 +148,17 @@ class Calls:
         await asyncio.to_thread(self.store.dispatched, call.room)
 
     def _room_configuration(self, *agents: api.RoomAgentDispatch) -> api.RoomConfiguration:
-        """Without sync_streams browsers do not keep lips and voice together."""
+        """Without sync_streams browsers do not keep lips and voice together.
+
+        And without a bound a browser that was starved once holds the picture half a second late.
+        """
         return api.RoomConfiguration(
             empty_timeout=self.settings.empty_timeout_s,
             departure_timeout=self.settings.departure_timeout_s,
             max_participants=MAX_PARTICIPANTS,
             sync_streams=True,
+            min_playout_delay=PLAYOUT_DELAY_MS[0],
+            max_playout_delay=PLAYOUT_DELAY_MS[1],
             agents=agents,
         )
 

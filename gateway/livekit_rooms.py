@@ -71,6 +71,8 @@ class LiveKitRooms:
             departure_timeout=config.departure_timeout,
             max_participants=config.max_participants,
             sync_streams=config.sync_streams,
+            min_playout_delay=config.min_playout_delay,
+            max_playout_delay=config.max_playout_delay,
             agents=config.agents,
         )
         async with _answering():

@@ -113,7 +113,7 @@ class Survivor:
         self._felt = time.monotonic()
         await until(f"{blow.name}: all well again", self._is_well, PATIENCE_S)
         back_s = time.monotonic() - struck
-        frozen_s = self._longest_picture(struck, time.monotonic())
+        frozen_s = self.longest_picture(struck, time.monotonic())
         if blow.asked:
             # The agent may have died before it read the question, which is then sent again.
             await until(f"{blow.name}: the question is read", read.is_set, PATIENCE_S)
@@ -132,6 +132,15 @@ class Survivor:
             likeness=min(before, after),
             remembered=remembered,
         )
+
+    async def is_answered(self) -> bool:
+        """Ask one more question. Fails the test when no answer comes."""
+        return bool(await self._ask_and_wait())
+
+    def longest_picture(self, begin: float, end: float) -> float:
+        """Seconds for which one picture stood, at most, between two moments."""
+        shown = [at for at, _ in self._caller.record.frames if at > begin - FRESH_S]
+        return max(b - a for a, b in pairwise([*shown, end]))
 
     async def _ask_and_wait(self) -> int:
         """The number of the turn that was answered whole."""
@@ -210,10 +219,6 @@ class Survivor:
             return int(state["fork_server_pid"])
         process = state["processes"][victim.removesuffix(" worker")]
         return int(process["pid"])
-
-    def _longest_picture(self, begin: float, end: float) -> float:
-        shown = [at for at, _ in self._caller.record.frames if at > begin - FRESH_S]
-        return max(b - a for a, b in pairwise([*shown, end]))
 
 
 @asynccontextmanager

@@ -5,11 +5,9 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
 
@@ -37,6 +35,7 @@ from proto.messages import (
 from proto.time_law import AUDIO_TOKEN_US, HEARING_BLOCK_SAMPLES
 from proto.wire.curve import CurveClient, new_key_pair
 from proto.wire.sockets import ClientSocket, ServerSocket, request
+from tests.chat_server import UNKNOWN_MODEL, ChatServer, serving
 from tests.leaks import leaks
 from thinker_server.brain.gguf_conversion import smollm2_directory
 from thinker_server.server import STATUS_INTERVAL_S
@@ -346,37 +345,12 @@ async def test_the_status_names_the_brain_and_how_to_change_it(thinker: str) -> 
     assert "kokoro:bf_emma" in status.labels["voices"]
 
 
-class ChatServer(BaseHTTPRequestHandler):
-    """The smallest OpenAI-compatible server: streams one reply, refuses an unknown model."""
-
-    asked: list[dict[str, object]] = []  # noqa: RUF012 - one server per test process
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        ChatServer.asked.append({"path": self.path, **body, "key": self.headers["Authorization"]})
-        self.send_response(200 if body["model"] == "tiny" else 404)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
-        if body["model"] != "tiny":
-            self.wfile.write(b"no such model")
-            return
-        for piece in ("**Hello", " there**,", " I am", " remote. \U0001f600"):
-            event = json.dumps({"choices": [{"delta": {"content": piece}}]})
-            self.wfile.write(f"data: {event}\n\n".encode())
-        self.wfile.write(b"data: [DONE]\n\n")
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Be quiet."""
-
-
 @pytest.fixture(scope="module")
-def chat_server() -> Iterator[str]:
-    """Base URL of a local OpenAI-compatible server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), ChatServer)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
+def chat_server() -> Iterator[ChatServer]:
+    """A local OpenAI-compatible server."""
+    pieces = "**Hello| there**,| I am| remote. \U0001f600"
+    with serving(ChatServer(lambda _: pieces)) as server:
+        yield server
 
 
 async def ask_remote(address: str, tmp_path: Path) -> Call:
@@ -388,36 +362,28 @@ async def ask_remote(address: str, tmp_path: Path) -> Call:
 
 
 def test_an_openai_compatible_server_can_be_the_brain(
-    assets_dir: Path, chat_server: str, tmp_path: Path
+    assets_dir: Path, chat_server: ChatServer, tmp_path: Path
 ) -> None:
-    settings = {
-        "XSTREAMER_THINKER_BRAIN": "openai",
-        "XSTREAMER_THINKER_OPENAI_BASE_URL": chat_server,
-        "XSTREAMER_THINKER_OPENAI_MODEL": "tiny",
-        "XSTREAMER_THINKER_OPENAI_API_KEY": CHAT_KEY,
-    }
+    settings = {**chat_server.settings(), "XSTREAMER_THINKER_OPENAI_API_KEY": CHAT_KEY}
     with running(assets_dir, tmp_path, settings) as address:
         call = asyncio.run(ask_remote(address, tmp_path))
     assert call.answer(1) == "Hello there, I am remote."
     assert all(chunk.text_states is None for chunk in call.speech), "its text slots are masked"
-    (asked,) = ChatServer.asked
+    (asked,) = chat_server.asked
     assert asked["path"] == "/v1/chat/completions"
     assert asked["key"] == f"Bearer {CHAT_KEY}"
 
 
 def test_a_model_that_the_chat_server_lacks_is_a_clear_failure(
-    assets_dir: Path, chat_server: str, tmp_path: Path
+    assets_dir: Path, chat_server: ChatServer, tmp_path: Path
 ) -> None:
-    settings = {
-        "XSTREAMER_THINKER_BRAIN": "openai",
-        "XSTREAMER_THINKER_OPENAI_BASE_URL": chat_server,
-        "XSTREAMER_THINKER_OPENAI_MODEL": "absent",
-    }
+    settings = chat_server.settings(UNKNOWN_MODEL)
     with running(assets_dir, tmp_path, settings) as address:
         call = asyncio.run(ask_remote(address, tmp_path))
     (failure,) = [m for m in call.agent if isinstance(m, Failure)]
     assert failure.code == "brain_unavailable"
-    assert "no such model" in failure.message
+    assert "404 (model_not_found)" in failure.message
+    assert "vendor" not in failure.message, "a server's own words may repeat the prompt or the key"
     assert [m.reason for m in call.agent if isinstance(m, TurnEnd)] == ["failed"]
 
 

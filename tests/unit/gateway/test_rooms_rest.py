@@ -8,6 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from gateway.bodies import MAX_JSON_BYTES
+from gateway.calls import PLAYOUT_DELAY_MS
 from gateway.deps import Services
 from proto.messages import Mood
 from services.room_agent.job import CallJob, RoomState
@@ -55,6 +56,7 @@ def test_the_token_opens_one_room_for_one_microphone_until_the_room_expires(clie
 def test_callers_cannot_read_dispatch_metadata_in_their_token(client: TestClient):
     claims = jwt.decode(call_mara(client)["token"], SECRET, algorithms=["HS256"])
     assert claims["roomConfig"]["syncStreams"] is True
+    assert claims["roomConfig"]["maxPlayoutDelay"] == PLAYOUT_DELAY_MS[1]
     assert "agents" not in claims["roomConfig"]
 
 
@@ -62,6 +64,7 @@ def test_the_agent_is_asked_for_before_any_caller_joins(client: TestClient, room
     room = call_mara(client)["room"]
     config = rooms.configs[room]
     assert config.sync_streams
+    assert 0 < config.min_playout_delay < config.max_playout_delay <= 300
     assert [agent.agent_name for agent in config.agents] == ["xstreamer"]
     job = CallJob.from_metadata(config.agents[0].metadata)
     assert job.call_id == room

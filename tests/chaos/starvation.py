@@ -1,0 +1,50 @@
+"""An engine that gets too little of the processor, as on a machine that does too much."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.conftest import Stack
+
+PERIOD_S = 0.1
+EASED = "xstreamer_actor_eased_sessions"
+LADDER = ("fewer_passes", "teacher", "half_rate", "still")
+
+
+@asynccontextmanager
+async def starved(pid: int, share: float) -> AsyncIterator[None]:
+    """The process runs for this share of the time only."""
+
+    async def hold_back() -> None:
+        try:
+            while True:
+                os.kill(pid, signal.SIGSTOP)
+                await asyncio.sleep(PERIOD_S * (1 - share))
+                os.kill(pid, signal.SIGCONT)
+                await asyncio.sleep(PERIOD_S * share)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    holding = asyncio.create_task(hold_back(), name="starve")
+    try:
+        yield
+    finally:
+        holding.cancel()
+        await asyncio.wait({holding})
+
+
+def saved_steps(stack: Stack) -> int:
+    """By how many steps the Actor's calls save work, together, as its metrics tell."""
+    url = f"http://127.0.0.1:{stack.env['XSTREAMER_ACTOR_METRICS_PORT']}/metrics"
+    answer = httpx.get(url, trust_env=False, timeout=10).raise_for_status()
+    return sum(
+        round(row.value) * (1 + LADDER.index(row.labels["step"]))
+        for family in text_string_to_metric_families(answer.text)
+        for row in family.samples
+        if row.name == EASED
+    )
