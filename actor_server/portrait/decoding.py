@@ -11,7 +11,8 @@ from PIL import ImageCms, ImageOps, UnidentifiedImageError
 from actor_server.codec.mesh.prepared import Image
 from actor_server.portrait.refusal import PortraitRefused
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS: Final = ("JPEG", "PNG", "WEBP")
+"""Each is one more decoder that a hostile file may attack; phones and cameras write these."""
 FILE_LIMIT_BYTES: Final = 20 * 1024 * 1024
 PIXEL_LIMIT: Final = 50_000_000
 SIDE_LIMIT: Final = 12_000
