@@ -56,8 +56,14 @@ class CallSession:
 
     @property
     def history(self) -> list[HistoryTurn]:
-        """What a Thinker is told of the conversation: all but a question that it is asked again."""
-        return self._said.turns[:-1] if self._owed.will_ask else self._said.turns
+        """What a Thinker is told of the conversation: all but a question that `go_on` will ask."""
+        asks = self._owed.will_ask or (bool(self._owed.question) and self._reached_nobody)
+        return self._said.turns[:-1] if asks else self._said.turns
+
+    @property
+    def _reached_nobody(self) -> bool:
+        """Whether a reply is awaited of which nothing has come, and now an engine was away."""
+        return self.reply is not None and not (self.reply.began or self.reply.thought)
 
     @property
     def busy(self) -> bool:
@@ -190,8 +196,8 @@ class CallSession:
 
     def go_on(self) -> None:
         """Both engines are there again: answer what is owed, or apologise."""
-        if self.reply is not None and not (self.reply.began or self.reply.thought):
-            self._break_off(self.reply)  # what was asked meanwhile reached nobody
+        if self.reply is not None and self._reached_nobody:
+            self._break_off(self.reply)  # what was asked meanwhile
         match self._owed.settle():
             case AskAgain(question):
                 self._ask(question)

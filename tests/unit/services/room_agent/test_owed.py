@@ -34,7 +34,25 @@ async def test_a_thinker_that_comes_back_is_asked_again(session: CallSession, po
     assert ports.notices == []
     session.go_on()
     assert len(asked(ports)) == 2, "that one was pending, too"
-    assert [turn.text for turn in session.history] == ["What time is it?"]
+    assert [turn.text for turn in ports.remembered[-1].said] == ["What time is it?"]
+
+
+async def test_what_is_typed_while_the_thinker_is_away_is_told_once(
+    session: CallSession, ports: Ports
+) -> None:
+    """As a question when it is back, and not as what was said before, too."""
+    session.typed("One")
+    session.thinker_said(delta(session, "Well.", 0))
+    session.thinker_said(end(session, 4))
+    show(session, av_chunk(4, epoch=1, turn=1, tokens=4, last=True))
+    session.thinker_lost()
+    session.typed("Two")
+    assert [turn.text for turn in session.history] == ["One", "Well."]
+    session.go_on()
+    assert asked(ports)[-1] == ("Two", 2, session.epoch)
+    session.thinker_said(delta(session, "Yes.", 0))
+    show(session, av_chunk(5, epoch=session.epoch, turn=2, tokens=4))
+    assert [turn.text for turn in session.history] == ["One", "Well.", "Two"], "it is answered"
 
 
 async def test_a_question_of_which_engines_die_is_given_up(
