@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import httpx
@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.conftest import Stack
 
 PERIOD_S = 0.1
+LOOK_EVERY_S = 0.5
 EASED = "xstreamer_actor_eased_sessions"
 LADDER = ("fewer_passes", "teacher", "half_rate", "still")
 
@@ -38,13 +39,22 @@ async def starved(pid: int, share: float) -> AsyncIterator[None]:
         await asyncio.wait({holding})
 
 
-def saved_steps(stack: Stack) -> int:
+async def saved_steps(stack: Stack) -> int:
     """By how many steps the Actor's calls save work, together, as its metrics tell."""
     url = f"http://127.0.0.1:{stack.env['XSTREAMER_ACTOR_METRICS_PORT']}/metrics"
-    answer = httpx.get(url, trust_env=False, timeout=10).raise_for_status()
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        answer = (await client.get(url)).raise_for_status()
     return sum(
         round(row.value) * (1 + LADDER.index(row.labels["step"]))
         for family in text_string_to_metric_families(answer.text)
         for row in family.samples
         if row.name == EASED
     )
+
+
+async def until_saved(stack: Stack, enough: Callable[[int], bool], timeout_s: float) -> int:
+    """The steps saved as soon as something holds of them. Raises TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        while not enough(steps := await saved_steps(stack)):  # noqa: ASYNC110  # no event tells
+            await asyncio.sleep(LOOK_EVERY_S)
+    return steps

@@ -9,9 +9,8 @@ import time
 import pytest
 
 from tests.chaos.blows import BLOWS, Blow, strike, survivor
-from tests.chaos.starvation import saved_steps, starved
+from tests.chaos.starvation import saved_steps, starved, until_saved
 from tests.conftest import Stack
-from tests.integration.room_agent.caller import until
 from tests.promises import promise
 
 AT_MOST = 2.0
@@ -42,13 +41,13 @@ async def test_a_call_whose_actor_is_starved_saves_work_and_climbs_back(
     restarted_stack: Stack,
 ) -> None:
     async with survivor(restarted_stack) as caller:
-        await until("nothing is saved", lambda: not saved_steps(restarted_stack), CLIMBS_WITHIN_S)
+        await until_saved(restarted_stack, lambda steps: steps == 0, CLIMBS_WITHIN_S)
         begun = time.monotonic()
         async with starved(restarted_stack.state()["processes"]["actor"]["pid"], LITTLE):
-            await until("it saves work", lambda: saved_steps(restarted_stack), STARVED_S)
+            await until_saved(restarted_stack, lambda steps: steps > 0, STARVED_S)
             await asyncio.sleep(SETTLED_S)
-            most = saved_steps(restarted_stack)
+            most = await saved_steps(restarted_stack)
             stood_s = caller.longest_picture(begun, time.monotonic())
-        await until("it climbs", lambda: saved_steps(restarted_stack) < most, CLIMBS_WITHIN_S)
+        await until_saved(restarted_stack, lambda steps: steps < most, CLIMBS_WITHIN_S)
         assert await caller.is_answered()
     assert stood_s < LONGEST_PICTURE_S
