@@ -40,8 +40,8 @@ def main(
     """Kill each process during calls, again and again; Ctrl-C keeps what was measured until then.
 
     Rounds are so far apart that the supervisor restarts at once, without the delay of crash loops.
-    Exit status 1 tells that a call died, or lost a question, its face or its record. A time beyond
-    its goal is marked as missed and no more: it depends on what else the machine does.
+    Exit status 1 tells that a call died, or lost a question, its face or its record, or that most
+    took longer to be well than their goal. A single time beyond it is marked as missed and no more.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     blows = [blow for blow in BLOWS if not only or blow.name in only]

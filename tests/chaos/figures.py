@@ -57,11 +57,15 @@ LOST = {
 
 
 def harm(found: dict[str, dict[str, Any]]) -> list[str]:
-    """What was lost to which blow: a call, a question... A missed time is no harm."""
+    """What was lost to which blow: a call, a question, or more time than the goal gives in most.
+
+    A single slow recovery is no harm: the machine may have done something else.
+    """
     losses = []
     for name, of in found.items():
         lost = ["call"] if of["died"] else []
         lost += [thing for kept, thing in LOST.items() if of[kept] < of["survived"]]
+        lost += ["time"] if of["back_s_median_verdict"] == "missed" else []
         if lost:
             losses.append(f"{name} ({', '.join(lost)})")
     return losses

@@ -37,8 +37,11 @@ def test_without_a_goal_or_a_call_nothing_is_judged(
     assert found["back_s_median_verdict"] == found["back_s_slowest_verdict"] == ""
 
 
-def test_a_missed_time_is_no_harm() -> None:
-    assert harm({"actor": figures([outcome(60.0)], died=0, goal_s=3.0)}) == []
+def test_a_single_missed_time_is_no_harm_but_most_are() -> None:
+    quick, slow = outcome(1.0), outcome(60.0)
+    assert harm({"actor": figures([quick, quick, slow], died=0, goal_s=3.0)}) == []
+    assert harm({"actor": figures([quick, slow, slow], died=0, goal_s=3.0)}) == ["actor (time)"]
+    assert harm({"actor": figures([slow], died=0, goal_s=None)}) == []
 
 
 @pytest.mark.parametrize(
