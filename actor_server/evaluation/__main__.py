@@ -26,7 +26,7 @@ TABLE_COLUMNS: Final = 170
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="First evaluation of the Actor.")
+    parser = argparse.ArgumentParser(description="Evaluate the Actor: make eval-nano.")
     parser.add_argument("--data", type=Path, required=True, help="folder with dataset.json")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     shipped = SHIPPED_WEIGHTS if SHIPPED_WEIGHTS.is_file() else None

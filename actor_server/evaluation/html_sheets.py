@@ -1,6 +1,7 @@
 """Pictures in the report, each with a line on what it shows."""
 
 import re
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -18,19 +19,30 @@ def sheets_section(folder: Path | None) -> str:
     files = sorted(folder.glob("*.png")) if folder else []
     if not files:
         return "<h2>Contact sheets</h2><p>None were drawn.</p>"
-    return _section("Contact sheets", {file: caption(file) for file in files})
+    return _section("Contact sheets", [([file], caption(file)) for file in files])
 
 
 def portraits_section(folder: Path | None, page: Path = PORTRAITS_PAGE) -> str:
     """The contact sheets of a folder that the page on portraits knows, and what it says is wrong.
 
-    Nothing without a folder.
+    Faces and, under them, mouths and eyes; lines alone of kinds that were refused or not drawn.
+    Nothing without a sheet.
     """
     if folder is None:
         return ""
-    told = {folder / f"{kind}.png": said for kind, said in shortcomings(page).items()}
-    drawn = {file: said for file, said in told.items() if file.is_file()}
-    return _section("Kinds of portraits", drawn) if drawn else ""
+    drawn: list[tuple[list[Path], str]] = []
+    undrawn: list[str] = []
+    for kind, said in shortcomings(page).items():
+        files = [folder / f"{kind}.png", folder / f"{kind}-close.png"]
+        if files[0].is_file():
+            drawn.append(([file for file in files if file.is_file()], said))
+        else:
+            undrawn.append(said)
+    if not drawn:
+        return ""
+    lines = "".join(f"<li>{escape(said)}</li>" for said in undrawn)
+    rest = f"<p>Refused, or not drawn here:</p><ul>{lines}</ul>" if undrawn else ""
+    return _section("Kinds of portraits", drawn) + rest
 
 
 def shortcomings(page: Path) -> dict[str, str]:
@@ -43,11 +55,11 @@ def shortcomings(page: Path) -> dict[str, str]:
     }
 
 
-def _section(title: str, captions: dict[Path, str]) -> str:
+def _section(title: str, captions: Sequence[tuple[list[Path], str]]) -> str:
     figures = "".join(
-        f"<figure>{embedded(_jpeg(file), file.stem)}"
+        f"<figure>{''.join(embedded(_jpeg(file), file.stem) for file in files)}"
         f"<figcaption>{escape(said)}</figcaption></figure>"
-        for file, said in captions.items()
+        for files, said in captions
     )
     return f'<h2>{title}</h2><div class="sheets">{figures}</div>'
 

@@ -99,6 +99,11 @@ def kinds(sources: Sources, only: Collection[str] | None = None) -> Iterator[Kin
             yield Kind(name, f"synthetic: {made}", _png(recipe(sources)))
 
 
+def names() -> list[str]:
+    """Of all kinds."""
+    return [*AVATARS, "photograph", *(name for name, _, _ in _recipes())]
+
+
 def _photograph() -> Path | None:
     found = find_spec("matplotlib")
     file = Path(found.origin).parent / PHOTOGRAPH if found and found.origin else None

@@ -47,7 +47,7 @@ class Hiding:
 
 @dataclass(frozen=True)
 class Ablation:
-    """The rows of the paper's ablation (table 3, section 4.3) that change the training.
+    """The rows of the paper's ablation (table 2, section 4.3) that change the training.
 
     teacher_forcing: one noisy chunk after clean ground truth, instead of a level per chunk.
     no_reference: the portrait's tokens are not seen. token_causal: attention is causal token by
