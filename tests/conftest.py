@@ -18,6 +18,7 @@ import pytest
 from services.assets.manifest import load
 from services.assets.store import AssetStore
 from services.bootstrap.asset_files import TEST_GROUPS
+from services.callbench.questions import questions
 from services.paths import cache_paths
 from tests.leaks import leaks
 from tests.promises import PromiseBroken
@@ -88,13 +89,16 @@ class Stack:
         return (self.data_dir / "logs" / f"{process}.log").read_text(errors="replace")
 
     def leaks(self) -> list[str]:
-        """Secrets that any of its logs tells."""
+        """Secrets that any of its logs tells, and words that callers asked."""
         livekit = json.loads((self.data_dir / "livekit-key.json").read_text())
         secrets = {
             "LiveKit's secret": livekit["api_secret"],
             "the provenance key": (self.data_dir / "provenance.key").read_text().strip(),
             **{name: value for name, value in self.env.items() if name.endswith("_SECRET_KEY")},
         }
+        for asked in questions().values():
+            typed = asked.text.rstrip("?.")
+            secrets |= {f"{asked.id}, typed": typed, f"{asked.id}, recognised": typed.lower()}
         return leaks([self.console_log, *(self.data_dir / "logs").iterdir()], secrets)
 
     def descendants(self) -> list[psutil.Process]:
