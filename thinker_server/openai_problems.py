@@ -1,13 +1,12 @@
 """Why an OpenAI-compatible server refused, as far as callers and logs may be told.
 
 Its own sentences may repeat the prompt or a part of the key, so only its code names are passed on.
+Pure.
 """
 
 import json
 import re
 from typing import Any, Final
-
-import httpx
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{2,47}")
 
@@ -19,11 +18,11 @@ def named(problem: Any) -> str:
     return f" ({', '.join(dict.fromkeys(names))})" if names else ""
 
 
-async def refusal(answer: httpx.Response) -> str:
+def refusal(status: int, body: bytes) -> str:
     """Such as "404 (model_not_found)"."""
     try:
-        told = json.loads(await answer.aread())
+        told = json.loads(body)
     except (ValueError, RecursionError):
         told = None
     problem = told.get("error") if isinstance(told, dict) else None
-    return f"{answer.status_code}{named(problem)}"
+    return f"{status}{named(problem)}"

@@ -80,8 +80,9 @@ class _RemoteConversation:
 
 async def _check(answer: httpx.Response) -> None:
     if answer.status_code != httpx.codes.OK:
+        why = refusal(answer.status_code, await answer.aread())
         raise BrainUnavailable(
-            f"the chat server refused with {await refusal(answer)}; check openai_model and "
+            f"the chat server refused with {why}; check openai_model and "
             "openai_api_key in [thinker] of xstreamer.toml"
         )
 

@@ -45,7 +45,7 @@ class OpenAIEyes:
                 f"the vision server does not answer ({type(error).__name__}); start it, correct "
                 f'eyes_base_url, or set eyes = "" {_WHAT_TO_DO}'
             ) from error
-        return await _words(answer)
+        return _words(answer)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -58,11 +58,11 @@ def _data_url(picture: Image.Image) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode()}"
 
 
-async def _words(answer: httpx.Response) -> str:
+def _words(answer: httpx.Response) -> str:
     if answer.status_code != httpx.codes.OK:
         raise EyesUnavailable(
-            f"the vision server refused with {await refusal(answer)}; check eyes_model and "
-            f"openai_api_key {_WHAT_TO_DO}"
+            f"the vision server refused with {refusal(answer.status_code, answer.content)}; check "
+            f"eyes_model and openai_api_key {_WHAT_TO_DO}"
         )
     try:
         words = answer.json()["choices"][0]["message"]["content"]
