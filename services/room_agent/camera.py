@@ -35,6 +35,8 @@ class CallerCamera:
         self._room = room
         self._sid = ""
         self._watching: dict[str, asyncio.Task[None]] = {}
+        self._muted: set[str] = set()
+        """Tracks that are switched off: frames that were on their way are not looked at."""
         self._event: rtc.VideoFrameEvent | None = None
         self._came_us = 0
 
@@ -60,13 +62,18 @@ class CallerCamera:
             if (watching := self._watching.pop(publication.sid, None)) is not None:
                 watching.cancel()  # nothing else ends LiveKit's stream
 
-        def on_mute(participant: rtc.Participant, publication: rtc.TrackPublication) -> None:
+        def on_mute(_: rtc.Participant, publication: rtc.TrackPublication) -> None:
+            self._muted.add(publication.sid)
             self.shut(publication.sid)
+
+        def on_unmute(_: rtc.Participant, publication: rtc.TrackPublication) -> None:
+            self._muted.discard(publication.sid)
 
         self._room.on("track_published", on_published)
         self._room.on("track_subscribed", on_track)
         self._room.on("track_unsubscribed", on_track_gone)
         self._room.on("track_muted", on_mute)
+        self._room.on("track_unmuted", on_unmute)
 
     def find(self) -> None:
         """Subscribe to a camera that was on before the room was joined."""
@@ -83,7 +90,8 @@ class CallerCamera:
             async for event in stream:
                 if sid != self._sid:
                     return
-                self.take(event)
+                if sid not in self._muted:
+                    self.take(event)
         finally:
             await stream.aclose()
             self.shut(sid)

@@ -14,12 +14,16 @@ from tests.unit.gateway.turn_reports import ADDRESS
 pytestmark = pytest.mark.unit
 
 PATH = "/api/calls/room-1/lifeline?identity=avatar-1"
-HEADERS = {"Authorization": signature(ADDRESS, claim("room-1", "avatar-1"))}
 AGENT = Agent("room-1", "avatar-1")
 
 
+def signed() -> dict[str, str]:
+    """The headers of the agent's request; its signature holds for five minutes."""
+    return {"Authorization": signature(ADDRESS, claim("room-1", "avatar-1"))}
+
+
 def test_an_agent_lives_as_long_as_its_line_and_may_end_it(client: TestClient, services: Services):
-    with client.websocket_connect(PATH, headers=HEADERS) as line:
+    with client.websocket_connect(PATH, headers=signed()) as line:
         line.send_text("what is said is ignored")
         line.send_bytes(b"whatever it is")
         assert services.lifelines.lives(AGENT)
@@ -33,7 +37,7 @@ def test_an_agent_lives_as_long_as_its_line_and_may_end_it(client: TestClient, s
 def test_a_line_that_breaks_without_a_word_is_told_to_the_watchdog(
     client: TestClient, caplog: pytest.LogCaptureFixture, code: int, dead: bool
 ):
-    with client.websocket_connect(PATH, headers=HEADERS) as line:
+    with client.websocket_connect(PATH, headers=signed()) as line:
         line.close(code)
     assert ("lifeline broke" in caplog.text) is dead
 

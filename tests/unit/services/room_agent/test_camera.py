@@ -160,7 +160,11 @@ async def test_a_camera_is_watched_from_when_it_is_on_until_it_is_gone(
         room.emit("track_muted", caller, Publication("TR_other", CAMERA))
         assert watched.photograph() is not None
         room.emit("track_muted", caller, shown)
-        assert watched.photograph() is None
+        await settle()
+        assert watched.photograph() is None, "what was on its way is not looked at"
+        room.emit("track_unmuted", caller, shown)
+        await settle()
+        assert watched.photograph() is not None
         room.emit("track_unsubscribed", film, shown, caller)
         room.emit("track_unsubscribed", film, shown, caller)
     assert stream.closed == 1
