@@ -35,7 +35,7 @@ from actor_server.codec.mesh.latent import (
 from actor_server.codec.mesh.portrait import MeshPortrait
 from actor_server.codec.mesh.prepared import FRAME_SIZE, Image, PreparedPortrait
 from actor_server.config import ActorConfig
-from actor_server.evaluation.portrait_kinds import Kind, Sources, kinds
+from actor_server.evaluation.portrait_kinds import Kind, Sources, kinds, names
 from actor_server.portrait.intake import PortraitIntake
 
 COLUMNS: Final = 6
@@ -168,7 +168,7 @@ def draw(kind: Kind, intake: PortraitIntake, folder: Path) -> tuple[str, Cells]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Contact sheets of many kinds of portraits.")
     parser.add_argument("--out", type=Path, required=True, help="folder for the pictures")
-    parser.add_argument("--only", nargs="*", help="names of kinds; default: all")
+    parser.add_argument("--only", nargs="*", choices=names(), help="default: all")
     parser.add_argument("--also", nargs="*", type=Path, default=[], help="further picture files")
     parser.add_argument("--assets", type=Path, default=ActorConfig().assets.expanduser())
     chosen = parser.parse_args()

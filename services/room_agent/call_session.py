@@ -57,13 +57,8 @@ class CallSession:
     @property
     def history(self) -> list[HistoryTurn]:
         """What a Thinker is told of the conversation: all but a question that `go_on` will ask."""
-        asks = self._owed.will_ask or (bool(self._owed.question) and self._reached_nobody)
-        return self._said.turns[:-1] if asks else self._said.turns
-
-    @property
-    def _reached_nobody(self) -> bool:
-        """Whether a reply is awaited of which nothing has come, and now an engine was away."""
-        return self.reply is not None and not (self.reply.began or self.reply.thought)
+        waits = bool(self._owed.question) and self.reply is not None and self.reply.awaited
+        return self._said.turns[:-1] if waits or self._owed.will_ask else self._said.turns
 
     @property
     def busy(self) -> bool:
@@ -196,8 +191,8 @@ class CallSession:
 
     def go_on(self) -> None:
         """Both engines are there again: answer what is owed, or apologise."""
-        if self.reply is not None and self._reached_nobody:
-            self._break_off(self.reply)  # what was asked meanwhile
+        if self.reply is not None and self.reply.awaited:
+            self._break_off(self.reply)  # what was asked meanwhile reached nobody
         match self._owed.settle():
             case AskAgain(question):
                 self._ask(question)
@@ -285,8 +280,7 @@ class CallSession:
     def _complete(self, reply: Reply) -> None:
         if rest := reply.words_until(2**31):
             self._ports.show_reply_words(reply.turn, rest)
-        heard = self._ports.heard(reply.turn).tokens
-        self._finish(reply, reply.total_tokens or heard)
+        self._finish(reply, reply.total_tokens or self._ports.heard(reply.turn).tokens)
         self.advance(Phase.LISTENING)
 
     def _finish(self, reply: Reply, heard_tokens: int) -> None:

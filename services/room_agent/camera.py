@@ -61,6 +61,7 @@ class CallerCamera:
         ) -> None:
             if (watching := self._watching.pop(publication.sid, None)) is not None:
                 watching.cancel()  # nothing else ends LiveKit's stream
+            self._muted.discard(publication.sid)
 
         def on_mute(_: rtc.Participant, publication: rtc.TrackPublication) -> None:
             self._muted.add(publication.sid)

@@ -62,6 +62,11 @@ class Reply:
         return released
 
     @property
+    def awaited(self) -> bool:
+        """Nothing of it has come yet."""
+        return not (self.began or self.thought)
+
+    @property
     def silent(self) -> bool:
         """Whether the Thinker ended it without a sound."""
         return self.total_tokens == 0

@@ -167,7 +167,7 @@ def _offsets(got: Sequence[Reception]) -> list[Finding]:
     return [
         _level("av_offset_ms", f"picture late against sound, {median}", "ms", _middle(middles)),
         _level("av_offset_abs_p95_ms", f"lateness either way, {p95}", "ms", _p95(late), high=45.0),
-        _level("sound_held_ms", "sound held, mean", "ms", _mean([o.sound_held_ms for o in got])),
+        _level("sound_held_ms", "sound held", "ms", _mean([o.sound_held_ms for o in got])),
         _level("picture_held_ms", "picture held", "ms", _mean([o.picture_held_ms for o in got])),
     ]
 

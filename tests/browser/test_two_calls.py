@@ -81,8 +81,8 @@ async def test_two_calls_at_once_share_nothing_and_leave_nothing(
         promise(others not in witness.words(), witness.captions)
         promise(not any(others in line.lower() for line in witness.captions), witness.captions)
         promise(not _overlap(witness.recording, witnesses[theirs].recording), "two voices at once")
-        mine_, theirs_ = (likeness(witness.recording, previews[face]) for face in (mine, theirs))
-        promise(mine_ > max(0.8, theirs_ + 0.2), f"like its own {mine_}, like the other {theirs_}")
+        own, foreign = (likeness(witness.recording, previews[face]) for face in (mine, theirs))
+        promise(own > max(0.8, foreign + 0.2), f"like its own {own}, like the other {foreign}")
         assert frame_rate(witness.recording.frames, Span(0, float("inf"))) > 20
 
 

@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from actor_server.saving import Saving
 from tests.conftest import Stack
 
 PERIOD_S = 0.1
 LOOK_EVERY_S = 0.5
 EASED = "xstreamer_actor_eased_sessions"
-LADDER = ("fewer_passes", "teacher", "half_rate", "still")
 
 
 @asynccontextmanager
@@ -45,7 +45,7 @@ async def saved_steps(stack: Stack) -> int:
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
         answer = (await client.get(url)).raise_for_status()
     return sum(
-        round(row.value) * (1 + LADDER.index(row.labels["step"]))
+        round(row.value) * Saving[row.labels["step"].upper()]
         for family in text_string_to_metric_families(answer.text)
         for row in family.samples
         if row.name == EASED

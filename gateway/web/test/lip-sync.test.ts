@@ -64,7 +64,7 @@ describe("sound and picture", () => {
   });
 
   test("stay together on a machine that was starved once", () => {
-    const call = new Call(60, 450);
+    const call = new Call(60, 250);
     call.run(60);
     expect(Math.abs(call.lateMs)).toBeLessThan(10);
   });
@@ -72,7 +72,7 @@ describe("sound and picture", () => {
   test("are not held for ever by a picture that hardly comes", () => {
     const call = new Call(40, 900);
     call.run(60);
-    expect(call.receiver.jitterBufferTarget).toBe(600);
+    expect(call.receiver.jitterBufferTarget).toBe(400);
   });
 
   test("that a picture comes too soon never holds it, nor sound below nothing", () => {
