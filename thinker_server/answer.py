@@ -47,7 +47,7 @@ class SessionParts:
     mood_by_words: bool = False
 
     async def warm(self) -> None:
-        """Let the chat model read the opening and the restored history."""
+        """Let the chat model read what the next question will find."""
         await self.conversation.warm(self.dialogue.known())
 
     def exchange(self, turn: int, typed: str = "") -> Exchange:

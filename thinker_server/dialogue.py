@@ -10,6 +10,9 @@ from thinker_server.hearing.recogniser import HearingStream
 from thinker_server.seeing.eyes import as_said
 from thinker_server.segments.spoken_reply import SpokenReply
 
+QUESTION_TOKENS = 64
+"""Room left for the next question when what is known is read ahead of it: most are shorter."""
+
 
 @dataclass
 class Exchange:
@@ -80,9 +83,7 @@ class Dialogue:
         self._room_tokens = room_tokens
         self._half_tokens = (count_tokens(self._opening) + room_tokens) // 2
         """Half of what the opening leaves."""
-        # What is read before the first question must still be there when it comes.
-        while self._earlier and count_tokens(self.known()) > self._half_tokens:
-            self._earlier = _without_oldest(self._earlier)
+        self._fitting(None, self._half_tokens)  # of a long history not all is read
 
     def add(self, exchange: Exchange) -> None:
         """The exchange now belongs to the conversation."""
@@ -98,25 +99,39 @@ class Dialogue:
         A question that would leave no room for anything else is shortened.
         """
         self._shorten(asked)
+        return self._fitting(asked, self._room_tokens)
+
+    def known(self) -> list[ChatMessage]:
+        """What the brain can read before the next question; the oldest leave now, not then.
+
+        The prompt of a question of QUESTION_TOKENS begins with it, unless an interrupt comes
+        between. A question that was never answered is read with the next one.
+        """
+        room_tokens = max(self._half_tokens, self._room_tokens - QUESTION_TOKENS)
+        messages = self._fitting(None, room_tokens)
+        return messages[:-1] if messages and messages[-1].role == "user" else messages
+
+    def _fitting(self, asked: Exchange | None, room_tokens: int) -> list[ChatMessage]:
+        """All messages, without the oldest if they need more room.
+
+        Down to half, not just below the limit: what stays must be read anew by the brain.
+        """
         messages = self._messages(asked)
-        if self._count_tokens(messages) > self._room_tokens:
-            # Down to half, not just below the limit: what is cut must be read anew by the brain.
-            while self._drop_oldest(asked):
+        if self._count_tokens(messages) > room_tokens:
+            newest = asked or (self._exchanges[-1] if self._exchanges else None)
+            while self._drop_oldest(newest):
                 messages = self._messages(asked)
                 if self._count_tokens(messages) <= self._half_tokens:
                     break
         return messages
 
-    def known(self) -> list[ChatMessage]:
-        """What the brain can read before the first question."""
-        return [*self._opening, *_joined(self._earlier)]
-
-    def _messages(self, asked: Exchange) -> list[ChatMessage]:
+    def _messages(self, asked: Exchange | None) -> list[ChatMessage]:
         said = list(self._earlier)
         for exchange in self._exchanges:
             if exchange is not asked:
                 said += exchange.messages()
-        return [*self._opening, *_joined([*said, ChatMessage("user", asked.question)])]
+        question = [ChatMessage("user", asked.question)] if asked is not None else []
+        return [*self._opening, *_joined([*said, *question])]
 
     def _shorten(self, asked: Exchange) -> None:
         def fits(characters: int) -> bool:
@@ -130,12 +145,12 @@ class Dialogue:
         asked.user_text = asked.user_text[:longest]
         asked.shortened = True
 
-    def _drop_oldest(self, asked: Exchange) -> bool:
+    def _drop_oldest(self, newest: Exchange | None) -> bool:
         """Forget the oldest question and its answer; False when nothing is left to forget."""
         if self._earlier:
             self._earlier = _without_oldest(self._earlier)
             return True
-        if not self._exchanges or self._exchanges[0] is asked:
+        if not self._exchanges or self._exchanges[0] is newest:
             return False
         self._exchanges = self._exchanges[1:]
         return True

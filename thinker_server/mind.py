@@ -74,7 +74,7 @@ class Mind(Protocol[E]):
         ...
 
     async def warm(self) -> None:
-        """Take in what is known before the first question."""
+        """Take in what is known before the next question; may be cancelled for it."""
         ...
 
     def exchange(self, turn: int, typed: str = "") -> E:

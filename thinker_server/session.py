@@ -6,6 +6,7 @@ caller may talk while a reply is being spoken.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Coroutine
 from functools import partial
@@ -29,6 +30,8 @@ from thinker_server.outlet import Outlet, Send
 from thinker_server.seeing.glance import Glance
 from thinker_server.trace import USER_SPEECH_END
 
+log = logging.getLogger(__name__)
+
 PRE_ROLL_BLOCKS = 40
 """0.8 s heard before `started`: voice activity is only certain some time after the first sound."""
 INBOX_MESSAGES = 1024
@@ -48,6 +51,7 @@ class ThinkerSession(Generic[E]):
         self._listening: ListeningTurn | None = None
         self._answer: Answer[E] | None = None
         self._answer_task: asyncio.Task[None] | None = None
+        self._reading_task: asyncio.Task[None] | None = None
         self._glance: Glance | None = None
         self._look_task: asyncio.Task[None] | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -80,12 +84,13 @@ class ThinkerSession(Generic[E]):
         """Work through the messages until closed; then everything of the session is freed."""
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._spawn(self._mind.warm())
+                self._read_ahead()
                 while (message := await self._inbox.get()) is not None:
                     await self._act_on(message)
                 await self._drop_answer()
                 self._stop_listening()
                 self._look_away()
+                self._stop_reading()
         finally:
             await self._mind.close()
 
@@ -185,6 +190,8 @@ class ThinkerSession(Generic[E]):
         self._pre_roll.clear()
         self._glance = None
         await answer.outlet.release(boundary.epoch, boundary.turn)
+        if self._answer_task is not None and self._answer_task.done():
+            self._read_ahead()
 
     async def _answer_text(self, typed: UserText) -> None:
         await self._drop_answer()
@@ -204,6 +211,7 @@ class ThinkerSession(Generic[E]):
         if exchange is not None:
             exchange.cut(interrupt.heard_tokens)
         await self._drop_answer()
+        self._read_ahead()
 
     def _start_answer(self, exchange: E) -> Answer[E]:
         """A question that wants speech hears the open turn out."""
@@ -211,9 +219,15 @@ class ThinkerSession(Generic[E]):
         outlet = Outlet(self._send)
         answer = Answer(self.session_id, self._mind, exchange, listening, outlet, self._glance)
         answer.trace.mark(USER_SPEECH_END)
+        self._stop_reading()
         self._answer = answer
-        self._answer_task = self._spawn(answer.make())
+        self._answer_task = self._spawn(self._make(answer))
         return answer
+
+    async def _make(self, answer: Answer[E]) -> None:
+        await answer.make()
+        if answer.outlet.released:
+            self._read_ahead()
 
     async def _drop_answer(self) -> None:
         """Stop the reply in the making; one that was wanted is reported as interrupted."""
@@ -225,6 +239,25 @@ class ThinkerSession(Generic[E]):
         await asyncio.wait([task])
         if answer.outlet.released:
             await answer.end("interrupted")
+
+    # --- reading ahead ---------------------------------------------------------------------------
+
+    def _read_ahead(self) -> None:
+        """What the next question will find is read while nobody waits for an answer."""
+        self._stop_reading()
+        self._reading_task = self._spawn(self._read_known())
+
+    async def _read_known(self) -> None:
+        try:
+            await self._mind.warm()
+        except Exception:  # an answer that fails for the same reason says so
+            log.exception("reading ahead failed", extra={"session": self.session_id})
+
+    def _stop_reading(self) -> None:
+        """An answer wants the mind; it reads what is left itself."""
+        if self._reading_task is not None:
+            self._reading_task.cancel()
+        self._reading_task = None
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         if self._tasks is None:

@@ -50,7 +50,10 @@ class Conversation(Protocol):
         ...
 
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
-        """Take `messages` in ahead of time, so that a reply to more of them starts sooner."""
+        """Take `messages` in ahead of time, so that a reply to more of them starts sooner.
+
+        Cancelled, it leaves what was taken in by then.
+        """
         ...
 
     async def close(self) -> None:

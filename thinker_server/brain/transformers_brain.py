@@ -109,20 +109,24 @@ class _CachedConversation:
 
     async def _next(self) -> tuple[int, torch.Tensor] | None:
         """The next token and its state; None at the end of the answer."""
+        step = await self._until(self._context.next_token)
+        return None if step[0] in self._brain.stop_ids else step
+
+    async def _until(self, step: Callable[[], T | None]) -> T:
+        """Repeat a step of the context until it gives something."""
         try:
-            while (step := await self._run(self._context.next_token)) is None:
+            while (given := await self._run(step)) is None:
                 pass
         except Exception:
             await self._run(partial(self._context.cut, 0))  # it may hold half of a step
             raise
-        return None if step[0] in self._brain.stop_ids else step
+        return given
 
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
         """Read messages now; the reply to more of them only reads the rest."""
         async with self._turn:
             await self._run(partial(self._begin, messages, False))
-            while await self._run(self._context.step) is None:
-                pass
+            await self._until(self._context.step)
 
     async def close(self) -> None:
         """Drop the cache."""

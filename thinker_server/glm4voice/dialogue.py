@@ -13,6 +13,9 @@ from thinker_server.glm4voice.tokenizer import GlmTokenizer
 from thinker_server.hearing.recogniser import HearingStream
 from thinker_server.seeing.eyes import as_said
 
+QUESTION_TOKENS = 256
+"""Room left for the next question when what is known is read ahead of it: 20 s of speech."""
+
 
 @dataclass
 class GlmExchange:
@@ -93,27 +96,38 @@ class GlmDialogue:
         return next((e for e in reversed(self._exchanges) if e.turn == turn), None)
 
     def known(self) -> list[int]:
-        """What the model can read before the first question, which will probably be spoken."""
-        opening = self._prompts.opening(True, self._persona)
-        ids = [*opening, *self._restored()]
-        return ids if len(ids) <= self._room_tokens else opening
+        """What the model can read before the next question; the oldest leave now, not then.
+
+        The prompt of a question of QUESTION_TOKENS begins with it, unless an interrupt comes
+        between, or the first question is typed (most are spoken).
+        """
+        room_tokens = max(self._room_tokens // 2, self._room_tokens - QUESTION_TOKENS)
+        return self._fitting(None, room_tokens)
 
     def prompt(self, asked: GlmExchange) -> list[int]:
         """Everything the model must read to answer the question of an exchange."""
         if self._spoken is None:
             self._spoken = any(not isinstance(part, str) for part in asked.question)
-        ids = self._ids(asked)
-        if len(ids) > self._room_tokens:
-            # Down to half, not just below the limit: what stays must be read anew.
-            while len(ids) > self._room_tokens // 2 and self._drop_oldest(asked):
-                ids = self._ids(asked)
+        ids = self._fitting(asked, self._room_tokens)
         while len(ids) > self._room_tokens and _shorten(asked.question):
             ids = self._ids(asked)
         return ids
 
-    def _ids(self, asked: GlmExchange) -> list[int]:
+    def _fitting(self, asked: GlmExchange | None, room_tokens: int) -> list[int]:
+        """All tokens, without those of the oldest if they need more room.
+
+        Down to half, not just below the limit: what stays must be read anew.
+        """
+        ids = self._ids(asked)
+        if len(ids) > room_tokens:
+            newest = asked or (self._exchanges[-1] if self._exchanges else None)
+            while len(ids) > self._room_tokens // 2 and self._drop_oldest(newest):
+                ids = self._ids(asked)
+        return ids
+
+    def _ids(self, asked: GlmExchange | None) -> list[int]:
         prompts = self._prompts
-        ids = [*prompts.opening(bool(self._spoken), self._persona), *self._restored()]
+        ids = [*prompts.opening(self._spoken is not False, self._persona), *self._restored()]
         question: list[str | Speech] = []
         for exchange in self._exchanges:
             if exchange is asked or not exchange.asked:
@@ -124,6 +138,8 @@ class GlmDialogue:
             ids += prompts.question(question)
             ids += prompts.answer(exchange.heard_answer(self._tokenizer))
             question = []
+        if asked is None:
+            return ids  # a question whose answer was not heard is read with the next one
         return [*ids, *prompts.question([*question, *asked.question]), *prompts.answer_begins()]
 
     def _restored(self) -> list[int]:
@@ -133,12 +149,12 @@ class GlmDialogue:
             ids += self._prompts.written_answer(answer)
         return ids
 
-    def _drop_oldest(self, asked: GlmExchange) -> bool:
+    def _drop_oldest(self, newest: GlmExchange | None) -> bool:
         """Forget the oldest question and its answer; False when nothing is left to forget."""
         if self._earlier:
             self._earlier = self._earlier[1:]
             return True
-        if not self._exchanges or self._exchanges[0] is asked:
+        if not self._exchanges or self._exchanges[0] is newest:
             return False
         self._exchanges = self._exchanges[1:]
         return True

@@ -32,7 +32,7 @@ class GlmMind:
     sight: Sight | None = None
 
     async def warm(self) -> None:
-        """Let the model read the system prompt and the restored history."""
+        """Let the model read what the next question will find."""
         await self.tokens.read(self.slot, self.dialogue.known())
 
     def exchange(self, turn: int, typed: str = "") -> GlmExchange:

@@ -33,7 +33,10 @@ def tokens_of(text: str) -> list[str]:
 
 @dataclass
 class ScriptedConversation:
-    """Answers each prompt with the next script; `gate` holds tokens back until set."""
+    """Answers each prompt with the next script; `gate` holds tokens back until set.
+
+    `warmed` is what it was to read ahead; with `warms_for_ever` it is never done with that.
+    """
 
     scripts: list[str]
     masked: bool = False
@@ -44,9 +47,14 @@ class ScriptedConversation:
     hold_after: int = 10_000
     stopped_early: int = 0
     closed: bool = False
+    warmed: list[list[ChatMessage]] = field(default_factory=list)
+    warms_for_ever: bool = False
+    warming_fails: bool = False
+    warming: int = 0
 
     async def reply(self, messages: Sequence[ChatMessage]) -> AsyncGenerator[BrainToken, None]:
         self.prompts.append(list(messages))
+        assert not self.warming, "an answer waits for what is read ahead"
         script = self.scripts[min(len(self.prompts), len(self.scripts)) - 1]
         finished = False
         try:
@@ -63,7 +71,14 @@ class ScriptedConversation:
             self.stopped_early += not finished
 
     async def warm(self, messages: Sequence[ChatMessage]) -> None:
-        await asyncio.sleep(0)
+        self.warmed.append(list(messages))
+        self.warming += 1
+        try:
+            await asyncio.sleep(3600 if self.warms_for_ever else 0)
+            if self.warming_fails:
+                raise RuntimeError("no memory")
+        finally:
+            self.warming -= 1
 
     async def close(self) -> None:
         self.closed = True
@@ -153,6 +168,12 @@ class Wired:
         """Wait until the brain was asked something."""
         async with asyncio.timeout(5):
             while not self.conversation.prompts:
+                await asyncio.sleep(0.002)
+
+    async def until_warmed(self, count: int) -> None:
+        """Wait until the brain was told the count-th time what to read ahead."""
+        async with asyncio.timeout(5):
+            while len(self.conversation.warmed) < count:
                 await asyncio.sleep(0.002)
 
     def talk(self, turn: int, blocks: int = 10) -> None:

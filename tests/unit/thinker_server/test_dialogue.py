@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from proto.messages import HistoryTurn
 from thinker_server.brain.brain import ChatMessage
-from thinker_server.dialogue import Dialogue, Exchange
+from thinker_server.dialogue import QUESTION_TOKENS, Dialogue, Exchange
 from thinker_server.speaking.voice import TimedWord
 
 pytestmark = pytest.mark.unit
@@ -108,3 +110,39 @@ def test_an_exchange_that_is_being_answered_is_read_once() -> None:
     asked = Exchange(1, "why?")
     dialogue.add(asked)
     assert dialogue.prompt(asked) == [SYSTEM, ChatMessage("user", "why?")]
+
+
+LENGTHS = st.lists(
+    st.tuples(st.integers(1, QUESTION_TOKENS), st.integers(0, 80), st.none() | st.integers(0, 3)),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(LENGTHS)
+def test_every_prompt_begins_with_what_could_be_read_ahead(
+    turns: list[tuple[int, int, int | None]],
+) -> None:
+    dialogue = Dialogue([SYSTEM], (), words, 400)
+    for turn, (question, answer, heard) in enumerate(turns):
+        known = dialogue.known()
+        asked = said(turn, " ".join(["q"] * question), " ".join(["a"] * answer))
+        prompt = dialogue.prompt(asked)
+        assert prompt[:-1] == known
+        assert words(prompt) <= 400
+        dialogue.add(asked)
+        if heard is not None:
+            asked.cut(heard)
+        assert asked is dialogue.find(turn)
+        dialogue.known()
+        assert asked is dialogue.find(turn), "an answer that may still sound is not forgotten"
+
+
+def test_the_oldest_leave_before_the_question_that_they_leave_no_room_for() -> None:
+    dialogue = Dialogue([SYSTEM], (), words, 400)
+    dialogue.known()
+    for turn in range(6):
+        dialogue.add(said(turn, f"question {turn}", " ".join(["a"] * 60)))
+    assert words(dialogue.known()) <= 200
+    assert dialogue.find(0) is None
+    assert dialogue.find(5) is not None

@@ -371,3 +371,51 @@ async def test_a_question_too_long_to_be_read_is_shortened_and_the_caller_told()
     assert text.startswith(asked)
     assert 400 < len(asked.split()) <= 500
     assert [m.code for m in wired.agent if isinstance(m, Failure)] == ["question_shortened"]
+
+
+async def test_what_the_next_question_will_find_is_read_when_an_answer_is_made() -> None:
+    conversation = ScriptedConversation(["It is Paris.", "Fine."])
+    async with wired_session(conversation, ["Which city?", "And now?"]) as wired:
+        await wired.ask(1)
+        await wired.until_warmed(2)
+        await wired.ask(2)
+        await wired.until_warmed(3)
+    assert conversation.warmed[0] == conversation.prompts[0][:-1], "the opening"
+    assert conversation.warmed[1] == conversation.prompts[1][:-1]
+    assert conversation.warmed[1][-1] == ChatMessage("assistant", "It is Paris.")
+
+
+async def test_it_is_read_when_a_private_answer_is_wanted_and_after_an_interrupt() -> None:
+    conversation = ScriptedConversation(["one two three four."])
+    async with wired_session(conversation, ["Count!"]) as wired:
+        wired.talk(1)
+        wired.boundary("paused", 1, epoch=0)
+        await wired.until_state("speculating")
+        await wired.until_state("hearing")
+        assert len(conversation.warmed) == 1, "nobody knows whether it will have been said"
+        wired.boundary("ended", 1, epoch=1)
+        await wired.until_warmed(2)
+        wired.session.receive(
+            Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=8, last_shown_chunk=1)
+        )
+        await wired.until_warmed(3)
+    ends = [messages[-1].text for messages in conversation.warmed[1:]]
+    assert ends == ["one two three four.", "one two"]
+
+
+async def test_no_answer_and_no_end_waits_for_what_is_read_ahead() -> None:
+    conversation = ScriptedConversation(["Yes.", "No."], warms_for_ever=True)
+    async with wired_session(conversation, ["Which city?", "And now?"]) as wired:
+        await wired.until_warmed(1)
+        assert (await wired.ask(1)).reason == "completed"
+        await wired.until_warmed(2)
+        assert (await wired.ask(2)).reason == "completed"
+        await wired.until_warmed(3)
+    assert conversation.closed
+
+
+async def test_reading_ahead_that_fails_costs_nothing() -> None:
+    conversation = ScriptedConversation(["Yes.", "No."], warming_fails=True)
+    async with wired_session(conversation, ["Which city?", "And now?"]) as wired:
+        ends = [(await wired.ask(turn)).reason for turn in (1, 2)]
+    assert ends == ["completed", "completed"]

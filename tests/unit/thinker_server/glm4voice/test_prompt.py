@@ -12,7 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from proto.messages import HistoryTurn
 from tests.unit.thinker_server.glm4voice.fixtures import PROMPTS, SPECIALS, byte_tokenizer
 from thinker_server.errors import WeightsUnusable
-from thinker_server.glm4voice.dialogue import GlmDialogue, GlmExchange
+from thinker_server.glm4voice.dialogue import QUESTION_TOKENS, GlmDialogue, GlmExchange
 from thinker_server.glm4voice.prompt import SYSTEM_SPOKEN, SYSTEM_TYPED, PromptBuilder
 from thinker_server.glm4voice.tokenizer import GlmTokenizer, TextPieces
 from thinker_server.glm4voice.tokenizer_files import fast_tokenizer
@@ -153,6 +153,22 @@ def test_restored_history_is_read_as_text() -> None:
     turns = "<|user|>\nHi there<|assistant|>streaming_transcription\nHello."
     assert contains(talk.known(), with_marks(f"tokens. You are Mara.{turns}"))
     assert talk.prompt(GlmExchange(1, [codes(3)]))[: len(talk.known())] == talk.known()
+
+
+def test_every_prompt_begins_with_what_could_be_read_ahead() -> None:
+    talk = dialogue(room=1500)
+    for turn in range(20):
+        known = talk.known()
+        exchange = answered(turn, [codes(*range(turn * 10))], "Fine." + "<|audio_1|>" * 90)
+        prompt = talk.prompt(exchange)
+        assert prompt[: len(known)] == known
+        assert len(prompt) < len(known) + QUESTION_TOKENS
+        talk.add(exchange)
+        if turn % 3 == 1:
+            exchange.cut(20)
+        talk.known()
+        assert talk.find(turn) is exchange, "an answer that may still sound is not forgotten"
+    assert talk.find(3) is None
 
 
 def contains(ids: list[int], part: list[int]) -> bool:
