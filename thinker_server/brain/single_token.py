@@ -34,11 +34,11 @@ class FourBits:
     scales_and_middles: torch.Tensor  # (B, O, 2) bfloat16; the middle is the value of level 8
 
     def product(self, vector: torch.Tensor) -> torch.Tensor:
-        """(1, I) -> (1, O)."""
+        """(1, I) -> (1, O). In bfloat16 inside: for other numbers the kernel is not vectorised."""
         result: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
-            vector, self.packed, BLOCK_WEIGHTS, self.scales_and_middles
+            vector.bfloat16(), self.packed, BLOCK_WEIGHTS, self.scales_and_middles
         )
-        return result
+        return result.to(vector.dtype)
 
 
 def four_bits(weight: torch.Tensor, rounded: bool = False) -> FourBits | None:
@@ -105,12 +105,12 @@ def reads_four_bits(model: nn.Module) -> bool:
 
 
 def speed_up_decoding(model: nn.Module, scores: nn.Module | None = None) -> None:
-    """Let every plain linear layer of a bfloat16 model on the CPU decode quickly; `scores` is the
-    one that gives those of the vocabulary.
+    """Let every plain linear layer of a bfloat16 or float32 model on the CPU decode quickly;
+    `scores` is the one that gives those of the vocabulary.
     """
     for module in model.modules():
         on_cpu = type(module) is nn.Linear and module.weight.device.type == "cpu"
-        if on_cpu and module.weight.dtype == torch.bfloat16:
+        if on_cpu and module.weight.dtype in (torch.bfloat16, torch.float32):
             module.__class__ = SingleTokenLinear
             assert isinstance(module, SingleTokenLinear)
             module.four_bits = four_bits(module.weight.detach())

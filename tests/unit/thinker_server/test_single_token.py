@@ -28,26 +28,28 @@ def weights_of_four_bits() -> torch.Tensor:
 
 
 def quick_and_plain(weight: torch.Tensor, bias: bool) -> tuple[nn.Linear, nn.Linear]:
-    plain = nn.Linear(INPUTS, OUTPUTS, bias=bias, dtype=torch.bfloat16)
+    plain = nn.Linear(INPUTS, OUTPUTS, bias=bias, dtype=weight.dtype)
     plain.weight.data = weight
-    quick = nn.Linear(INPUTS, OUTPUTS, bias=bias, dtype=torch.bfloat16)
+    quick = nn.Linear(INPUTS, OUTPUTS, bias=bias, dtype=weight.dtype)
     quick.load_state_dict(plain.state_dict())
     speed_up_decoding(quick)
     return quick, plain
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("from_four_bits", [True, False])
 def test_it_gives_what_the_plain_layer_gives(
-    shape: tuple[int, ...], bias: bool, from_four_bits: bool
+    shape: tuple[int, ...], bias: bool, from_four_bits: bool, dtype: torch.dtype
 ) -> None:
     torch.manual_seed(0)
     weight = weights_of_four_bits() if from_four_bits else torch.randn(OUTPUTS, INPUTS).bfloat16()
-    quick, plain = quick_and_plain(weight, bias)
+    quick, plain = quick_and_plain(weight.to(dtype), bias)
     assert isinstance(quick, SingleTokenLinear)
     assert (quick.four_bits is not None) == from_four_bits
-    given = torch.randn(shape, dtype=torch.bfloat16)
+    given = torch.randn(shape, dtype=dtype)
+    assert quick(given).dtype == dtype
     torch.testing.assert_close(quick(given), plain(given), rtol=0.02, atol=0.02)
 
 
@@ -72,25 +74,26 @@ def test_a_constant_matrix_is_packed_without_dividing_by_nothing() -> None:
 
 def scores_of(weight: torch.Tensor, bias: bool = False) -> nn.Linear:
     """The quick layer of a vocabulary with these weights (V, I)."""
-    made = nn.Linear(INPUTS, len(weight), bias=bias, dtype=torch.bfloat16)
+    made = nn.Linear(INPUTS, len(weight), bias=bias, dtype=weight.dtype)
     made.weight.data = weight
     speed_up_decoding(made, made)
     return made
 
 
-def test_the_best_of_a_vocabulary_are_exact_and_the_others_nearly_so() -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_best_of_a_vocabulary_are_exact_and_the_others_nearly_so(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
-    weight = torch.randn(20 * SHORT_LIST, INPUTS).bfloat16()
+    weight = torch.randn(20 * SHORT_LIST, INPUTS, dtype=dtype)
     quick = scores_of(weight)
     assert isinstance(quick, ScoresLinear)
     for _ in range(50):
-        state = torch.randn(INPUTS).bfloat16()
+        state = torch.randn(INPUTS, dtype=dtype)
         scores, exact = quick(state), torch.mv(weight, state)
         best = exact.topk(5).indices
-        assert torch.equal(scores[best], exact[best])
+        torch.testing.assert_close(scores[best], exact[best], rtol=1e-5, atol=1e-5)
         assert scores.argmax() == exact.argmax()
         torch.testing.assert_close(scores, exact, rtol=0, atol=4.0)  # the best are about 35
-    several = torch.randn(1, 3, INPUTS).bfloat16()
+    several = torch.randn(1, 3, INPUTS, dtype=dtype)
     assert torch.equal(quick(several), nn.functional.linear(several, weight))
 
 
@@ -102,6 +105,6 @@ def test_only_scores_that_gain_by_it_are_made_rough(from_four_bits: bool) -> Non
 
 
 def test_models_of_other_number_types_are_left_alone() -> None:
-    model = nn.Sequential(nn.Linear(4, 4))
+    model = nn.Sequential(nn.Linear(4, 4, dtype=torch.float64))
     speed_up_decoding(model)
     assert type(model[0]) is nn.Linear
