@@ -10,9 +10,8 @@ from proto.time_law import FRAME_HEIGHT, FRAME_WIDTH, SPEECH_HZ
 
 STREAM = "avatar"
 """One media stream for both tracks: browsers keep the lips in step only within a stream."""
-VIDEO_ENCODING = rtc.VideoEncoding(max_bitrate=500_000, max_framerate=60)
-"""LiveKit's default for 256x256 is 150 kbit/s at 15 fps. Twice the rate and more, for WebRTC drops
-frames that come sooner after others than this allows, and shown frames are not evenly spaced."""
+VIDEO_ENCODING = rtc.VideoEncoding(max_bitrate=500_000, max_framerate=30)
+"""LiveKit's default for 256x256 is 150 kbit/s at 15 fps."""
 
 
 class LiveKitAudio:
