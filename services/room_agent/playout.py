@@ -13,7 +13,6 @@ import numpy as np
 
 from proto.messages import AVChunk
 from services.room_agent.call_clock import call_us
-from services.room_agent.head_start import HeadStart
 from services.room_agent.playhead import BLOCK_SAMPLES, BLOCK_US, Block, Heard, Playhead
 from services.room_agent.queue_level import QueueLevel
 from services.room_agent.stand_in import StandIn
@@ -56,8 +55,6 @@ class Playout:
         self._scheduled: dict[int, asyncio.TimerHandle] = {}
         self._blocks = 0
         self._stand_in = StandIn()
-        self._head_start = HeadStart(LOW_WATER_US)
-        self._not_before_us = 0
         self._held = False
         self._wake = asyncio.Event()
 
@@ -84,9 +81,6 @@ class Playout:
 
     def append(self, chunk: AVChunk) -> None:
         """Play this chunk after the ones before it."""
-        now_us = call_us()
-        if wait_us := self._head_start.came(chunk, now_us):
-            self._not_before_us = now_us + wait_us - LOW_WATER_US
         self._playhead.append(chunk)
         self._wake.set()
 
@@ -94,7 +88,6 @@ class Playout:
         """Void everything that has not sounded yet: silence at once."""
         self._empty_queue()
         self._playhead.clear()
-        self._not_before_us = 0
         self._held = False
         self._wake.set()
 
@@ -131,8 +124,7 @@ class Playout:
             self._on_room()
 
     def _next_block(self) -> Block | None:
-        waits = self._held or call_us() < self._not_before_us
-        block = None if waits else self._playhead.next_block()
+        block = None if self._held else self._playhead.next_block()
         if block is None and self._level.at(call_us()) <= LOW_WATER_US:
             return self._playhead.filler()
         return block
