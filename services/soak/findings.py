@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,9 @@ from services.soak.series import Curves, Values, curves
 
 WARM_UP_SHARE = 0.1
 """Caches fill and heaps settle in the first tenth; slopes are of the rest."""
+
+MOST_STOLEN = 0.05
+"""Of the processors' time: where the host of a virtual machine takes more, a call is disturbed."""
 
 OUTCOMES: dict[str, dict[str, float]] = {
     "completed": {},
@@ -89,6 +93,7 @@ def findings(soak: Soak) -> list[Finding]:
         ),
         _level("stolen", "processor time that the host took", "", _mean(drawn.single["stolen"])),
         *_slopes(drawn),
+        *_undisturbed(soak.samples, drawn),
         _level(
             "cost_s",
             "CPU time of a sample",
@@ -142,6 +147,8 @@ def _call(samples: Sequence[Sample]) -> list[Finding]:
         _level("frozen_ms", "standing still in all", "ms", sum(one.frozen_ms for one in got)),
         _level("concealed_ms", "sound made up in all", "ms", sum(o.concealed_ms for o in got)),
         *_offsets(got),
+        _level("sound_held_ms", "sound held", "ms", _mean([o.sound_held_ms for o in got])),
+        _level("picture_held_ms", "picture held", "ms", _mean([o.picture_held_ms for o in got])),
         _level("voice_to_face_ms_p50", "voice end to lips moving, p50", "ms", _middle(faces)),
         _level(
             "voice_to_face_ms_p95",
@@ -167,8 +174,6 @@ def _offsets(got: Sequence[Reception]) -> list[Finding]:
     return [
         _level("av_offset_ms", f"picture late against sound, {median}", "ms", _middle(middles)),
         _level("av_offset_abs_p95_ms", f"lateness either way, {p95}", "ms", _p95(late), high=45.0),
-        _level("sound_held_ms", "sound held", "ms", _mean([o.sound_held_ms for o in got])),
-        _level("picture_held_ms", "picture held", "ms", _mean([o.picture_held_ms for o in got])),
     ]
 
 
@@ -201,6 +206,37 @@ def _slopes(drawn: Curves) -> list[Finding]:
         _slope("voice_to_face_ms", "voice to face", "ms/h", drawn, single["voice_to_face_ms"]),
         _slope("identity", "likeness with the portrait", "/h", drawn, single["identity"], IDENTITY),
         _slope("sharpness", "sharpness", "/h", drawn, single["sharpness"]),
+    ]
+
+
+def _undisturbed(samples: Sequence[Sample], drawn: Curves) -> list[Finding]:
+    """The same once more where the host left the processors to the call, and half a minute before.
+
+    Nothing where it always did, or where nobody knows.
+    """
+    calm = [
+        max(before.stolen or 0.0, now.stolen or 0.0) <= MOST_STOLEN
+        for before, now in pairwise([samples[0], *samples])
+    ]
+    if all(calm):
+        return []
+    got = [sample.reception for sample, kept in zip(samples, calm, strict=True) if kept]
+    offsets = [
+        value if kept else None
+        for value, kept in zip(drawn.single["av_offset_ms"], calm, strict=True)
+    ]
+    within = f"where the host took at most {MOST_STOLEN:.0%}"
+    rows = [
+        _level("fps", "frames a second", "", _mean([one.fps for one in got]), low=24.0),
+        *_offsets(got),
+        _slope("av_offset_ms", "picture late against sound", "ms/h", drawn, offsets, AV_OFFSET),
+    ]
+    return [
+        _level("undisturbed", f"share of the call {within}", "", sum(calm) / len(calm)),
+        *(
+            replace(row, key=f"undisturbed_{row.key}", label=f"{row.label}, {within}")
+            for row in rows
+        ),
     ]
 
 

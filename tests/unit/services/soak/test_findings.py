@@ -141,3 +141,40 @@ def test_nothing_received_meets_no_goal() -> None:
     found = verdicts(Soak(dark.about, blind, dark.end))
     for key in ("fps", "identity", "av_offset_abs_p95_ms", "av_offset_ms_slope", "identity_slope"):
         assert found[key].verdict == "undecided"
+
+
+def disturbed(of: Soak, every: int, **changed: object) -> Soak:
+    """The same where the host took a third of every so many-th half minute."""
+    samples = [
+        one.model_copy(
+            update={"stolen": 0.3, "reception": one.reception.model_copy(update=changed)}
+            if index % every == every - 1
+            else {"stolen": 0.01}
+        )
+        for index, one in enumerate(of.samples)
+    ]
+    return Soak(of.about, samples, of.end)
+
+
+def test_what_the_host_took_is_told_apart_from_what_the_product_did() -> None:
+    taken = {"fps": 10.0, "av_offset_ms": -800.0, "av_offset_abs_p95_ms": 1500.0}
+    found = verdicts(disturbed(soak(), 10, **taken, av_offsets_ms=[-800.0] * 120))
+    missed = {key for key, one in found.items() if one.verdict == "missed"}
+    assert missed == {"fps", "av_offset_abs_p95_ms"}, "the call was as it was"
+    assert found["undisturbed"].value == pytest.approx(0.8, abs=0.02)
+    assert found["undisturbed_fps"].verdict == "met"
+    assert found["undisturbed_av_offset_abs_p95_ms"].verdict == "met"
+    assert found["av_offset_ms_slope"].verdict == "undecided"
+    assert found["undisturbed_av_offset_ms_slope"].verdict == "met"
+
+
+def test_a_fault_of_the_product_is_none_of_the_hosts() -> None:
+    found = verdicts(disturbed(soak(drift_ms=40.0), 10))
+    assert found["undisturbed_av_offset_ms_slope"].verdict == "missed"
+    found = verdicts(disturbed(received(soak(), fps=20.0), 10))
+    assert found["undisturbed_fps"].verdict == "missed"
+
+
+def test_where_the_host_took_nothing_or_all_there_is_nothing_to_tell_apart() -> None:
+    assert not [key for key in verdicts(soak()) if key.startswith("undisturbed")]
+    assert verdicts(disturbed(soak(), 1))["undisturbed_fps"].verdict == "undecided"
