@@ -52,8 +52,8 @@ class TokenThread:
         def deliver(item: Emitted | GenerationFailed) -> None:
             loop.call_soon_threadsafe(made.put_nowait, item)
 
-        await self._do(partial(self._begin, slot, ids, tokens, seed, deliver))
         try:
+            await self._do(partial(self._begin, slot, ids, tokens, seed, deliver))
             while True:
                 item = await made.get()
                 if isinstance(item, GenerationFailed):
@@ -65,8 +65,8 @@ class TokenThread:
             self._order(partial(self._stop, slot))
 
     async def free(self, slot: int) -> None:
-        """The session is over."""
-        await self._do(partial(self._generation.close, slot))
+        """The session is over, whether or not its end is waited for."""
+        await asyncio.shield(self._do(partial(self._generation.close, slot)))
 
     def close(self) -> None:
         """End the thread after its current step."""
@@ -74,6 +74,7 @@ class TokenThread:
         self._thread.join()
 
     async def _do(self, work: Callable[[], T]) -> T:
+        """Whoever gives up waiting takes back an order that the thread has not begun."""
         return await asyncio.wrap_future(self._order(work))
 
     def _order(self, work: Callable[[], T]) -> Future[T]:
@@ -87,7 +88,7 @@ class TokenThread:
         while self._take_orders():
             try:
                 emitted = self._generation.step()
-            except RuntimeError:  # what torch raises: no memory, a device that is gone
+            except Exception:  # noqa: BLE001 - the other sessions need this thread
                 self._fail()
                 continue
             for one in emitted:
@@ -100,6 +101,8 @@ class TokenThread:
             if order is None:
                 return False
             future, work = order
+            if not future.set_running_or_notify_cancel():
+                continue
             try:
                 future.set_result(work())
             except Exception as error:  # noqa: BLE001 - belongs to the session that gave the order
