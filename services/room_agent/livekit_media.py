@@ -7,6 +7,7 @@ import numpy as np
 from livekit import rtc
 
 from proto.time_law import FRAME_HEIGHT, FRAME_WIDTH, SPEECH_HZ
+from services.room_agent.frame_spacing import FrameSpacing
 
 STREAM = "avatar"
 """One media stream for both tracks: browsers keep the lips in step only within a stream."""
@@ -35,9 +36,13 @@ class LiveKitVideo:
 
     def __init__(self) -> None:
         self.source = rtc.VideoSource(FRAME_WIDTH, FRAME_HEIGHT)
+        self._spacing = FrameSpacing(self._send)
 
     def show(self, frame: np.ndarray) -> None:
-        """Send one (384, 256) uint8 frame now."""
+        """Send one (384, 256) uint8 frame, now unless another has just been sent."""
+        self._spacing.show(frame)
+
+    def _send(self, frame: np.ndarray) -> None:
         i420 = rtc.VideoFrame(FRAME_WIDTH, FRAME_HEIGHT, rtc.VideoBufferType.I420, frame.tobytes())
         self.source.capture_frame(i420)
 

@@ -30,7 +30,7 @@ class AudioSink(Protocol):
 
 
 class VideoSink(Protocol):
-    """Takes (384, 256) I420 frames, shown at once."""
+    """Takes (384, 256) I420 frames, to be shown at once."""
 
     def show(self, frame: np.ndarray) -> None: ...
 
