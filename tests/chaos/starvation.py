@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -50,6 +50,13 @@ async def saved_steps(stack: Stack) -> int:
         for row in family.samples
         if row.name == EASED
     )
+
+
+async def settled_steps(stack: Stack, timeout_s: float) -> int:
+    """None once no work is saved; what a slow machine saves of a call all the time, else."""
+    with suppress(TimeoutError):
+        return await until_saved(stack, lambda steps: steps == 0, timeout_s)
+    return await saved_steps(stack)
 
 
 async def until_saved(stack: Stack, enough: Callable[[int], bool], timeout_s: float) -> int:
