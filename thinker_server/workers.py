@@ -33,7 +33,7 @@ class Workers:
         return await asyncio.get_running_loop().run_in_executor(self.loading, work)
 
     def close(self) -> None:
-        """End the threads after their current work."""
-        self.hearing.shutdown(wait=True, cancel_futures=True)
+        """End the threads after their current work; streams that wait to be freed are freed."""
+        self.hearing.shutdown(wait=True)
         self.voicing.shutdown(wait=True, cancel_futures=True)
         self.loading.shutdown(wait=True, cancel_futures=True)
