@@ -53,7 +53,7 @@ async def saved_steps(stack: Stack) -> int:
 
 
 async def settled_steps(stack: Stack, timeout_s: float) -> int:
-    """None once no work is saved; what a slow machine saves of a call all the time, else."""
+    """0 as soon as no work is saved; else what a slow machine saves of a call all the time."""
     with suppress(TimeoutError):
         return await until_saved(stack, lambda steps: steps == 0, timeout_s)
     return await saved_steps(stack)

@@ -34,7 +34,7 @@ LIGHT: Final[dict[str, Any]] = TINY | {
     "decoder_block_out_channels": (2, 2, 4),
     "decoder_layers_per_block": (0, 1, 1, 1),
 }
-"""With nothing done where pictures are largest: twice as quick, for calls on slow machines."""
+"""Calls are drawn with it: nothing is done where pictures are largest, so slow machines keep up."""
 CONTRAST: Final = 4.0
 """Of the last layer, so that frames fill the range of their pixels."""
 
