@@ -53,9 +53,10 @@ async def publish(
     """Publish both tracks side by side; returns the picture's."""
     audio_track = rtc.LocalAudioTrack.create_audio_track("avatar-voice", audio.source)
     video_track = rtc.LocalVideoTrack.create_video_track("avatar-face", video.source)
-    # Silence is sent like speech: receivers would conceal the gaps of discontinuous sending.
+    # Silence is not sent: a receiver that got no processor for a while would play the next answer
+    # late by all that it had not played in time.
     audio_options = rtc.TrackPublishOptions(
-        source=rtc.TrackSource.SOURCE_MICROPHONE, stream=STREAM, dtx=False
+        source=rtc.TrackSource.SOURCE_MICROPHONE, stream=STREAM, dtx=True
     )
     video_options = rtc.TrackPublishOptions(
         source=rtc.TrackSource.SOURCE_CAMERA,

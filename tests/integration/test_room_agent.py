@@ -1,6 +1,7 @@
 """The real worker in a real LiveKit room, with engines that beep and flash."""
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -20,12 +21,14 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+import soundfile
 import yaml
 from livekit import api, rtc
 
 from proto.messages import Mood
+from proto.time_law import SPEECH_HZ
 from proto.wire.curve import new_key_pair
-from services.callbench.questions import clip
+from services.callbench.questions import MICROPHONE_HZ, clip
 from services.paths import cache_paths
 from services.provenance import ProvenanceKey, ProvenanceRefused, jwk, verify
 from services.room_agent.job import AvatarJob, CallJob, RoomState
@@ -460,19 +463,37 @@ async def test_a_worker_that_is_told_to_stop_hangs_up_and_leaves_no_process(
                 assert not thinker.sessions
 
 
-async def test_frames_that_became_due_at_once_are_all_sent(livekit: str) -> None:
-    """WebRTC drops a frame that follows another too soon, as frames do when the loop was late."""
-    grants = api.VideoGrants(room_join=True, room="frames")
+@asynccontextmanager
+async def _published(livekit: str) -> AsyncIterator[tuple[rtc.Room, LiveKitAudio, LiveKitVideo]]:
+    """A participant that publishes both tracks as the agent does."""
+    grants = api.VideoGrants(room_join=True, room=uuid.uuid4().hex)
     token = api.AccessToken(KEY, SECRET).with_identity("avatar").with_grants(grants).to_jwt()
     room, audio, video = rtc.Room(), LiveKitAudio(queue_ms=200), LiveKitVideo()
-    shade = np.linspace(90, 160, 384 * 256).astype(np.uint8).reshape(384, 256)
-    frames = [np.roll(shade, 5 * n, axis=0) for n in range(100)]
     await room.connect(livekit, token)
     try:
-        track = await publish(room.local_participant, audio, video)
+        await publish(room.local_participant, audio, video)
+        yield room, audio, video
+    finally:
+        await room.disconnect()
+
+
+async def _statistics(room: rtc.Room, kind: rtc.TrackKind.ValueType) -> list[rtc.stats.RtcStats]:
+    (track,) = (
+        publication.track
+        for publication in room.local_participant.track_publications.values()
+        if publication.track and publication.kind == kind
+    )
+    return await track.get_stats()
+
+
+async def test_frames_that_became_due_at_once_are_all_sent(livekit: str) -> None:
+    """WebRTC drops a frame that follows another too soon, as frames do when the loop was late."""
+    shade = np.linspace(90, 160, 384 * 256).astype(np.uint8).reshape(384, 256)
+    frames = [np.roll(shade, 5 * n, axis=0) for n in range(100)]
+    async with _published(livekit) as (room, _, video):
 
         async def sent() -> int:
-            return sent_frames(await track.get_stats())
+            return sent_frames(await _statistics(room, rtc.TrackKind.KIND_VIDEO))
 
         async with asyncio.timeout(20):  # the encoder starts with the first frames
             while not await sent():
@@ -487,5 +508,26 @@ async def test_frames_that_became_due_at_once_are_all_sent(livekit: str) -> None
             await asyncio.sleep(0.075)
         await asyncio.sleep(1)
         assert await sent() - before >= 95, "of 100, of which 50 came 5 ms after another"
-    finally:
-        await room.disconnect()
+
+
+async def test_silence_is_hardly_sent(livekit: str) -> None:
+    """Speech must not wait behind silence that a starved receiver did not play in time."""
+    recorded, _ = soundfile.read(io.BytesIO(clip("story").wav), dtype="int16")
+    speech = recorded[:: MICROPHONE_HZ // SPEECH_HZ]
+    async with _published(livekit) as (room, audio, _):
+
+        async def packets() -> int:
+            entries = await _statistics(room, rtc.TrackKind.KIND_AUDIO)
+            outbound = [e.outbound_rtp for e in entries if e.WhichOneof("stats") == "outbound_rtp"]
+            return sum(stream.sent.packets_sent for stream in outbound)
+
+        async def packets_a_second(pcm: np.ndarray) -> float:
+            before = await packets()
+            for at in range(0, len(pcm) - 479, 480):
+                await audio.push(pcm[at : at + 480])
+            return (await packets() - before) * SPEECH_HZ / len(pcm)
+
+        silence = np.zeros(2 * SPEECH_HZ, np.int16)
+        await packets_a_second(silence)  # it takes 0.2 s of it to be known as silence
+        assert await packets_a_second(silence) < 10
+        assert await packets_a_second(speech) > 40
