@@ -1,7 +1,7 @@
 """Frames that became due at once, because the event loop was late, leave one after another.
 
-WebRTC drops a frame that comes within half a frame time of 30 fps (16.7 ms) after another: of two
-that are 16 ms or less apart the later, which is the one to be seen, is never sent.
+WebRTC drops a frame that comes sooner after another than the track's frame rate allows: the later,
+which is the one to be seen, is never sent.
 """
 
 import asyncio
