@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from services.callbench.waveform import Span
 NTP_TO_UNIX_S = 2_208_988_800
 # The first statistics tell of empty buffers.
 WARM_UP_S = 2.0
+# Packets of sound a second: speech comes in 50, silence in 5.
+SPEECH_PACKETS = 25
+# Between a reading of the picture and one of its sound; they are taken together.
+NEAR_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -70,12 +75,13 @@ def av_offsets_ms(
     picture: Sequence[Mapping[str, Any]],
     warm_up_s: float = WARM_UP_S,
 ) -> list[float]:
-    """Return by how much the picture was late against the sound at each reading after a while.
+    """Return by how much the picture was late against speech at each reading after a while.
 
     `estimatedPlayoutTimestamp` is the sender's clock of what is played at this moment. Whichever
-    of the two plays older material is late by the difference of ages.
+    of the two plays older material is late by the difference of ages. Readings in silence, of which
+    hardly a packet comes, are left out: nothing sounds that the picture could be in step with.
     """
-    ages_of_sound = _ages_ms(sound)
+    ages_of_sound = _ages_ms([now for before, now in pairwise(sound) if _speech(before, now)])
     ages_of_picture = _ages_ms(picture)
     if not ages_of_sound or not ages_of_picture:
         return []
@@ -84,8 +90,13 @@ def av_offsets_ms(
     return [
         age - float(np.interp(at, sound_at, sound_age))
         for at, age in ages_of_picture
-        if at - ages_of_picture[0][0] >= warm_up_s
+        if at - ages_of_picture[0][0] >= warm_up_s and np.abs(sound_at - at).min() <= NEAR_S
     ]
+
+
+def _speech(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    packets = now["packetsReceived"] - before["packetsReceived"]
+    return bool(packets >= SPEECH_PACKETS * (now["at"] - before["at"]) / 1e3)
 
 
 def frame_rate(frames: Frames, span: Span) -> float:

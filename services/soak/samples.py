@@ -40,7 +40,7 @@ class ProcessUse(Line):
 
 
 class Reception(Line):
-    """What the browser got since the last sample. Offsets: picture late against sound.
+    """What the browser got since the last sample. Offsets: picture late against speech.
 
     `av_offsets_ms`: every reading. `sound_held_ms`, `picture_held_ms`: for how long each lay in the
     browser's jitter buffer, in the mean. Soaks of before did not keep these (None).

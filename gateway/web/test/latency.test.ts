@@ -135,6 +135,22 @@ describe("statistics", () => {
     expect(statistics.counted()).toEqual({ freezes: 1, frozen_ms: 500, concealed_percent: 2 });
   });
 
+  test("tell how late the picture is against speech; silence counts until there is some", () => {
+    const statistics = new Statistics();
+    let [second, packetsReceived] = [0, 0];
+    const read = (packets: number, late: number) => {
+      second += 1;
+      packetsReceived += packets;
+      const at = 1000 * second;
+      return statistics.add(entry(at, 60, { packetsReceived }), entry(at, 60 + late));
+    };
+    for (const late of [90, 80]) expect(read(5, late)).toBeUndefined();
+    expect(statistics.offsetMs).toBeCloseTo(80);
+    for (const late of [20, 21, 22, 20, 20]) expect(read(50, late)).toBeCloseTo(late);
+    expect(read(5, 90)).toBeUndefined();
+    expect(statistics.offsetMs).toBeCloseTo(20);
+  });
+
   test("of a browser that does not tell its playout have no offset", () => {
     const statistics = new Statistics();
     statistics.add({ timestamp: 1 }, { timestamp: 1 });

@@ -14,6 +14,7 @@ export interface Inbound {
   /** Seconds for which each sample so far was meant to be held, added up; and how many samples. */
   jitterBufferTargetDelay?: number;
   jitterBufferEmittedCount?: number;
+  packetsReceived?: number;
 }
 
 export interface Counted {
@@ -24,6 +25,8 @@ export interface Counted {
 
 const NTP_TO_UNIX_MS = 2_208_988_800_000;
 const KEPT_OFFSETS = 5;
+/** A second, of sound: speech comes in 50, silence in 5. */
+const SPEECH_PACKETS = 25;
 
 export async function inbound(receiver: RTCRtpReceiver | undefined): Promise<Inbound | undefined> {
   const report = await receiver?.getStats();
@@ -41,25 +44,39 @@ function playedAgeMs(entry: Inbound): number | undefined {
   return played ? entry.timestamp + NTP_TO_UNIX_MS - played : undefined;
 }
 
+/** Whether no speech came since the reading before: then there is nothing to be in step with. */
+function isSilence(before: Inbound | undefined, now: Inbound): boolean {
+  if (now.packetsReceived === undefined) return false;
+  if (before === undefined) return true;
+  const packets = now.packetsReceived - (before.packetsReceived ?? 0);
+  return packets < (SPEECH_PACKETS * (now.timestamp - before.timestamp)) / 1000;
+}
+
 export class Statistics {
   #offsets: number[] = [];
+  #inSilenceMs: number | undefined;
   #before: { audio: Inbound; video: Inbound } | undefined;
   #now: { audio: Inbound; video: Inbound } | undefined;
 
-  /** Returns how late the picture was against the sound at this reading, where that is known. */
+  /** Returns how late the picture was against speech at this reading, where that is known. */
   add(audio: Inbound, video: Inbound): number | undefined {
+    const silent = isSilence(this.#now?.audio, audio);
     this.#now = { audio, video };
     this.#before ??= this.#now;
     const [heard, seen] = [playedAgeMs(audio), playedAgeMs(video)];
     if (heard === undefined || seen === undefined) return undefined;
+    if (silent) {
+      this.#inSilenceMs = seen - heard;
+      return undefined;
+    }
     this.#offsets.push(seen - heard);
     if (this.#offsets.length > KEPT_OFFSETS) this.#offsets.shift();
     return seen - heard;
   }
 
-  /** How late the picture is against the sound. */
+  /** How late the picture is against speech; against silence as long as there was no speech. */
   get offsetMs(): number | undefined {
-    return median(this.#offsets);
+    return median(this.#offsets) ?? this.#inSilenceMs;
   }
 
   /** Everything counted since the last call. */

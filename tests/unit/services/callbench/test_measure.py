@@ -1,6 +1,5 @@
 """Figures of synthetic calls, whose truth is known."""
 
-import numpy as np
 import pytest
 
 from services.callbench.measure import measure, observe_mouth, silent_spans
@@ -89,16 +88,30 @@ def test_a_barge_in_is_timed_to_the_last_sound_and_the_last_motion() -> None:
     assert figures.noticed_ms == pytest.approx(300)
 
 
-def test_the_picture_is_late_when_it_plays_older_material_than_the_sound() -> None:
-    def rows(age_ms: float) -> list[dict[str, float]]:
-        return [
-            {"at": at, "estimatedPlayoutTimestamp": at + NTP_TO_UNIX_S * 1e3 - age_ms}
-            for at in np.arange(0.0, 10_000, 250) + 1
-        ]
+def readings(age_ms: float, packets: int = 12) -> list[dict[str, float]]:
+    """Four a second for ten seconds; so many packets came between two of them."""
+    return [
+        {
+            "at": 250.0 * n + 1,
+            "estimatedPlayoutTimestamp": 250.0 * n + 1 + NTP_TO_UNIX_S * 1e3 - age_ms,
+            "packetsReceived": packets * n,
+        }
+        for n in range(40)
+    ]
 
-    offsets = av_offsets_ms(rows(120), rows(180))
+
+def test_the_picture_is_late_when_it_plays_older_material_than_the_sound() -> None:
+    offsets = av_offsets_ms(readings(120), readings(180))
     assert offsets == pytest.approx([60] * len(offsets), abs=0.01)
     assert len(offsets) > 20
+
+
+def test_nothing_is_in_step_with_silence() -> None:
+    speech, silence, picture = readings(120)[:20], readings(0, packets=1)[20:], readings(180)
+    offsets = av_offsets_ms(speech + silence, picture)
+    assert offsets == pytest.approx([60] * len(offsets), abs=0.01)
+    assert 10 < len(offsets) < 15, "of the speech after the first two seconds"
+    assert av_offsets_ms(readings(120, packets=1), picture) == []
 
 
 def test_frames_that_nobody_saw_still_count_as_presented() -> None:

@@ -48,6 +48,7 @@ def statistics(late_ms: tuple[float, ...]) -> tuple[dict[str, Any], ...]:
                     "kind": kind,
                     "at": at,
                     "estimatedPlayoutTimestamp": at + NTP_TO_UNIX_S * 1e3 - age_ms,
+                    "packetsReceived": at / 20,
                     "freezeCount": 0,
                     "framesDropped": 0,
                     "totalFreezesDuration": 0,
