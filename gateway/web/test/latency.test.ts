@@ -132,10 +132,15 @@ describe("statistics", () => {
     expect(statistics.counted()).toBeUndefined();
     const later = { totalSamplesReceived: 2000, concealedSamples: 150, silentConcealedSamples: 80 };
     statistics.add(entry(9, 1, later), entry(9, 1, { freezeCount: 3, totalFreezesDuration: 1.5 }));
-    expect(statistics.counted()).toEqual({ freezes: 1, frozen_ms: 500, concealed_percent: 2 });
+    expect(statistics.counted()).toEqual({
+      freezes: 1,
+      frozen_ms: 500,
+      concealed_percent: 2,
+      av_offset_ms: 0,
+    });
   });
 
-  test("tell how late the picture is against speech; silence counts until there is some", () => {
+  test("report speech alone, and know of silence where the next answer will play", () => {
     const statistics = new Statistics();
     let [second, packetsReceived] = [0, 0];
     const read = (packets: number, late: number) => {
@@ -145,10 +150,13 @@ describe("statistics", () => {
       return statistics.add(entry(at, 60, { packetsReceived }), entry(at, 60 + late));
     };
     for (const late of [90, 80]) expect(read(5, late)).toBeUndefined();
-    expect(statistics.offsetMs).toBeCloseTo(80);
-    for (const late of [20, 21, 22, 20, 20]) expect(read(50, late)).toBeCloseTo(late);
+    expect(statistics.counted()?.av_offset_ms).toBeNull();
+    for (const late of [20, 21, 22]) expect(read(50, late)).toBeCloseTo(late);
+    for (const late of [90, 91, 92, 93]) expect(read(5, late)).toBeUndefined();
+    expect(statistics.counted()?.av_offset_ms).toBeCloseTo(21);
+    expect(statistics.offsetMs).toBeCloseTo(91);
     expect(read(5, 90)).toBeUndefined();
-    expect(statistics.offsetMs).toBeCloseTo(20);
+    expect(statistics.counted()?.av_offset_ms).toBeNull();
   });
 
   test("of a browser that does not tell its playout have no offset", () => {

@@ -21,6 +21,8 @@ export interface Counted {
   freezes: number;
   frozen_ms: number;
   concealed_percent: number;
+  /** How late the picture was against speech; null where none came. */
+  av_offset_ms: number | null;
 }
 
 const NTP_TO_UNIX_MS = 2_208_988_800_000;
@@ -53,8 +55,8 @@ function isSilence(before: Inbound | undefined, now: Inbound): boolean {
 }
 
 export class Statistics {
-  #offsets: number[] = [];
-  #inSilenceMs: number | undefined;
+  #latest: number[] = [];
+  #inSpeech: number[] = [];
   #before: { audio: Inbound; video: Inbound } | undefined;
   #now: { audio: Inbound; video: Inbound } | undefined;
 
@@ -65,18 +67,17 @@ export class Statistics {
     this.#before ??= this.#now;
     const [heard, seen] = [playedAgeMs(audio), playedAgeMs(video)];
     if (heard === undefined || seen === undefined) return undefined;
-    if (silent) {
-      this.#inSilenceMs = seen - heard;
-      return undefined;
-    }
-    this.#offsets.push(seen - heard);
-    if (this.#offsets.length > KEPT_OFFSETS) this.#offsets.shift();
-    return seen - heard;
+    const lateMs = seen - heard;
+    this.#latest.push(lateMs);
+    if (this.#latest.length > KEPT_OFFSETS) this.#latest.shift();
+    if (silent) return undefined;
+    this.#inSpeech.push(lateMs);
+    return lateMs;
   }
 
-  /** How late the picture is against speech; against silence as long as there was no speech. */
+  /** How late the picture is against what plays now, be it silence: what comes next plays there. */
   get offsetMs(): number | undefined {
-    return median(this.#offsets) ?? this.#inSilenceMs;
+    return median(this.#latest);
   }
 
   /** Everything counted since the last call. */
@@ -84,6 +85,7 @@ export class Statistics {
     const [before, now] = [this.#before, this.#now];
     this.#before = now;
     if (!before || !now || before === now) return undefined;
+    const inSpeech = this.#inSpeech.splice(0);
     const since = (kind: "audio" | "video", field: keyof Inbound) =>
       Math.max(0, (now[kind][field] ?? 0) - (before[kind][field] ?? 0));
     const samples = since("audio", "totalSamplesReceived");
@@ -93,6 +95,7 @@ export class Statistics {
       freezes: since("video", "freezeCount"),
       frozen_ms: 1000 * since("video", "totalFreezesDuration"),
       concealed_percent: samples ? Math.min(100, Math.max(0, (100 * madeUp) / samples)) : 0,
+      av_offset_ms: median(inSpeech) ?? null,
     };
   }
 }

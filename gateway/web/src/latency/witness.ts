@@ -179,7 +179,6 @@ export class Witness {
       seconds: (nowMs - fromMs) / 1000,
       fps,
       ...counted,
-      av_offset_ms: this.#statistics.offsetMs ?? null,
       round_trip_ms: this.#clock.roundTripMs ?? null,
     });
   }
