@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 
 TOPIC = "lk.agent.pre-connect-audio-buffer"
 RAW = "audio/raw"
-WAIT_S = 1.0
-"""The recording is sent before the live track begins; who waits longer delays the caller."""
+WAIT_S = 3.0
+"""As LiveKit's agents wait. A busy browser sends the recording more than a second after its track;
+one that never comes delays the first answer by so much."""
 MAX_SECONDS = 10
 MAX_BYTES = MAX_SECONDS * 48_000 * 2
 MAX_RECORDINGS = 4

@@ -139,7 +139,10 @@ class Caller:
         self._spawn(self._speak())
 
     async def _send_recording(self, wav: bytes) -> None:
-        while not self.record.frames:  # noqa: ASYNC110  # browsers wait for the agent, too
+        """As browsers do: once the avatar can receive it."""
+        people = self.room.remote_participants
+        active = rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE
+        while not any(person.state == active for person in people.values()):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         samples, _ = soundfile.read(io.BytesIO(wav), dtype="int16")
         writer = await self.room.local_participant.stream_bytes(

@@ -47,6 +47,16 @@ async def test_who_waited_in_vain_waits_no_second_time() -> None:
     assert await buffer.blocks(track("TR_1")) == []
 
 
+@virtually
+async def test_a_busy_browsers_recording_is_waited_for() -> None:
+    buffer = PreconnectBuffer(rtc.Room())
+    async with asyncio.TaskGroup() as tasks:
+        blocks = tasks.create_task(buffer.blocks(track("TR_1")))
+        await asyncio.sleep(2.0)
+        await buffer._receive(recording("TR_1", 1.0))
+    assert len(blocks.result()) * HEARING_BLOCK_SAMPLES == pytest.approx(16_000, rel=0.05)
+
+
 async def test_a_recording_that_nobody_understands_is_waited_for_no_longer() -> None:
     buffer = PreconnectBuffer(rtc.Room())
     await buffer._receive(recording("TR_1", 1.0, "video/mp4"))
