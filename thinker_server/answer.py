@@ -1,7 +1,9 @@
 """One reply from transcript to last word, wanted (its outlet is released) or still speculation."""
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Literal
@@ -26,6 +28,8 @@ from thinker_server.workers import Workers
 log = logging.getLogger(__name__)
 
 SHORTENED = "That was too much to read at once: the answer is about its beginning."
+SETTLE_S = 1.0
+"""A question that was cut into is transcribed to its end; what the caller says meanwhile waits."""
 EndReason = Literal["completed", "interrupted", "empty", "failed"]
 
 
@@ -53,6 +57,10 @@ class SessionParts:
     def exchange(self, turn: int, typed: str = "") -> Exchange:
         """A new exchange, with its question if it was typed."""
         return Exchange(turn, user_text=typed)
+
+    def owes(self, exchange: Exchange) -> bool:
+        """Whether the question before this one is still to be answered."""
+        return self.dialogue.owes(exchange)
 
     def remember(self, exchange: Exchange) -> None:
         """The exchange now belongs to the dialogue."""
@@ -105,8 +113,8 @@ class Answer(Generic[E]):
         try:
             if self._listening is not None:
                 await self._hear_out(self._listening)
-            if self.exchange.asked:
-                await self._speak()
+            if self.exchange.asked or self._mind.owes(self.exchange):
+                await self._speak()  # a cough is no reason to leave a question unanswered
             else:
                 await self.end("empty")
         except ThinkerError as error:
@@ -140,7 +148,13 @@ class Answer(Generic[E]):
 
     async def _keep_what_was_heard(self) -> None:
         """The caller cut in before all of the question was transcribed: its words were said."""
-        if self._listening is None or not (text := self._listening.text.strip()):
+        if self._listening is None:
+            return
+        text = self._listening.text
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                text = await self._listening.settle()
+        if not (text := text.strip()):
             return
         self.exchange.take_in(text, self._listening.stream)
         await self.outlet.put("agent", partial(self._transcript, text))

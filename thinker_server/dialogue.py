@@ -93,6 +93,15 @@ class Dialogue:
         """The latest exchange of that turn."""
         return next((e for e in reversed(self._exchanges) if e.turn == turn), None)
 
+    def owes(self, asked: Exchange) -> bool:
+        """Whether the question before this one was cut into before any of its answer was heard."""
+        for before in reversed(self._exchanges):
+            if before is asked or not (before.user_text or before.audio_tokens):
+                continue
+            if before.user_text or before.heard_tokens != 0:
+                return before.heard_tokens == 0
+        return False
+
     def prompt(self, asked: Exchange) -> list[ChatMessage]:
         """Everything the brain must read to answer the question of an exchange.
 
@@ -130,7 +139,7 @@ class Dialogue:
         for exchange in self._exchanges:
             if exchange is not asked:
                 said += exchange.messages()
-        question = [ChatMessage("user", asked.question)] if asked is not None else []
+        question = [ChatMessage("user", asked.question)] if asked and asked.question else []
         return [*self._opening, *_joined([*said, *question])]
 
     def _shorten(self, asked: Exchange) -> None:

@@ -81,6 +81,10 @@ class Mind(Protocol[E]):
         """A new exchange, not yet part of the conversation."""
         ...
 
+    def owes(self, exchange: E) -> bool:
+        """Whether a question is to be answered before which this one, with no words, cut in."""
+        ...
+
     def remember(self, exchange: E) -> None:
         """The exchange now belongs to the conversation."""
         ...

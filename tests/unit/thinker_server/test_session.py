@@ -131,6 +131,60 @@ async def test_a_turn_in_which_nothing_was_understood_ends_empty() -> None:
     assert not wired.actor
 
 
+@pytest.mark.parametrize("coughs", [1, 2])
+async def test_a_cough_before_the_answer_sounds_does_not_lose_it(coughs: int) -> None:
+    """Nor do the last sounds of a question that seemed to be over."""
+    script = [*["It is Paris."] * (coughs + 1), "Fine."]
+    conversation = ScriptedConversation(script, hold_after=0)
+    async with wired_session(conversation, ["Which city?", *[""] * coughs, "Thanks."]) as wired:
+        for turn in range(1, coughs + 1):
+            wired.talk(turn)
+            wired.boundary("ended", turn, epoch=turn)
+            async with asyncio.timeout(5):
+                while len(conversation.prompts) < turn:
+                    await asyncio.sleep(0.002)
+            wired.session.receive(
+                Interrupt(
+                    session_id="s", epoch=turn, turn=turn, heard_tokens=0, last_shown_chunk=-1
+                )
+            )
+            await wired.until(TurnEnd, turn)
+        conversation.hold_after = 10_000
+        end = await wired.ask(coughs + 1)
+        assert end.reason == "completed"
+        await wired.ask(coughs + 2)
+        words = [m.text for m in wired.agent if isinstance(m, TextDelta)]
+    assert "".join(words) == "It is Paris.Fine."
+    question = ChatMessage("user", "Which city?")
+    assert [prompt[1:] for prompt in conversation.prompts[:-1]] == [[question]] * (coughs + 1)
+    answer, thanks = ChatMessage("assistant", "It is Paris."), ChatMessage("user", "Thanks.")
+    assert conversation.prompts[-1][1:] == [question, answer, thanks]
+
+
+async def test_a_cough_after_the_answer_is_no_question() -> None:
+    async with wired_session(ScriptedConversation(["It is Paris."]), ["Which city?", ""]) as wired:
+        await wired.ask(1)
+        wired.session.receive(
+            Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=8, last_shown_chunk=1)
+        )
+        end = await wired.ask(2)
+    assert end.reason == "empty"
+
+
+async def test_a_question_that_was_cut_into_is_transcribed_to_its_end() -> None:
+    conversation = ScriptedConversation(["Fine."])
+    async with wired_session(conversation, ["Which city?", "In France."]) as wired:
+        wired.talk(1)
+        wired.boundary("ended", 1, epoch=1)
+        cut = Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=0, last_shown_chunk=-1)
+        wired.session.receive(cut)
+        await wired.until(TurnEnd)
+        await wired.ask(2)
+        finals = [m.text for m in wired.agent if isinstance(m, Transcript) and m.final]
+    assert finals == ["Which city?", "In France."]
+    assert conversation.prompts[-1][1:] == [ChatMessage("user", "Which city? In France.")]
+
+
 async def test_typed_text_is_answered_like_speech() -> None:
     async with wired_session(ScriptedConversation(["It is Paris."]), ["-"]) as wired:
         wired.session.receive(UserText(session_id="s", epoch=4, turn=2, text="Which city?"))
