@@ -7,7 +7,7 @@ The laws:
   comes late, silent chunks fill the time and the reply goes on with its next token after them.
 - `Interrupt` drops the reply, rolls the motion back to the last chunk shown, continues with chunk
   `last_shown_chunk + 1`, and takes back all credit: the agent grants anew.
-- A reply's moods lie over the call's own; between replies that one shows alone.
+- A reply's moods lie over the call's own, guesses beneath it; between replies that shows alone.
 - Any message of a higher epoch voids the speech of lower ones; messages of lower epochs are
   ignored, except for grants and moods, which are ordered by the socket.
 """

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from actor_server.errors import SpeechRefused
 from actor_server.motion.source import SpeechWindow
-from proto.messages import HiddenChunk, Mood, MoodChange, Phone
+from proto.messages import HiddenChunk, MoodChange, Phone, SpokenMood
 from proto.speech_features import MEL_BINS, TOKEN_MEL_FRAMES
 from proto.time_law import (
     CHUNK_AUDIO_TOKENS,
@@ -47,7 +47,7 @@ class SpeechCut:
 
     pcm: NDArray[np.int16]
     window: SpeechWindow
-    moods: tuple[Mood, ...]
+    moods: tuple[SpokenMood, ...]
 
 
 class TurnSpeech:
@@ -58,7 +58,7 @@ class TurnSpeech:
         self.final = False
         self.spoken_tokens = 0
         """Tokens cut so far: the turn's clock, which stands still while speech is late."""
-        self.mood = Mood()
+        self.mood = SpokenMood()
         """That of the last token cut; what is open in it is the call's own."""
         self._moods: deque[MoodChange] = deque()
         self._history_tokens = history_tokens
@@ -134,7 +134,7 @@ class TurnSpeech:
         self._forget()
         return SpeechCut(pcm, window, moods)
 
-    def _mood_at(self, token: int) -> Mood:
+    def _mood_at(self, token: int) -> SpokenMood:
         """That of a token; tokens must come in order."""
         while self._moods and self._moods[0].first_token <= token:
             self.mood = self._moods.popleft().mood

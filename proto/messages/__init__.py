@@ -12,7 +12,7 @@ from proto.messages.agent_thinker import (
     UserFrame,
     UserText,
 )
-from proto.messages.mood import Expression, Mood, MoodChange
+from proto.messages.mood import Expression, Mood, MoodChange, SpokenMood
 from proto.messages.parts import MAX_IMAGE_BYTES, MAX_TEXT_CHARACTERS, HistoryTurn, Phone
 from proto.messages.portrait import CheckPortrait, PortraitChecked
 from proto.messages.session import (
@@ -77,6 +77,7 @@ __all__ = [
     "PortraitChecked",
     "SessionReady",
     "SetMood",
+    "SpokenMood",
     "TextDelta",
     "Transcript",
     "TurnBoundary",

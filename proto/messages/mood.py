@@ -12,9 +12,10 @@ Expression = Literal["neutral", "warm", "serious", "surprised"]
 class Mood(WireModel):
     """How a face looks and where its head points, besides what it does anyway.
 
-    What is None is as in the mood beneath: a clause's lies over its call's, that over a neutral
-    face that looks ahead. `strength` belongs to the expression. Degrees off the head's own motion:
-    positive yaw to the left of the picture, positive pitch down; the eyes go with the head.
+    What is None is as in the mood beneath: what a clause means lies over its call's, that over what
+    its words suggest, that over a neutral face that looks ahead. `strength` belongs to the
+    expression. Degrees off the head's own motion: positive yaw to the left of the picture, positive
+    pitch down; the eyes go with the head.
     """
 
     expression: Expression | None = None
@@ -33,8 +34,19 @@ class Mood(WireModel):
         )
 
 
+class SpokenMood(WireModel):
+    """A reply's mood: what its marks say, and what its words suggest."""
+
+    meant: Mood = Mood()
+    guess: Mood = Mood()
+
+    def over(self, call: Mood) -> Mood:
+        """With the call's own mood between the two: no guess goes before what somebody chose."""
+        return self.meant.over(call).over(self.guess)
+
+
 class MoodChange(WireModel):
     """From this audio token of the turn on the face is in this mood."""
 
     first_token: Count
-    mood: Mood
+    mood: SpokenMood

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from proto.feature_resampler import FeatureResampler
-from proto.messages import HiddenChunk, Mood, MoodChange, Phone
+from proto.messages import HiddenChunk, MoodChange, Phone, SpokenMood
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import (
     AUDIO_TOKEN_US,
@@ -86,7 +86,7 @@ class Segmenter:
         self._features = SpeechFeatures()
         self._slots = TextSlots()
         self._phones: list[TimedPhone] = []
-        self._mood = Mood()
+        self._mood = SpokenMood()
         self._moods: list[MoodChange] = []
         """Those of parts that were not given out."""
         self._pcm = np.zeros(0, np.int16)
@@ -111,7 +111,7 @@ class Segmenter:
         """Phones in turn time, in order; before their speech is pushed."""
         self._phones += phones
 
-    def set_mood(self, mood: Mood) -> None:
+    def set_mood(self, mood: SpokenMood) -> None:
         """That of the speech which is pushed next, and of all after it."""
         token = self._pushed_samples // TOKEN_SAMPLES
         if mood != self._mood:

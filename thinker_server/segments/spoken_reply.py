@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from proto.messages import Mood
+from proto.messages import SpokenMood
 from proto.time_law import AUDIO_TOKEN_US
 from thinker_server.brain.brain import BrainToken
 from thinker_server.segments.segmenter import Part, Segmenter
@@ -50,7 +50,7 @@ class SpokenReply:
         self._written += len(token.text)
 
     def speak(
-        self, clause: Clause, utterance: Utterance, mood: Mood | None = None
+        self, clause: Clause, utterance: Utterance, mood: SpokenMood | None = None
     ) -> tuple[list[Caption], Iterator[Part]]:
         """The voice's version of the next clause: its captions, and the parts it completes.
 

@@ -10,7 +10,7 @@ The rule for replies without marks is a short list of English words; it knows no
 import re
 from typing import Final
 
-from proto.messages import Expression, Mood
+from proto.messages import Expression, Mood, SpokenMood
 
 MARKS: Final[dict[str, Mood]] = {
     "neutral": Mood(expression="neutral"),
@@ -57,21 +57,19 @@ def without_marks(text: str) -> str:
 
 
 class ReplyMood:
-    """Follows one reply; a mark of an expression silences the rule for the rest of it."""
+    """Follows one reply. Marks and guesses hold to its end, or until others come."""
 
     def __init__(self, *, by_words: bool) -> None:
         self._by_words = by_words
-        self._mood = Mood()
+        self._meant = self._guess = Mood()
 
-    def of(self, clause: str) -> Mood:
+    def of(self, clause: str) -> SpokenMood:
         """The mood from this clause on; clauses must come in order."""
         for mark in MARK.finditer(clause):
-            marked = MARKS[" ".join(mark.group(1).lower().split())]
-            self._by_words = self._by_words and marked.expression is None
-            self._mood = marked.over(self._mood)
+            self._meant = MARKS[" ".join(mark.group(1).lower().split())].over(self._meant)
         if self._by_words:
-            self._mood = mood_of_words(clause).over(self._mood)
-        return self._mood
+            self._guess = mood_of_words(clause).over(self._guess)
+        return SpokenMood(meant=self._meant, guess=self._guess)
 
 
 def mood_of_words(text: str) -> Mood:

@@ -22,6 +22,7 @@ from proto.messages import (
     Mood,
     MoodChange,
     SetMood,
+    SpokenMood,
 )
 from proto.time_law import CHUNK_FRAMES, CHUNK_US, FRAME_WIDTH, I420_ROWS, TOKEN_SAMPLES
 from tests.unit.actor_server.conditions import parts_of, reply
@@ -346,7 +347,7 @@ def test_the_calls_own_mood_is_there_between_replies_and_under_them() -> None:
 
 def test_a_replys_mood_begins_at_its_token_and_ends_with_the_reply() -> None:
     session, film = moody_session()
-    changed = (MoodChange(first_token=8, mood=SERIOUS),)
+    changed = (MoodChange(first_token=8, mood=SpokenMood(meant=SERIOUS)),)
     session.deliver(reply("AA " * 25).model_copy(update={"moods": changed}), 0)
     take(session, 20)
     shown = film.furrows()
@@ -358,7 +359,7 @@ def test_a_replys_mood_begins_at_its_token_and_ends_with_the_reply() -> None:
 
 def test_late_speech_does_not_end_its_mood_and_an_interrupt_does() -> None:
     session, film = moody_session()
-    changed = (MoodChange(first_token=0, mood=SERIOUS),)
+    changed = (MoodChange(first_token=0, mood=SpokenMood(meant=SERIOUS)),)
     first, _ = parts_of(reply("AA " * 20).model_copy(update={"moods": changed}), [8])
     session.deliver(first, 0)
     take(session, 6)
@@ -371,13 +372,25 @@ def test_late_speech_does_not_end_its_mood_and_an_interrupt_does() -> None:
 def test_a_clauses_mood_leaves_what_it_does_not_name_as_the_call_has_it() -> None:
     session, film = moody_session()
     session.deliver(set_mood(Mood(expression="serious", yaw_deg=8.0), epoch=0), 0)
-    changed = (MoodChange(first_token=0, mood=SURPRISED),)
+    changed = (MoodChange(first_token=0, mood=SpokenMood(meant=SURPRISED)),)
     session.deliver(reply("AA " * 25, epoch=3).model_copy(update={"moods": changed}), 0)
     take(session, 6)
     last = film.chunks[-1][-1]
     assert last[YAW] > np.radians(8.0)
     assert last[BROW_LEFT] > STILL + 0.8
     assert film.furrows()[-1] < 0.1
+
+
+def test_what_words_suggest_gives_way_to_the_calls_own_mood() -> None:
+    session, film = moody_session()
+    session.deliver(set_mood(Mood(expression="neutral")), 0)
+    guessed = (MoodChange(first_token=0, mood=SpokenMood(guess=SERIOUS)),)
+    session.deliver(reply("AA " * 60).model_copy(update={"moods": guessed}), 0)
+    take(session, 6)
+    assert max(map(abs, film.furrows())) == 0.0
+    session.deliver(set_mood(Mood()), 0)
+    take(session, 6)
+    assert film.furrows()[-1] > 0.3
 
 
 def test_a_mood_set_in_an_epoch_that_is_over_still_counts() -> None:

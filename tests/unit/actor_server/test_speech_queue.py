@@ -9,7 +9,7 @@ from actor_server.errors import SpeechRefused
 from actor_server.motion.conditioning import condition_arrays
 from actor_server.motion.source import Condition, Visibility
 from actor_server.speech_queue import MAX_QUEUED_TOKENS, TurnSpeech
-from proto.messages import HiddenChunk, Mood, MoodChange
+from proto.messages import HiddenChunk, Mood, MoodChange, SpokenMood
 from proto.time_law import CHUNK_SAMPLES, TOKEN_SAMPLES
 from tests.unit.actor_server.conditions import parts_of, reply
 
@@ -197,7 +197,8 @@ def test_a_model_of_states_is_conditioned_on_them_where_it_knows_their_width(wid
 
 @pytest.mark.parametrize("sizes", [[40], [3] * 40, [5, 9, 1, 12]])
 def test_moods_change_at_their_tokens_however_the_reply_was_cut(sizes: list[int]) -> None:
-    warm, serious = Mood(expression="warm"), Mood(expression="serious")
+    warm = SpokenMood(meant=Mood(expression="warm"))
+    serious = SpokenMood(guess=Mood(expression="serious"))
     changes = (MoodChange(first_token=5, mood=warm), MoodChange(first_token=12, mood=serious))
     speech, moods = queue(), []
     for part in parts_of(reply("AA " * 16), sizes):
@@ -206,4 +207,4 @@ def test_moods_change_at_their_tokens_however_the_reply_was_cut(sizes: list[int]
         speech.extend(part.model_copy(update={"moods": of_part or None}))
         while speech.ready:
             moods += speech.cut().moods
-    assert moods == [Mood()] * 5 + [warm] * 7 + [serious] * 8
+    assert moods == [SpokenMood()] * 5 + [warm] * 7 + [serious] * 8

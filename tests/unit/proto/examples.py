@@ -23,6 +23,7 @@ from proto.messages import (
     PortraitChecked,
     SessionReady,
     SetMood,
+    SpokenMood,
     TextDelta,
     Transcript,
     TurnBoundary,
@@ -103,6 +104,6 @@ EXAMPLES: tuple[Message, ...] = (
         final=True,
         audio_ids=ramp("int32", 3),
         audio_states=ramp("float16", 3, 6),
-        moods=(MoodChange(first_token=5, mood=Mood(expression="serious")),),
+        moods=(MoodChange(first_token=5, mood=SpokenMood(meant=Mood(expression="serious"))),),
     ),
 )

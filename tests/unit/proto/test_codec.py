@@ -19,6 +19,7 @@ from proto.messages import (
     Mood,
     MoodChange,
     Ping,
+    SpokenMood,
     UserAudio,
 )
 from tests.unit.proto.examples import EXAMPLES, S, ramp
@@ -204,7 +205,9 @@ def test_speech_must_fit_its_token_count(fields: dict[str, object], reason: str)
 
 @pytest.mark.parametrize("tokens", [[7], [3], [5, 4], [5, 5]])
 def test_moods_change_at_tokens_of_their_part_in_order(tokens: list[int]) -> None:
-    moods = tuple(MoodChange(first_token=t, mood=Mood(expression="warm")) for t in tokens)
+    moods = tuple(
+        MoodChange(first_token=t, mood=SpokenMood(meant=Mood(expression="warm"))) for t in tokens
+    )
     with pytest.raises(ValidationError, match="of a part from 4 to 7"):
         HiddenChunk(
             session_id=S,

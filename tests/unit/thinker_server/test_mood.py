@@ -52,12 +52,12 @@ def test_links_and_other_brackets_are_no_marks() -> None:
 
 def test_marks_hold_to_the_end_of_the_reply_and_each_changes_its_own_part() -> None:
     mood = ReplyMood(by_words=False)
-    felt = [mood.of(clause.text) for clause in clauses_of(MARKED, 5)]
+    felt = [mood.of(clause.text).over(Mood()) for clause in clauses_of(MARKED, 5)]
     warm, serious = Mood(expression="warm"), Mood(expression="serious")
     look = {"yaw_deg": 8.0, "pitch_deg": 0.0}
     assert felt == [Mood(), warm, serious.model_copy(update=look)]
-    assert mood.of("Go on.") == felt[-1]
-    assert mood.of("[neutral][look ahead] So.") == Mood(
+    assert mood.of("Go on.").over(Mood()) == felt[-1]
+    assert mood.of("[neutral][look ahead] So.").over(Mood()) == Mood(
         expression="neutral", yaw_deg=0.0, pitch_deg=0.0
     )
 
@@ -88,11 +88,17 @@ def test_words_that_greet_wonder_and_apologise_are_noticed(
 
 def test_a_chat_model_that_marks_its_expressions_is_not_second_guessed() -> None:
     marked, looking = ReplyMood(by_words=True), ReplyMood(by_words=True)
-    assert marked.of("[serious] Hello.").expression == "serious"
-    assert marked.of("Thank you.").expression == "serious"
-    assert looking.of("[look up] Hello.") == Mood(
+    assert marked.of("[serious] Hello.").over(Mood()).expression == "serious"
+    assert marked.of("Thank you.").over(Mood()).expression == "serious"
+    assert looking.of("[look up] Hello.").over(Mood()) == Mood(
         expression="warm", strength=WORD_STRENGTH, yaw_deg=0.0, pitch_deg=-5.0
     )
+
+
+def test_a_mood_that_was_chosen_goes_before_a_guess_and_a_mark_before_both() -> None:
+    mood, calls_own = ReplyMood(by_words=True), Mood(expression="neutral", yaw_deg=5.0)
+    assert mood.of("Hello, thank you!").over(calls_own) == calls_own
+    assert mood.of("[surprised] Oh.").over(calls_own) == Mood(expression="surprised", yaw_deg=5.0)
 
 
 async def test_a_reply_s_moods_go_with_its_speech_and_leave_no_word() -> None:
@@ -104,7 +110,7 @@ async def test_a_reply_s_moods_go_with_its_speech_and_leave_no_word() -> None:
     changes = [c for m in wired.actor if isinstance(m, HiddenChunk) for c in m.moods or ()]
     tokens = WORD_US // 80_000
     warm = Mood(expression="warm")
-    assert [(c.first_token, c.mood) for c in changes] == [
+    assert [(c.first_token, c.mood.meant) for c in changes] == [
         (0, warm),
         (3 * tokens, warm.model_copy(update={"yaw_deg": 8.0, "pitch_deg": 0.0})),
     ]

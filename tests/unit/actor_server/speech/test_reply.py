@@ -10,7 +10,7 @@ from actor_server.speech.reply import MAX_WAITING_TOKENS, DecodedReply
 from actor_server.speech_queue import TurnSpeech
 from proto.feature_resampler import FeatureResampler
 from proto.message import Stamp
-from proto.messages import HiddenChunk, Mood, MoodChange
+from proto.messages import HiddenChunk, Mood, MoodChange, SpokenMood
 from proto.speech_features import SpeechFeatures, token_features
 from proto.time_law import SEGMENT_AUDIO_TOKENS, SEGMENT_TEXT_SLOTS, TOKEN_SAMPLES
 from tests.unit.actor_server.speech.spelling import (
@@ -177,7 +177,10 @@ def test_states_travel_with_the_speech_of_their_tokens(sizes: list[int]) -> None
 
 @pytest.mark.parametrize("sizes", [[26, 26], [1] * 60])
 def test_moods_travel_with_their_tokens(sizes: list[int]) -> None:
-    changes = [MoodChange(first_token=t, mood=Mood(expression="warm")) for t in (0, 30, 69)]
+    changes = [
+        MoodChange(first_token=t, mood=SpokenMood(meant=Mood(expression="warm")))
+        for t in (0, 30, 69)
+    ]
     parts = []
     for part in coded_parts(SENTENCE, sizes):
         own = range(part.first_token, part.first_token + part.audio_tokens)
