@@ -1,7 +1,9 @@
-"""`xstreamer keys`: who may use the gateway from other machines. Works on its database, so it needs
-no running gateway, and a running one obeys at once.
+"""`xstreamer keys`: who may use the gateway from other machines, and engines on other hosts.
+
+Works on the gateway's database, so it needs no running gateway, and a running one obeys at once.
 """
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from services.settings import Settings, SettingsError
 if TYPE_CHECKING:  # the database takes long to import, and `xstreamer up` needs none
     from gateway.keys import Keys
 
-keys_app = typer.Typer(no_args_is_help=True, help="API keys of the gateway.")
+keys_app = typer.Typer(no_args_is_help=True, help="Keys: of the gateway's API, and of engines.")
 
 out = Console()
 errors = Console(stderr=True)
@@ -63,6 +65,18 @@ def revoke(key_id: Annotated[str, typer.Argument(help="As `list` shows it.")]) -
         if not keys.store.remove(key_id):
             _fail(f"there is no key {key_id}: `xstreamer keys list`")
     out.print(f"{key_id} opens nothing any more")
+
+
+@keys_app.command("curve")
+def curve() -> None:
+    """Make a pair of CURVE keys, for an engine on another host or one of its clients."""
+    from proto.wire.curve import new_key_pair
+
+    public, secret = new_key_pair()
+    out.print("For one process's table in xstreamer.toml; others may know the public half:")
+    for name, value in (("public", public), ("secret", secret)):
+        line = f"curve_{name}_key = {json.dumps(value)}"
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -7,20 +7,25 @@ from pathlib import Path
 import pytest
 
 from proto.wire.curve import new_key_pair
-from tests.conftest import Stack, start_stack, stop_stack
+from tests.conftest import Stack, free_ports, start_stack, stop_stack
 
 
 @pytest.fixture(scope="module")
 def restarted_stack(assets_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Its processes are killed and come back. Its engines let in known keys only, and no log tells
-    a secret.
+    """Its processes are killed and come back. Its engines are reached as on other hosts: by TCP,
+    with known keys only. No log tells a secret.
     """
-    running = start_stack(tmp_path_factory.mktemp("chaos"), settings=_keys())
+    running = start_stack(tmp_path_factory.mktemp("chaos"), settings=_addresses() | _keys())
     try:
         yield running
     finally:
         stop_stack(running)
     assert running.leaks() == []
+
+
+def _addresses() -> dict[str, str]:
+    ports = zip(("THINKER", "ACTOR"), free_ports(2), strict=True)
+    return {f"XSTREAMER_{engine}_ENDPOINT": f"tcp://127.0.0.1:{port}" for engine, port in ports}
 
 
 def _keys() -> dict[str, str]:

@@ -107,7 +107,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 @cache
-def _whole_bomb(channels: int) -> bytes:
+def whole_bomb(channels: int) -> bytes:
     """49 million pixels, just below the limit, in a hundred kilobytes or two."""
     head = struct.pack(">IIBBBBB", 7_000, 7_000, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
     rows = zlib.compress(bytes(7_000 * (7_000 * channels + 1)), 1)
@@ -118,7 +118,7 @@ def _whole_bomb(channels: int) -> bytes:
 def _bomb(chance: Random) -> bytes:
     """Few bytes that claim, or truly hold, very many pixels."""
     if chance.random() < 0.1:
-        return _whole_bomb(chance.choice((1, 3, 4)))
+        return whole_bomb(chance.choice((1, 3, 4)))
     width, height = chance.choice(
         ((60_000, 60_000), (2**31 - 1, 1), (11_999, 4_100), (1, 2**31 - 1), (7_000, 7_000))
     )

@@ -6,6 +6,7 @@ one that the document names, of the type and shape that it promises, and never a
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,6 +43,7 @@ class Tally:
 
     total: int = 0
     taken: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
     findings: dict[str, str] = field(default_factory=dict)
 
     def ask(self, case: Case, checks_off: list[Any]) -> None:
@@ -51,6 +53,8 @@ class Tally:
         try:
             answer = case.call(headers=ADMIN)
             self.taken += answer.status_code < 400
+            route = f" {READINESS}" if label == READINESS else ""
+            self.answers[f"{answer.status_code}{route}"] += 1
             case.validate_response(answer, excluded_checks=checks_off)
         except FailureGroup as group:
             for failure in group.exceptions:
@@ -73,6 +77,7 @@ def fuzz_rest(examples: int) -> Figures:
         len(tally.findings),
         round(time.monotonic() - began_s, 1),
         findings=tuple(f"{where}: {text[:SHOWN]}" for where, text in tally.findings.items()),
+        answers=dict(tally.answers),
     )
 
 

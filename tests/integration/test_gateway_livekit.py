@@ -1,6 +1,7 @@
 """The gateway as a process in front of a real LiveKit server: rooms, tokens, webhooks, TLS."""
 
 import asyncio
+import base64
 import json
 import os
 import ssl
@@ -16,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from livekit import api, rtc
+from livekit.protocol.rtc import SignalRequest, SignalResponse, UpdateSubscription
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -301,6 +303,79 @@ async def test_a_token_opens_no_administration_of_another_room_or_its_own(gatewa
                         f"{base}.{service}/{method}", json=body, headers=headers
                     )
                     assert answer.status_code in {401, 403}, (service, method, answer.text)
+
+
+def for_another_room(token: str, room: str) -> str:
+    """The same token and signature with another room in it."""
+    header, claims, signature = token.split(".")
+    told = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    told["video"]["room"] = room
+    forged = base64.urlsafe_b64encode(json.dumps(told).encode()).rstrip(b"=").decode()
+    return f"{header}.{forged}.{signature}"
+
+
+@asynccontextmanager
+async def avatar_with_a_voice(gateway: Gateway, room_name: str) -> AsyncIterator[rtc.Room]:
+    async with caller(gateway.livekit_url, agent_token(room_name)) as avatar:
+        voice = rtc.LocalAudioTrack.create_audio_track("voice", rtc.AudioSource(48_000, 1))
+        await avatar.local_participant.publish_track(voice)
+        yield avatar
+
+
+async def first_granted(url: str, *track_sids: str) -> str:
+    """Ask for tracks over bare signalling: the first that LiveKit says may be received."""
+    async with connect(f"{url}&protocol=16&auto_subscribe=0") as signalling, asyncio.timeout(20):
+        wanted = UpdateSubscription(track_sids=track_sids, subscribe=True)
+        await signalling.send(SignalRequest(subscription=wanted).SerializeToString())
+        async for message in signalling:
+            assert isinstance(message, bytes)
+            answer = SignalResponse.FromString(message).subscription_permission_update
+            if answer.allowed:
+                return answer.track_sid
+    raise AssertionError("LiveKit hung up")
+
+
+async def test_a_token_hears_and_reads_nothing_of_another_room(gateway: Gateway):
+    mine, other = gateway.call(), gateway.call("tomas")
+    url = f"{mine['livekit_url']}/rtc?access_token="
+    with pytest.raises(InvalidStatus) as refused:
+        async with connect(url + for_another_room(mine["token"], other["room"])):
+            pass
+    assert refused.value.response.status_code == 401
+    async with (
+        avatar_with_a_voice(gateway, mine["room"]) as own_avatar,
+        avatar_with_a_voice(gateway, other["room"]) as other_avatar,
+    ):
+        (own_voice,) = own_avatar.local_participant.track_publications
+        (other_voice,) = other_avatar.local_participant.track_publications
+        assert await first_granted(url + mine["token"], other_voice, own_voice) == own_voice
+        async with (
+            caller(mine["livekit_url"], mine["token"]) as me,
+            caller(other["livekit_url"], other["token"]) as owner,
+        ):
+            read = {"me": asyncio.Event(), "owner": asyncio.Event()}
+            told: list[bytes] = []
+            for room, name in ((me, "me"), (owner, "owner")):
+                room.register_text_stream_handler(
+                    "lk.transcription", lambda *_, read=read[name]: read.set()
+                )
+            other_avatar.on("data_received", lambda packet: told.append(packet.data))
+            await other_avatar.local_participant.send_text("private", topic="lk.transcription")
+            await asyncio.wait_for(read["owner"].wait(), 10)
+            # to an avatar of that name in another room
+            named = [other_avatar.local_participant.identity]
+            await me.local_participant.publish_data(b"mine", destination_identities=named)
+            await owner.local_participant.publish_data(b"theirs", destination_identities=named)
+            async with asyncio.timeout(10):
+                while not told:  # noqa: ASYNC110  # the library calls no coroutine
+                    await asyncio.sleep(0.05)
+            assert told == [b"theirs"]
+            assert not read["me"].is_set()
+            await own_avatar.local_participant.send_text("for me", topic="lk.transcription")
+            await asyncio.wait_for(read["me"].wait(), 10)
+            assert [p.sid for p in me.remote_participants.values()] == [
+                own_avatar.local_participant.sid
+            ]
 
 
 async def test_a_room_made_again_after_its_call_is_closed_without_a_webhook(tmp_path: Path):

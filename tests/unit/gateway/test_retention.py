@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from livekit import api
 from sqlalchemy import func, select
 
+from gateway.app import create_app
 from gateway.defaults import default_avatars
 from gateway.deps import Services
 from gateway.errors import GatewayError
@@ -20,7 +21,13 @@ from gateway.store.tables import Call, Turn
 from proto.messages import HistoryTurn
 from services.room_agent.conversation import Conversation
 from services.room_agent.job import CallJob
-from tests.unit.gateway.conftest import FakeRooms
+from tests.unit.gateway.conftest import (
+    LOCAL_URL,
+    FakeChecker,
+    FakeMeter,
+    FakeRooms,
+    LocalClient,
+)
 from tests.unit.gateway.turn_reports import a_report, a_turn, send
 
 pytestmark = pytest.mark.unit
@@ -227,3 +234,14 @@ async def test_pictures_that_a_crash_left_behind_are_swept(services: Services, a
     left = {path.name for path in folder.iterdir()}
     assert not left & {"tmp1.part", "av-1.original"}
     assert left >= {"tmp2.part", f"{avatar_id}.png", "mara.original"}
+
+
+def test_what_earlier_versions_kept_of_uploads_goes_at_the_next_start(
+    services: Services, avatar_id: str, checker: FakeChecker, rooms: FakeRooms, meter: FakeMeter
+):
+    portraits = services.avatars.portraits
+    portraits.original(avatar_id).write_bytes(PICTURE)
+    with LocalClient(create_app(services.settings, checker, rooms, meter), LOCAL_URL):
+        assert not portraits.original(avatar_id).exists()
+    assert portraits.crop(avatar_id).exists()
+    assert portraits.original("mara").exists()

@@ -1,8 +1,10 @@
 """`xstreamer keys`: keys are made, listed and revoked in the gateway's own database."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
+import zmq
 from typer.testing import CliRunner, Result
 
 from gateway.keys import key_hash
@@ -36,6 +38,14 @@ def test_a_key_is_made_shown_listed_and_revoked(tmp_path: Path) -> None:
     assert shown not in listed
     assert keys(tmp_path, "revoke", key.id).exit_code == 0
     assert store(tmp_path).by_hash(key_hash(shown)) is None
+
+
+def test_a_pair_of_curve_keys_fits_what_settings_take(tmp_path: Path) -> None:
+    made = tomllib.loads("\n".join(keys(tmp_path, "curve").output.splitlines()[1:]))
+    check_pair = zmq.curve_public(made["curve_secret_key"].encode()).decode()
+    assert made["curve_public_key"] == check_pair
+    again = keys(tmp_path, "curve").output
+    assert made["curve_secret_key"] not in again
 
 
 def test_keys_that_do_not_exist_and_scopes_that_do_not_are_refused(tmp_path: Path) -> None:
