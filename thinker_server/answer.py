@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, Literal
@@ -58,9 +57,9 @@ class SessionParts:
         """A new exchange, with its question if it was typed."""
         return Exchange(turn, user_text=typed)
 
-    def owes(self, exchange: Exchange) -> bool:
-        """Whether the question before this one is still to be answered."""
-        return self.dialogue.owes(exchange)
+    def take_up(self, wordless: Exchange) -> bool:
+        """Give it the question before, if nobody heard an answer to that."""
+        return self.dialogue.take_up(wordless)
 
     def remember(self, exchange: Exchange) -> None:
         """The exchange now belongs to the dialogue."""
@@ -113,7 +112,7 @@ class Answer(Generic[E]):
         try:
             if self._listening is not None:
                 await self._hear_out(self._listening)
-            if self.exchange.asked or self._mind.owes(self.exchange):
+            if self.exchange.asked or self._mind.take_up(self.exchange):
                 await self._speak()  # a cough is no reason to leave a question unanswered
             else:
                 await self.end("empty")
@@ -130,9 +129,9 @@ class Answer(Generic[E]):
             await self.outlet.put("actor", self._close_speech)
         await self.end("failed")
 
-    async def end(self, reason: EndReason) -> None:
-        """Nothing more comes for this turn."""
-        if reason == "interrupted" and not self.heard_all:
+    async def end(self, reason: EndReason, *, hear_out: bool = True) -> None:
+        """Nothing more comes for this turn. `hear_out`: but what was asked is still of use."""
+        if reason == "interrupted" and hear_out and not self.heard_all:
             await self._keep_what_was_heard()
         self._leave_listening()
         self._mind.metrics.turns.labels(reason=reason).inc()
@@ -150,14 +149,15 @@ class Answer(Generic[E]):
         """The caller cut in before all of the question was transcribed: its words were said."""
         if self._listening is None:
             return
-        text = self._listening.text
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(SETTLE_S):
                 text = await self._listening.settle()
-        if not (text := text.strip()):
-            return
+        except TimeoutError:
+            text = self._listening.text
+        text = text.strip()
         self.exchange.take_in(text, self._listening.stream)
-        await self.outlet.put("agent", partial(self._transcript, text))
+        if text:
+            await self.outlet.put("agent", partial(self._transcript, text))
 
     def _leave_listening(self) -> None:
         """Of a wanted answer's turn nobody else knows any more."""

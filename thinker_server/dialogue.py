@@ -25,6 +25,8 @@ class Exchange:
     heard_tokens: int | None = None
     shortened: bool = False
     """Only the beginning of the question is read."""
+    instead_of: "Exchange | None" = None
+    """The one whose question this is, too; it was cut into before any of its answer was heard."""
 
     @property
     def asked(self) -> bool:
@@ -79,6 +81,9 @@ class Dialogue:
         self._opening = list(opening)
         self._earlier = [ChatMessage(turn.role, turn.text) for turn in history if turn.text.strip()]
         self._exchanges: list[Exchange] = []
+        if self._earlier and self._earlier[-1].role == "user":
+            asked = self._earlier.pop().text
+            self._exchanges.append(Exchange(-1, user_text=asked, heard_tokens=0))
         self._count_tokens = count_tokens
         self._room_tokens = room_tokens
         self._half_tokens = (count_tokens(self._opening) + room_tokens) // 2
@@ -93,14 +98,20 @@ class Dialogue:
         """The latest exchange of that turn."""
         return next((e for e in reversed(self._exchanges) if e.turn == turn), None)
 
-    def owes(self, asked: Exchange) -> bool:
-        """Whether the question before this one was cut into before any of its answer was heard."""
-        for before in reversed(self._exchanges):
-            if before is asked or not (before.user_text or before.audio_tokens):
-                continue
-            if before.user_text or before.heard_tokens != 0:
-                return before.heard_tokens == 0
-        return False
+    def take_up(self, wordless: Exchange) -> bool:
+        """Give an exchange without words the question before, if nobody heard an answer to it."""
+        said = (e for e in reversed(self._exchanges) if e is not wordless and e.user_text)
+        before = next(said, None)
+        if before is None or before.heard_tokens is None:
+            return False
+        if before.reply.heard_text(before.heard_tokens):
+            return False
+        wordless.user_text, wordless.seen, wordless.instead_of = (
+            before.user_text,
+            before.seen,
+            before,
+        )
+        return True
 
     def prompt(self, asked: Exchange) -> list[ChatMessage]:
         """Everything the brain must read to answer the question of an exchange.
@@ -136,10 +147,11 @@ class Dialogue:
 
     def _messages(self, asked: Exchange | None) -> list[ChatMessage]:
         said = list(self._earlier)
+        answered_anew = {id(e.instead_of) for e in [*self._exchanges, *([asked] if asked else [])]}
         for exchange in self._exchanges:
-            if exchange is not asked:
+            if exchange is not asked and id(exchange) not in answered_anew:
                 said += exchange.messages()
-        question = [ChatMessage("user", asked.question)] if asked and asked.question else []
+        question = [ChatMessage("user", asked.question)] if asked is not None else []
         return [*self._opening, *_joined([*said, *question])]
 
     def _shorten(self, asked: Exchange) -> None:

@@ -108,7 +108,8 @@ class ListeningTurn:
         text = await self._workers.hear(lambda: self._text_with(pcm))
         if text != self._text:
             self._text = text
-            await self._on_text(text)
+            if not self._stopping:
+                await self._on_text(text)
 
     def _text_with(self, pcm: np.ndarray) -> str:
         """In the recogniser's thread."""

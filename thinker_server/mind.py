@@ -81,8 +81,8 @@ class Mind(Protocol[E]):
         """A new exchange, not yet part of the conversation."""
         ...
 
-    def owes(self, exchange: E) -> bool:
-        """Whether a question is to be answered before which this one, with no words, cut in."""
+    def take_up(self, wordless: E) -> bool:
+        """Give an exchange without words the question before, if nobody heard an answer to it."""
         ...
 
     def remember(self, exchange: E) -> None:

@@ -87,7 +87,7 @@ class ThinkerSession(Generic[E]):
                 self._read_ahead()
                 while (message := await self._inbox.get()) is not None:
                     await self._act_on(message)
-                await self._drop_answer()
+                await self._drop_answer(hear_out=False)
                 self._stop_listening()
                 self._look_away()
                 self._stop_reading()
@@ -229,7 +229,7 @@ class ThinkerSession(Generic[E]):
         if answer.outlet.released:
             self._read_ahead()
 
-    async def _drop_answer(self) -> None:
+    async def _drop_answer(self, *, hear_out: bool = True) -> None:
         """Stop the reply in the making; one that was wanted is reported as interrupted."""
         answer, task = self._answer, self._answer_task
         self._answer = self._answer_task = None
@@ -238,7 +238,7 @@ class ThinkerSession(Generic[E]):
         task.cancel()
         await asyncio.wait([task])
         if answer.outlet.released:
-            await answer.end("interrupted")
+            await answer.end("interrupted", hear_out=hear_out)
 
     # --- reading ahead ---------------------------------------------------------------------------
 

@@ -116,7 +116,7 @@ class CallSession:
         self.interrupt()
         self._owed.asked(text)
         self.turn += 1
-        self._remember("user", text, name=name)
+        self._remember("user", text, turn=self.turn, name=name)
         self._ask(text)
         return True
 
@@ -209,10 +209,10 @@ class CallSession:
 
     def _transcript(self, message: Transcript) -> None:
         self._ports.show_user_words(message.turn, message.text, message.final)
+        if message.final:
+            self._owed.understood(message.text, late=message.turn < self.turn)
         if message.final and message.text:
-            if message.turn == self.turn:
-                self._owed.question = message.text
-            self._remember("user", message.text, late=message.turn < self.turn)
+            self._remember("user", message.text, turn=message.turn)
 
     def _about_reply(self, message: TextDelta | TurnState | TurnEnd) -> None:
         reply = self.reply
@@ -291,10 +291,10 @@ class CallSession:
             self._remember("assistant", reply.said)
         self._ports.report_turn(reply.timing)
 
-    def _remember(self, role: Role, text: str, *, late: bool = False, name: str = "") -> None:
-        self._said.add(role, text, late=late, name=name)
+    def _remember(self, role: Role, text: str, *, turn: int = 0, name: str = "") -> None:
+        self._said.add(role, text, turn=turn, name=name)
         self._tell()
 
     def _tell(self) -> None:
-        asked = bool(self._owed.question)
+        asked = bool(self._owed.unanswered)
         self._ports.remember(Conversation.of(self.turn, self.epoch, self._said, asked=asked))

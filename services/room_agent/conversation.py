@@ -53,12 +53,14 @@ class History:
         self.turns = list(earlier)
         self.read = deque(read, maxlen=MAX_NAMES)
         """Names of the typed messages among them."""
+        self._asked_in = 0
 
-    def add(self, role: Role, text: str, *, late: bool = False, name: str = "") -> None:
-        """The newest words; `late`: they were said before the question that came last."""
+    def add(self, role: Role, text: str, *, turn: int = 0, name: str = "") -> None:
+        """The newest words; a question of an older `turn` than the last one goes before that."""
         if name:
             self.read.append(name)
         said = HistoryTurn(role=role, text=text[:MAX_TEXT_CHARACTERS])
-        place = len(self.turns) - (late and bool(self.turns) and self.turns[-1].role == "user")
-        self.turns.insert(place, said)
+        late = 0 < turn < self._asked_in and bool(self.turns) and self.turns[-1].role == "user"
+        self._asked_in = max(self._asked_in, turn)
+        self.turns.insert(len(self.turns) - late, said)
         del self.turns[:-KEPT_TURNS]

@@ -29,8 +29,8 @@ from services.room_agent.witness import PAGE_TOPICS
 log = logging.getLogger(__name__)
 
 CAPTION_TOPIC = "lk.transcription"
-HEARING_QUEUE_FRAMES = 250
-"""5 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
+HEARING_QUEUE_FRAMES = 400
+"""8 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
 BREATH_BLOCKS = 16
 """So much of a recording is heard at once: in between, what was heard is sent on."""
 STATISTICS_EVERY_S = 5.0

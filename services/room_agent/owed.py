@@ -28,19 +28,34 @@ class Owed:
     def __init__(self) -> None:
         self.question = ""
         """Its words as far as they are known; empty once the answer sounds."""
+        self._before = ""
+        """What was asked before it, whose answer was cut into before it sounded."""
         self._due = False
         self._excuse = UNHEARD
         self._asked_again = 0
 
     def asked(self, question: str = "") -> None:
-        """The caller begins to ask; whatever was asked before is owed no more."""
+        """The caller begins to ask; what was asked before is owed only if no words come."""
+        self._before = "" if question else self.unanswered
         self.question = question
         self._due = False
         self._asked_again = 0
 
+    def understood(self, question: str, *, late: bool = False) -> None:
+        """The words of what was asked, or that there are none; `late`: of what was asked before."""
+        if late:
+            self._before = question or self._before
+        else:
+            self.question = question or self._before
+
+    @property
+    def unanswered(self) -> str:
+        """The last words of the caller's of whose answer nothing has sounded."""
+        return self.question or self._before
+
     def answered(self) -> None:
         """The answer sounds: it is not told from its beginning again."""
-        self.question = ""
+        self.question = self._before = ""
 
     def broke_off(self, *, began: bool) -> None:
         """No more of the answer comes; `began`: the caller has heard a part of it."""

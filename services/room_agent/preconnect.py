@@ -21,7 +21,7 @@ TOPIC = "lk.agent.pre-connect-audio-buffer"
 RAW = "audio/raw"
 WAIT_S = 3.0
 """As LiveKit's agents wait. A busy browser sends the recording more than a second after its track;
-one that never comes delays the first answer by so much."""
+until then, or for so long if it never comes, the live track waits in its queue."""
 MAX_SECONDS = 10
 MAX_BYTES = MAX_SECONDS * 48_000 * 2
 MAX_RECORDINGS = 4

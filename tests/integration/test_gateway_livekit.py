@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -315,27 +315,57 @@ def for_another_room(token: str, room: str) -> str:
 
 
 @asynccontextmanager
-async def avatar_with_a_voice(gateway: Gateway, room_name: str) -> AsyncIterator[rtc.Room]:
+async def avatar_in(gateway: Gateway, room_name: str) -> AsyncIterator[tuple[rtc.Room, set[str]]]:
+    """An avatar in its room, and the ids of its voice and its face."""
     async with caller(gateway.livekit_url, agent_token(room_name)) as avatar:
+        me = avatar.local_participant
         voice = rtc.LocalAudioTrack.create_audio_track("voice", rtc.AudioSource(48_000, 1))
-        await avatar.local_participant.publish_track(voice)
-        yield avatar
+        face = rtc.LocalVideoTrack.create_video_track("face", rtc.VideoSource(256, 256))
+        yield avatar, {(await me.publish_track(track)).sid for track in (voice, face)}
 
 
-async def first_granted(url: str, *track_sids: str) -> str:
-    """Ask for tracks over bare signalling: the first that LiveKit says may be received."""
-    async with connect(f"{url}&protocol=16&auto_subscribe=0") as signalling, asyncio.timeout(20):
+async def granted(url: str, track_sids: set[str], of_them: int) -> set[str]:
+    """Ask for tracks over bare signalling: those that LiveKit lets one receive.
+
+    Waits until there are so many, and then for a second more.
+    """
+    allowed: set[str] = set()
+    async with connect(f"{url}&protocol=16&auto_subscribe=0") as signalling:
         wanted = UpdateSubscription(track_sids=track_sids, subscribe=True)
         await signalling.send(SignalRequest(subscription=wanted).SerializeToString())
-        async for message in signalling:
-            assert isinstance(message, bytes)
-            answer = SignalResponse.FromString(message).subscription_permission_update
-            if answer.allowed:
-                return answer.track_sid
-    raise AssertionError("LiveKit hung up")
+        with suppress(TimeoutError):
+            while True:
+                wait_s = 20 if len(allowed) < of_them else 1
+                message = await asyncio.wait_for(signalling.recv(), wait_s)
+                assert isinstance(message, bytes)
+                answer = SignalResponse.FromString(message).subscription_permission_update
+                allowed |= {answer.track_sid} if answer.allowed else set()
+    return allowed
 
 
-async def test_a_token_hears_and_reads_nothing_of_another_room(gateway: Gateway):
+@dataclass
+class Told:
+    """What reached somebody in a room."""
+
+    words: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
+    data: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+
+    @classmethod
+    def to(cls, room: rtc.Room) -> "Told":
+        told = cls()
+        reading: set[asyncio.Task[None]] = set()
+
+        async def read(reader: rtc.TextStreamReader) -> None:
+            told.words.put_nowait(await reader.read_all())
+
+        room.on("data_received", lambda packet: told.data.put_nowait(packet.data))
+        room.register_text_stream_handler(
+            "lk.transcription", lambda reader, _: reading.add(asyncio.create_task(read(reader)))
+        )
+        return told
+
+
+async def test_a_token_hears_sees_and_reads_nothing_of_another_room(gateway: Gateway):
     mine, other = gateway.call(), gateway.call("tomas")
     url = f"{mine['livekit_url']}/rtc?access_token="
     with pytest.raises(InvalidStatus) as refused:
@@ -343,36 +373,32 @@ async def test_a_token_hears_and_reads_nothing_of_another_room(gateway: Gateway)
             pass
     assert refused.value.response.status_code == 401
     async with (
-        avatar_with_a_voice(gateway, mine["room"]) as own_avatar,
-        avatar_with_a_voice(gateway, other["room"]) as other_avatar,
+        avatar_in(gateway, mine["room"]) as (own_avatar, own_tracks),
+        avatar_in(gateway, other["room"]) as (other_avatar, other_tracks),
     ):
-        (own_voice,) = own_avatar.local_participant.track_publications
-        (other_voice,) = other_avatar.local_participant.track_publications
-        assert await first_granted(url + mine["token"], other_voice, own_voice) == own_voice
+        asked_for = own_tracks | other_tracks
+        assert await granted(url + mine["token"], asked_for, len(own_tracks)) == own_tracks
         async with (
             caller(mine["livekit_url"], mine["token"]) as me,
             caller(other["livekit_url"], other["token"]) as owner,
         ):
-            read = {"me": asyncio.Event(), "owner": asyncio.Event()}
-            told: list[bytes] = []
-            for room, name in ((me, "me"), (owner, "owner")):
-                room.register_text_stream_handler(
-                    "lk.transcription", lambda *_, read=read[name]: read.set()
-                )
-            other_avatar.on("data_received", lambda packet: told.append(packet.data))
-            await other_avatar.local_participant.send_text("private", topic="lk.transcription")
-            await asyncio.wait_for(read["owner"].wait(), 10)
-            # to an avatar of that name in another room
-            named = [other_avatar.local_participant.identity]
-            await me.local_participant.publish_data(b"mine", destination_identities=named)
-            await owner.local_participant.publish_data(b"theirs", destination_identities=named)
+            to_me, to_owner = Told.to(me), Told.to(owner)
+            to_own_avatar, to_other_avatar = Told.to(own_avatar), Told.to(other_avatar)
+            for avatar, words in ((other_avatar, "private"), (own_avatar, "for me")):
+                await avatar.local_participant.send_text(words, topic="lk.transcription")
+            # both avatars have this name
+            name = [other_avatar.local_participant.identity]
+            for person, data in ((me, b"mine"), (owner, b"theirs")):
+                await person.local_participant.publish_data(data, destination_identities=name)
             async with asyncio.timeout(10):
-                while not told:  # noqa: ASYNC110  # the library calls no coroutine
-                    await asyncio.sleep(0.05)
-            assert told == [b"theirs"]
-            assert not read["me"].is_set()
-            await own_avatar.local_participant.send_text("for me", topic="lk.transcription")
-            await asyncio.wait_for(read["me"].wait(), 10)
+                assert await to_me.words.get() == "for me"
+                assert await to_owner.words.get() == "private"
+                assert await to_own_avatar.data.get() == b"mine"
+                assert await to_other_avatar.data.get() == b"theirs"
+            await asyncio.sleep(0.5)
+            for told in (to_me, to_owner, to_own_avatar, to_other_avatar):
+                assert told.words.empty()
+                assert told.data.empty()
             assert [p.sid for p in me.remote_participants.values()] == [
                 own_avatar.local_participant.sid
             ]

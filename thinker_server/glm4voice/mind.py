@@ -39,8 +39,8 @@ class GlmMind:
         """A new exchange; what was said beside the typed text is added when it is heard out."""
         return GlmExchange(turn, [typed] if typed else [])
 
-    def owes(self, exchange: GlmExchange) -> bool:
-        """It answers whatever it heard, words or not."""
+    def take_up(self, wordless: GlmExchange) -> bool:
+        """No: it reads an unheard question before whatever it heard, words or not."""
         return False
 
     def remember(self, exchange: GlmExchange) -> None:

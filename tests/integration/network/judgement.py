@@ -13,8 +13,8 @@ from tests.integration.network.scenarios import REPLY_CHUNKS, SCENARIOS, SIGNAL,
 
 OFFSET_MS_MEDIAN, OFFSET_MS_P95 = 120, 185
 """Sound and picture are this close together 5 s after the trouble: where our alert begins, and
-where people no longer accept it when the sound is late (ITU-R BT.1359; when it is early, 90). The
-receiver is LiveKit's Python client, which does not put the two in step, as browsers do."""
+where people no longer accept it when the sound is late (ITU-R BT.1359; when it is early, 90).
+Browsers put the two in step; the receiver here, LiveKit's Python client, does not."""
 LATE_MS = 25.0
 """A relay that is this late measures the machine, not the network."""
 FPS = 23.0

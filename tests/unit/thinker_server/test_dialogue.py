@@ -98,6 +98,20 @@ def test_of_a_long_history_is_known_what_the_first_question_will_find() -> None:
     assert dialogue.prompt(Exchange(21, "and now?"))[: len(known)] == known
 
 
+def test_what_the_caller_asked_before_a_crash_is_taken_up_by_a_turn_without_words() -> None:
+    history = (HistoryTurn(role="user", text="why?"),)
+    dialogue = Dialogue([SYSTEM], history, words, 100)
+    wordless = Exchange(3)
+    assert dialogue.take_up(wordless)
+    assert dialogue.prompt(wordless) == [SYSTEM, ChatMessage("user", "why?")]
+    wordless.reply.words = [TimedWord("because", 0, 1)]
+    dialogue.add(wordless)
+    assert not dialogue.take_up(Exchange(4)), "it has its answer"
+    for turn in range(5, 60):
+        dialogue.add(said(turn, f"question {turn}", "a b c"))
+        assert dialogue.prompt(Exchange(99, "last"))[1].role == "user", "no answer without question"
+
+
 def test_a_second_interrupt_cannot_unhear_less() -> None:
     exchange = said(1, "q", "a b")
     exchange.cut(5)

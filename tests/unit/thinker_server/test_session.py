@@ -15,7 +15,12 @@ from proto.messages import (
     UserAudio,
     UserText,
 )
-from tests.unit.thinker_server.doubles import EvenVoice, ScriptedConversation, wired_session
+from tests.unit.thinker_server.doubles import (
+    EvenVoice,
+    ScriptedConversation,
+    Wired,
+    wired_session,
+)
 from thinker_server.brain.brain import ChatMessage
 from thinker_server.errors import BrainUnavailable
 from thinker_server.listening import BLOCK_US, UPDATE_US
@@ -131,26 +136,37 @@ async def test_a_turn_in_which_nothing_was_understood_ends_empty() -> None:
     assert not wired.actor
 
 
+async def cut_before_it_sounds(wired: Wired, turn: int) -> None:
+    """Ask, and cut in while the brain has not begun to answer."""
+    wired.talk(turn)
+    wired.boundary("ended", turn, epoch=turn)
+    async with asyncio.timeout(5):
+        while len(wired.conversation.prompts) < turn:
+            await asyncio.sleep(0.002)
+    wired.session.receive(
+        Interrupt(session_id="s", epoch=turn, turn=turn, heard_tokens=0, last_shown_chunk=-1)
+    )
+    await wired.until(TurnEnd, turn)
+
+
+@pytest.mark.parametrize("pauses", [False, True])
 @pytest.mark.parametrize("coughs", [1, 2])
-async def test_a_cough_before_the_answer_sounds_does_not_lose_it(coughs: int) -> None:
+async def test_a_cough_before_the_answer_sounds_does_not_lose_it(coughs: int, pauses: bool) -> None:
     """Nor do the last sounds of a question that seemed to be over."""
     script = [*["It is Paris."] * (coughs + 1), "Fine."]
     conversation = ScriptedConversation(script, hold_after=0)
     async with wired_session(conversation, ["Which city?", *[""] * coughs, "Thanks."]) as wired:
         for turn in range(1, coughs + 1):
-            wired.talk(turn)
-            wired.boundary("ended", turn, epoch=turn)
-            async with asyncio.timeout(5):
-                while len(conversation.prompts) < turn:
-                    await asyncio.sleep(0.002)
-            wired.session.receive(
-                Interrupt(
-                    session_id="s", epoch=turn, turn=turn, heard_tokens=0, last_shown_chunk=-1
-                )
-            )
-            await wired.until(TurnEnd, turn)
+            await cut_before_it_sounds(wired, turn)
         conversation.hold_after = 10_000
-        end = await wired.ask(coughs + 1)
+        wired.talk(coughs + 1)
+        if pauses:  # answered in private first
+            wired.boundary("paused", coughs + 1, epoch=coughs)
+            await wired.until_state("speculating")
+            await wired.until_state("hearing")
+        wired.boundary("ended", coughs + 1, epoch=coughs + 1)
+        end = await wired.until(TurnEnd, coughs + 1)
+        assert isinstance(end, TurnEnd)
         assert end.reason == "completed"
         await wired.ask(coughs + 2)
         words = [m.text for m in wired.agent if isinstance(m, TextDelta)]
@@ -161,14 +177,23 @@ async def test_a_cough_before_the_answer_sounds_does_not_lose_it(coughs: int) ->
     assert conversation.prompts[-1][1:] == [question, answer, thanks]
 
 
-async def test_a_cough_after_the_answer_is_no_question() -> None:
-    async with wired_session(ScriptedConversation(["It is Paris."]), ["Which city?", ""]) as wired:
+@pytest.mark.parametrize(
+    ("heard_tokens", "reason"), [(None, "empty"), (8, "empty"), (1, "completed")]
+)
+async def test_a_cough_after_words_of_the_answer_is_no_question(
+    heard_tokens: int | None, reason: str
+) -> None:
+    """A word lasts four tokens; of which one was heard, nothing was understood."""
+    conversation = ScriptedConversation(["It is Paris.", "It is Paris."])
+    async with wired_session(conversation, ["Which city?", ""]) as wired:
         await wired.ask(1)
-        wired.session.receive(
-            Interrupt(session_id="s", epoch=2, turn=1, heard_tokens=8, last_shown_chunk=1)
-        )
+        if heard_tokens is not None:
+            cut = Interrupt(
+                session_id="s", epoch=2, turn=1, heard_tokens=heard_tokens, last_shown_chunk=1
+            )
+            wired.session.receive(cut)
         end = await wired.ask(2)
-    assert end.reason == "empty"
+    assert end.reason == reason
 
 
 async def test_a_question_that_was_cut_into_is_transcribed_to_its_end() -> None:

@@ -37,6 +37,42 @@ async def test_a_thinker_that_comes_back_is_asked_again(session: CallSession, po
     assert [turn.text for turn in ports.remembered[-1].said] == ["What time is it?"]
 
 
+@pytest.mark.parametrize("known", ["before", "late"])
+async def test_a_cough_does_not_forget_what_is_owed(
+    session: CallSession, ports: Ports, known: str
+) -> None:
+    speak(session)
+    if known == "before":
+        heard_as(session, "What time is it?")
+    speak(session)  # it cuts the answer off
+    if known == "late":
+        late = Transcript(session_id=CALL, turn=1, text="What time is it?", final=True)
+        session.thinker_said(late)
+    heard_as(session, "")
+    assert ports.remembered[-1].asked
+    session.actor_lost()
+    session.go_on()
+    assert asked(ports) == [("What time is it?", 2, session.epoch)]
+    show(session, av_chunk(5, epoch=session.epoch, turn=2, tokens=4))
+    speak(session)
+    heard_as(session, "")
+    session.actor_lost()
+    session.go_on()
+    assert len(asked(ports)) == 1, "its answer has sounded"
+
+
+async def test_questions_that_are_known_late_stay_in_order(
+    session: CallSession, ports: Ports
+) -> None:
+    speak(session)
+    heard_as(session, "First?")
+    speak(session)
+    speak(session)
+    session.thinker_said(Transcript(session_id=CALL, turn=2, text="Second?", final=True))
+    heard_as(session, "Third?")
+    assert [turn.text for turn in ports.remembered[-1].said] == ["First?", "Second?", "Third?"]
+
+
 async def test_what_is_typed_while_the_thinker_is_away_is_told_once(
     session: CallSession, ports: Ports
 ) -> None:
