@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 from fastapi.testclient import TestClient
 
+from actor_server.portrait import decoding_process
 from actor_server.portrait.intake import PortraitIntake
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
@@ -130,7 +131,7 @@ def _gateway(assets: Path) -> Iterator[TestClient]:
 
 @dataclass
 class Peak:
-    """Highest resident memory: of this process above its start, and of any that it started."""
+    """Highest resident memory: of this process above its start, and of any decoder it started."""
 
     own_mb: float = 0.0
     decoder_mb: float = 0.0
@@ -158,10 +159,16 @@ def peak_memory() -> Iterator[Peak]:
 
 
 def _high_water_mb(pid: int) -> float:
-    """The most that a process ever had resident; 0 when it is gone."""
+    """The most that a decoder ever had resident; 0 when it is gone, or before it is one.
+
+    Until a child runs its own program, its memory is that of its parent.
+    """
     try:
+        command = Path(f"/proc/{pid}/cmdline").read_text()
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
+        return 0.0
+    if decoding_process.__name__ not in command:
         return 0.0
     kib = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
     return int(kib[0]) / 1024 if kib else 0.0
