@@ -18,6 +18,10 @@ WebRTC drops frames that come sooner than the rate allows; those that catch up (
 """
 
 
+STATISTICS_EVERY_S = 5.0
+"""How often WebRTC's statistics of a track are read."""
+
+
 class LiveKitAudio:
     """An AudioSink. `push` must neither overlap nor be cancelled; `clear` makes it return."""
 

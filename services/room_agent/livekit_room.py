@@ -9,32 +9,26 @@ from livekit import rtc
 from livekit.agents import AutoSubscribe, JobContext
 from livekit.rtc.participant import PublishDataError
 
-from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.call_clock import call_us
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.camera import CallerCamera
 from services.room_agent.incoming import IncomingStreams
 from services.room_agent.livekit_caption import LiveKitCaption
 from services.room_agent.livekit_media import (
+    STATISTICS_EVERY_S,
     LiveKitAudio,
     LiveKitVideo,
     is_person,
     publish,
     sent_frames,
 )
-from services.room_agent.preconnect import PreconnectBuffer
+from services.room_agent.microphone import CallerMicrophone
 from services.room_agent.typed_words import CHAT_TOPIC, read_typed
 from services.room_agent.witness import PAGE_TOPICS
 
 log = logging.getLogger(__name__)
 
 CAPTION_TOPIC = "lk.transcription"
-HEARING_QUEUE_FRAMES = 400
-"""8 s of the caller's audio; older audio is dropped. LiveKit's default is unbounded."""
-BREATH_BLOCKS = 16
-"""So much of a recording is heard at once: in between, what was heard is sent on."""
-STATISTICS_EVERY_S = 5.0
-HEARING_BLOCK_US = HEARING_BLOCK_SAMPLES * 1_000_000 // HEARING_HZ
 
 Declaration = Callable[[str, str, Collection[str]], str]
 """Room, identity and tracks, signed as synthetic."""
@@ -56,29 +50,25 @@ class LiveKitRoom:
         self._room = job.room
         self._declare = declare
         self._voice_sid = ""
-        self._microphone_sid = ""
-        self._caller = ""
-        self._jitter_us = 0
         self._sent_fps: float | None = None
         self._took_over = took_over
-        self._heard_before: set[str] = set()
-        self._listening: dict[str, asyncio.Task[None]] = {}
-        self._preconnect = PreconnectBuffer(job.room)
+        self._microphone = CallerMicrophone(job.room)
         self._camera = CallerCamera(job.room)
         self.audio = LiveKitAudio(queue_ms)
         self.video = LiveKitVideo()
 
     async def join(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
         """Connect and publish. Handlers come first: what is sent to us at once must not be lost."""
-        self._preconnect.register(tasks)
+        self._microphone.register(events, tasks)
         self._camera.register(tasks)
         self._register(events, tasks)
-        self._follow_microphone(events, tasks)
         await self._job.connect(auto_subscribe=AutoSubscribe.AUDIO_ONLY)
         events.told(self._room.metadata)
         if self._took_over:
             people = self._room.remote_participants.values()
-            self._heard_before = {sid for person in people for sid in person.track_publications}
+            self._microphone.heard_before = {
+                sid for person in people for sid in person.track_publications
+            }
         face = await publish(self._room.local_participant, self.audio, self.video)
         tasks.create_task(self._watch_sending(face), name="sending")
         self._declare_tracks(events)
@@ -130,80 +120,10 @@ class LiveKitRoom:
         room.on("data_received", on_data)
         room.register_text_stream_handler(CHAT_TOPIC, on_chat)
 
-    def _follow_microphone(self, events: RoomEvents, tasks: asyncio.TaskGroup) -> None:
-        def on_track(
-            track: rtc.Track, publication: rtc.TrackPublication, sender: rtc.RemoteParticipant
-        ) -> None:
-            if is_person(sender) and track.kind == rtc.TrackKind.KIND_AUDIO:
-                self._microphone_sid, self._caller = publication.sid, sender.identity
-                self._stop_listening(publication.sid)
-                self._listening[publication.sid] = tasks.create_task(
-                    self._listen(track, publication, events), name="listen"
-                )
-
-        def on_track_gone(
-            _track: rtc.Track, publication: rtc.TrackPublication, _: rtc.RemoteParticipant
-        ) -> None:
-            self._stop_listening(publication.sid)
-
-        self._room.on("track_subscribed", on_track)
-        self._room.on("track_unsubscribed", on_track_gone)
-
-    def _stop_listening(self, sid: str) -> None:
-        """Nothing ends a stream of LiveKit's but its reader."""
-        if (task := self._listening.pop(sid, None)) is not None:
-            task.cancel()
-
-    async def _listen(
-        self, track: rtc.Track, publication: rtc.TrackPublication, events: RoomEvents
-    ) -> None:
-        stream = rtc.AudioStream.from_track(
-            track=track,
-            capacity=HEARING_QUEUE_FRAMES,
-            sample_rate=HEARING_HZ,
-            num_channels=1,
-            frame_size_ms=1000 * HEARING_BLOCK_SAMPLES // HEARING_HZ,
-        )
-        watch = asyncio.create_task(self._watch_jitter(track), name="jitter")
-        try:
-            await events.listens()
-            known = publication.sid in self._heard_before
-            blocks = [] if known else await self._preconnect.blocks(publication)
-            for number, block in enumerate(blocks):
-                events.hear(block, behind_us=(len(blocks) - number) * HEARING_BLOCK_US)
-                if number % BREATH_BLOCKS == 0:
-                    await asyncio.sleep(0)
-            async for event in stream:
-                if publication.sid != self._microphone_sid:
-                    return
-                events.hear(np.frombuffer(event.frame.data, np.int16))
-        finally:
-            watch.cancel()
-            await stream.aclose()
-
     @property
     def jitter_us(self) -> int:
         """How long the caller's sound waits in WebRTC's jitter buffer."""
-        return self._jitter_us
-
-    async def _watch_jitter(self, track: rtc.Track) -> None:
-        """Read the mean wait since the last reading, until cancelled."""
-        waited_s, samples = 0.0, 0
-        while True:
-            try:
-                entries = await track.get_stats()
-            except Exception as error:  # noqa: BLE001 - all that the library raises for "no stats"
-                log.info("no statistics of the caller's sound", extra={"reason": str(error)})
-                return
-            for entry in entries:
-                if entry.WhichOneof("stats") != "inbound_rtp":
-                    continue
-                found = entry.inbound_rtp.inbound
-                fresh = found.jitter_buffer_emitted_count - samples
-                if fresh > 0:
-                    self._jitter_us = round((found.jitter_buffer_delay - waited_s) / fresh * 1e6)
-                waited_s, samples = found.jitter_buffer_delay, found.jitter_buffer_emitted_count
-            await asyncio.sleep(STATISTICS_EVERY_S)
+        return self._microphone.jitter_us
 
     @property
     def sent_fps(self) -> float | None:
@@ -264,8 +184,8 @@ class LiveKitRoom:
         """Show what the caller has said so far; the segment id replaces the state before."""
         writer = await self._room.local_participant.stream_text(
             topic=CAPTION_TOPIC,
-            attributes=self._caption(segment_id, self._microphone_sid, final),
-            sender_identity=self._caller or None,
+            attributes=self._caption(segment_id, self._microphone.sid, final),
+            sender_identity=self._microphone.speaker or None,
         )
         await writer.write(text)
         await writer.aclose()

@@ -3,15 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from livekit import rtc
+from livekit.protocol.models import TF_PRECONNECT_BUFFER
 from pydantic import ValidationError
 
 from proto.messages import Failure, TextDelta, Transcript, TurnEnd, TurnState, UserText
+from proto.time_law import HEARING_HZ
 from services.room_agent import preconnect, witness
 from services.room_agent.incoming import MAX_STREAMS, IncomingStreams, parts_up_to
 from services.room_agent.job import CallJob
@@ -186,7 +190,13 @@ def test_whatever_a_recording_holds_is_audio_or_nothing(
     async def receive() -> int:
         buffer = preconnect.PreconnectBuffer(rtc.Room())
         await buffer._receive(Recording(content, kind, attributes))
-        return len(buffer._recordings)
+        track_sid, before = next(iter(buffer._recordings), ""), len(buffer._recordings)
+        features = [int(TF_PRECONNECT_BUFFER)]
+        publication = SimpleNamespace(sid=track_sid, audio_features=features)
+        recorded = await buffer.recorded(publication, 0.0)  # type: ignore[arg-type]
+        assert recorded.pcm.dtype == np.int16
+        assert len(recorded.pcm) <= preconnect.MAX_SECONDS * HEARING_HZ
+        return before
 
     assert asyncio.run(receive()) <= 1
 

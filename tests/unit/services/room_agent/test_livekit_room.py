@@ -15,15 +15,12 @@ from livekit.protocol.models import TF_PRECONNECT_BUFFER
 from livekit.rtc.participant import PublishDataError
 
 from proto.time_law import HEARING_BLOCK_SAMPLES
-from services.room_agent import livekit_room
+from services.room_agent import livekit_room, microphone
 from services.room_agent.conversation import MAX_NAME_CHARACTERS
-from services.room_agent.livekit_room import (
-    CAPTION_TOPIC,
-    HEARING_BLOCK_US,
-    HEARING_QUEUE_FRAMES,
-    LiveKitRoom,
-)
+from services.room_agent.livekit_room import CAPTION_TOPIC, LiveKitRoom
+from services.room_agent.microphone import HEARING_BLOCK_US, HEARING_QUEUE_FRAMES
 from services.room_agent.preconnect import TOPIC as RECORDING_TOPIC
+from services.room_agent.splice import SPLICE_SAMPLES
 from services.room_agent.typed_words import (
     CHAT_TOPIC,
     MAX_CHAT_CHARACTERS,
@@ -44,6 +41,8 @@ from tests.unit.services.room_agent.test_hostile_clients import Recording
 
 pytestmark = pytest.mark.unit
 
+SPLICE_BLOCKS = SPLICE_SAMPLES // HEARING_BLOCK_SAMPLES
+
 CALLER = participant("caller")
 AVATAR = participant("another avatar", kind=AGENT)
 
@@ -55,6 +54,7 @@ class Events:
         self.notes: list[tuple[str, Any]] = []
         self.heard: list[tuple[int, int]] = []
         """The first sample of each block, and how long ago it was said."""
+        self.levels = asyncio.Queue[int]()
         self.listening = asyncio.Event()
         self.listening.set()
 
@@ -63,6 +63,7 @@ class Events:
 
     def hear(self, pcm: np.ndarray, behind_us: int = 0) -> None:
         self.heard.append((int(pcm[0]), behind_us))
+        self.levels.put_nowait(int(pcm[0]))
 
     def read(self, text: str, name: str = "") -> None:
         self.notes.append(("read", text))
@@ -347,11 +348,16 @@ async def test_a_recording_is_heard_before_the_live_sound_as_said_that_long_ago(
         await recorded(call, 0.5)
         call.rtc.emit("track_subscribed", voice, made, CALLER)
         await settle()
+        for _ in range(SPLICE_BLOCKS):
+            microphones.open[track_of(voice)].put_nowait(7)
         microphones.open[track_of(voice)].put_nowait(9)
-        await settle()
+        async with asyncio.timeout(5):
+            while await call.events.levels.get() != 9:
+                pass
         *before, live = call.events.heard
         assert live == (9, 0)
-        assert len(before) == pytest.approx(25, abs=2)
+        assert len(before) == pytest.approx(25 + SPLICE_BLOCKS, abs=2)
+        assert [level for level, _ in before[-SPLICE_BLOCKS:]] == SPLICE_BLOCKS * [7]
         behind = [behind_us for _, behind_us in before]
         assert behind == [HEARING_BLOCK_US * (len(before) - i) for i in range(len(before))]
 
@@ -380,7 +386,7 @@ OTHER = SimpleNamespace(WhichOneof=lambda _: "codec")
 async def test_the_wait_in_the_jitter_buffer_is_that_of_the_last_seconds(
     microphones: Microphones, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(livekit_room, "STATISTICS_EVERY_S", 0.0)
+    monkeypatch.setattr(microphone, "STATISTICS_EVERY_S", 0.0)
     readings = [[OTHER, inbound(0.0, 0)], [inbound(480.0, 16_000)], [inbound(800.0, 32_000)]]
     async with joined(Room()) as call:
         call.rtc.emit("track_subscribed", sound(*readings), Publication("TR_a"), CALLER)
