@@ -12,7 +12,6 @@ from proto.time_law import HEARING_BLOCK_SAMPLES, HEARING_HZ
 from services.room_agent.call_room import RoomEvents
 from services.room_agent.livekit_media import STATISTICS_EVERY_S, is_person
 from services.room_agent.preconnect import PreconnectBuffer
-from services.room_agent.splice import SPLICE_SAMPLES
 
 log = logging.getLogger(__name__)
 
@@ -108,9 +107,10 @@ class CallerMicrophone:
             async with asyncio.timeout(FIRST_SOUND_S):
                 async for event in stream:
                     live.append(_pcm(event))
-                    if len(live) * HEARING_BLOCK_SAMPLES >= SPLICE_SAMPLES:
+                    if len(live) * HEARING_BLOCK_SAMPLES >= recorded.wanted_samples:
                         break
-        pcm = await asyncio.to_thread(recorded.then, np.concatenate([*live, np.zeros(0, np.int16)]))
+        begin = np.concatenate([*live, np.zeros(0, np.int16)])
+        pcm = await asyncio.to_thread(recorded.then, begin)
         # What is left over is the oldest: the track goes on without a gap.
         return list(pcm[len(pcm) % HEARING_BLOCK_SAMPLES :].reshape(-1, HEARING_BLOCK_SAMPLES))
 

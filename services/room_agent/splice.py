@@ -1,8 +1,8 @@
 """Where a recording from before the call goes on in the live track: found by what both have.
 
-A browser stops recording when it learns that it is heard. A busy one learns it late, and LiveKit's
-never does when its track is taken before it has finished publishing it; until it stops, recording
-and track hold the same sound.
+A browser stops recording when it learns that it is heard, or a little later (our page does), or not
+at all: LiveKit's never learns it when its track is taken before it has finished publishing it.
+Until it stops, recording and track hold the same sound.
 """
 
 from dataclasses import dataclass
@@ -14,12 +14,10 @@ from scipy.signal import correlate
 
 from proto.time_law import HEARING_HZ
 
-SPLICE_SAMPLES: Final = HEARING_HZ * 4 // 5
-"""How much of the live track is looked at."""
-WINDOW: Final = HEARING_HZ * 2 // 5
-STEP: Final = HEARING_HZ // 10
-SLACK: Final = HEARING_HZ // 2
-"""How much longer than their times say recording and track may be the same."""
+WINDOW: Final = HEARING_HZ // 5
+STEP: Final = HEARING_HZ // 20
+SLACK: Final = HEARING_HZ * 3 // 10
+"""How far the times at which both came may be wrong."""
 QUIET_RMS: Final = 100.0
 """-50 dB."""
 SAME: Final = 0.8
@@ -40,6 +38,11 @@ class Recorded:
     def __bool__(self) -> bool:
         return len(self.pcm) > 0
 
+    @property
+    def wanted_samples(self) -> int:
+        """How much of the live track's beginning `then` should see."""
+        return max(self.heard_samples, SLACK) + WINDOW
+
     def then(self, live: NDArray[np.int16]) -> NDArray[np.int16]:
         """(N,) s16: what came before the live track, then the track from there on."""
         found = self._same(live.astype(np.float32))
@@ -51,25 +54,28 @@ class Recorded:
         return np.concatenate([self.pcm[:until], live[since:]])
 
     def _same(self, live: NDArray[np.float32]) -> tuple[int, int] | None:
-        """One moment's place in both, where they are most alike; None when they share none.
+        """The last moment's place in both; None when they share none.
 
-        A track's first moments are stretched while its receiver finds the pace: later ones are
-        better.
+        The last one, for a track's first moments are stretched while its receiver finds the pace.
         """
-        skipped = max(0, len(self.pcm) - self.heard_samples - SLACK)
-        searched = self.pcm[skipped:].astype(np.float32)
-        if len(searched) < WINDOW:
-            return None
-        power = np.convolve(searched.astype(np.float64) ** 2, np.ones(WINDOW), "valid")
-        norms = np.sqrt(np.maximum(power, WINDOW * QUIET_RMS**2))
-        best, places = SAME, None
-        for since in range(0, len(live) - WINDOW + 1, STEP):
-            window = live[since : since + WINDOW]
-            norm = float(np.linalg.norm(window))
-            if norm < QUIET_RMS * WINDOW**0.5:
+        began = len(self.pcm) - self.heard_samples
+        for since in range(len(live) - WINDOW, -1, -STEP):
+            first = max(0, began + since - SLACK)
+            last = len(self.pcm) if self.ended else began + since + WINDOW + SLACK
+            searched = self.pcm[first:last].astype(np.float32)
+            if len(searched) < WINDOW:
                 continue
-            alike = correlate(searched, window, "valid", "fft") / (norms * norm)
-            until = int(alike.argmax())
-            if alike[until] > best:
-                best, places = float(alike[until]), (skipped + until, since)
-        return places
+            alike = _alike(searched, live[since : since + WINDOW])
+            at = int(alike.argmax())
+            if alike[at] > SAME:
+                return first + at, since
+        return None
+
+
+def _alike(sound: NDArray[np.float32], window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Correlation of a window with the sound at each of its places; quiet is like nothing."""
+    energy = np.cumsum(np.concatenate([[0.0], sound.astype(np.float64) ** 2]))
+    power = energy[len(window) :] - energy[: -len(window)]
+    quiet = len(window) * QUIET_RMS**2
+    norms = np.sqrt(np.maximum(power, quiet) * max(float(window @ window), quiet))
+    return np.asarray(correlate(sound, window, "valid", "fft") / norms, np.float32)

@@ -73,7 +73,7 @@ async def test_what_is_said_while_it_still_rings_is_heard(
         assert not caller.complaints
     assert "capital of france" in captions[0].lower()
     assert "paris" in captions[1].lower()
-    recorded = re.search(rf"pre-connect audio seconds=([\d.]+) call={room}", stack.log("agent"))
+    recorded = re.search(rf"pre-connect audio seconds=([\d.]+) ended=\w+ call={room}", stack.log("agent"))
     assert recorded is not None
     assert float(recorded[1]) > 0.1
 

@@ -28,6 +28,7 @@ import {
   type Problem,
   TAKEN_ELSEWHERE,
 } from "./problems";
+import { recordOn } from "./recording";
 import { TypedWords } from "./typed-words";
 
 export type Phase = "connecting" | "waiting" | "live" | "reconnecting";
@@ -86,7 +87,7 @@ export class CallSession {
   constructor(listener: CallListener) {
     this.#listener = listener;
     window.__room = this.room;
-    this.#closeLateDevices();
+    this.#watchDevices();
     this.#listen();
   }
 
@@ -166,11 +167,12 @@ export class CallSession {
   }
 
   /** A permission that is given after the call has ended opens nothing. */
-  #closeLateDevices(): void {
+  #watchDevices(): void {
     const { localParticipant } = this.room;
     const create = localParticipant.createTracks.bind(localParticipant);
     localParticipant.createTracks = async (options) => {
       const tracks = await create(options);
+      tracks.forEach(recordOn);
       if (!this.#ended) return tracks;
       for (const track of tracks) track.stop();
       throw new DOMException("the call has ended", "AbortError");

@@ -20,7 +20,7 @@ from services.room_agent.conversation import MAX_NAME_CHARACTERS
 from services.room_agent.livekit_room import CAPTION_TOPIC, LiveKitRoom
 from services.room_agent.microphone import HEARING_BLOCK_US, HEARING_QUEUE_FRAMES
 from services.room_agent.preconnect import TOPIC as RECORDING_TOPIC
-from services.room_agent.splice import SPLICE_SAMPLES
+from services.room_agent.splice import Recorded
 from services.room_agent.typed_words import (
     CHAT_TOPIC,
     MAX_CHAT_CHARACTERS,
@@ -41,7 +41,7 @@ from tests.unit.services.room_agent.test_hostile_clients import Recording
 
 pytestmark = pytest.mark.unit
 
-SPLICE_BLOCKS = SPLICE_SAMPLES // HEARING_BLOCK_SAMPLES
+SPLICE_BLOCKS = Recorded(np.zeros(0, np.int16)).wanted_samples // HEARING_BLOCK_SAMPLES
 
 CALLER = participant("caller")
 AVATAR = participant("another avatar", kind=AGENT)

@@ -10,7 +10,7 @@ from scipy.signal import resample_poly
 
 from proto.time_law import HEARING_HZ
 from services.callbench.questions import clip
-from services.room_agent.splice import SPLICE_SAMPLES, Recorded
+from services.room_agent.splice import Recorded
 
 pytestmark = pytest.mark.unit
 
@@ -24,9 +24,12 @@ SENTENCE = spoken("france")
 NOISE = np.random.default_rng(1).normal(0, 20, 60_000).astype(np.int16)
 
 
+LIVE = HEARING_HZ
+
+
 def live_from(at: int) -> NDArray[np.int16]:
     """The sentence from there on as a second encoding gives it, softer and with its own noise."""
-    sound = SENTENCE[at : at + SPLICE_SAMPLES]
+    sound = SENTENCE[at : at + LIVE]
     return (0.7 * sound + NOISE[: len(sound)]).astype(np.int16)
 
 
@@ -54,13 +57,13 @@ def test_a_recording_that_ended_where_the_track_begins_is_heard_whole() -> None:
 
 def test_in_silence_only_a_recording_that_goes_on_is_cut_by_time() -> None:
     silence = np.zeros(HEARING_HZ, np.int16)
-    live = silence[:SPLICE_SAMPLES]
+    live = silence[:LIVE]
     assert len(Recorded(silence, 4_000, ended=False).then(live)) == 12_000 + len(live)
     assert len(Recorded(silence, 4_000, ended=True).then(live)) == 16_000 + len(live)
 
 
 def test_other_words_are_not_taken_for_the_same() -> None:
-    before, live = SENTENCE, spoken("breakfast")[8_000 : 8_000 + SPLICE_SAMPLES]
+    before, live = SENTENCE, spoken("breakfast")[8_000 : 8_000 + LIVE]
     whole = Recorded(before, HEARING_HZ, ended=True).then(live)
     assert len(whole) == len(before) + len(live)
 
